@@ -1,0 +1,20 @@
+// The table of strategies that a program was linked with. Its contents are made by the build from
+// allocators/registry.bzl: that file is where a strategy is added.
+#ifndef ALLOCATORS_REGISTRY_H_
+#define ALLOCATORS_REGISTRY_H_
+
+#include "allocators/strategy.h"
+
+struct registry_entry {
+  const char *name;  // the strategy's, or `strategy+bug` for one with a planted bug; NULL ends the table
+  const struct strategy *strategy;
+  const char *bug;     // a planted bug in one line; NULL: a clean strategy
+  const char *expect;  // property ids that may report the bug, separated by spaces; NULL if clean
+};
+
+extern const struct registry_entry registry[];
+
+// The entry with that name, or NULL.
+const struct registry_entry *registry_find(const char *name);
+
+#endif

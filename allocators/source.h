@@ -1,0 +1,153 @@
+// Memory sources: where an allocator gets raw memory.
+//
+// A source hands out stretches of memory and takes them back. Strategies know only this interface,
+// so that any strategy runs over any source that has the traits it needs. Sources are decorated,
+// not special-cased: limit, fault injector and accountant are sources over another source.
+//
+// The layering of a heap over a page provider is that of Bonwick and Adams, "Magazines and Vmem"
+// (USENIX 2001); failing every n-th acquisition in turn is how SQLite tests its out-of-memory paths.
+//
+// Each concrete source has `struct source` as its first member, named `base`, lives where its user
+// puts it, and needs no memory of its own besides. None is safe to be used by several threads at once.
+#ifndef ALLOCATORS_SOURCE_H_
+#define ALLOCATORS_SOURCE_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum source_trait {
+  SOURCE_RECLAIMS = 1u << 0,  // released memory can be acquired again, in any order
+  SOURCE_ZEROED = 1u << 1,    // memory arrives zeroed, reacquired memory too
+  SOURCE_PERSISTS = 1u << 2,  // memory outlives the process
+};
+
+struct source {
+  const char *name;
+  unsigned traits;   // enum source_trait
+  size_t page_size;  // bytes, a power of two: sizes are multiples of it, and so are addresses
+
+  // `size` bytes, aligned to page_size, owned by the caller until released. NULL, and nothing changed,
+  // if size is 0, no multiple of page_size, or more than there is.
+  void *(*acquire)(struct source *self, size_t size);
+
+  // Takes back a stretch exactly as it was acquired.
+  void (*release)(struct source *self, void *memory, size_t size);
+
+  // The largest size that acquire could grant now, in bytes; SIZE_MAX: not limited beforehand.
+  size_t (*available)(const struct source *self);
+};
+
+// ## A caller's buffer; a static or stack array is one as well
+//
+// Hands out the buffer from its low end. What is released last-in first-out can be had again;
+// a stretch released out of order is lost until the ones above it are released.
+struct source_buffer {
+  struct source base;
+  unsigned char *start;
+  size_t size;
+  size_t used;
+};
+
+// `buffer` may have any address and size; it stays the caller's. page_size is 1.
+void source_buffer_init(struct source_buffer *self, void *buffer, size_t size);
+
+// An array with a buffer source over it: `static SOURCE_ARRAY(heap, 4096);`, or on the stack without
+// `static`; then source_array_init(&heap) and `&heap.source.base`.
+#define SOURCE_ARRAY(name, bytes)                     \
+  struct {                                            \
+    struct source_buffer source;                      \
+    _Alignas(max_align_t) unsigned char array[bytes]; \
+  } name
+#define source_array_init(self) \
+  source_buffer_init(&(self)->source, (self)->array, sizeof(self)->array)
+
+// ## Pages of anonymous memory from the operating system (mmap)
+struct source_pages {
+  struct source base;
+};
+
+// `page_size` is a power of two, and may be smaller or larger than the machine's: alignment is honoured
+// either way. 0 means the machine's. False if it is no power of two. Traits: RECLAIMS, ZEROED.
+bool source_pages_init(struct source_pages *self, size_t page_size);
+
+// ## A mapped file
+//
+// File layout: one header page (magic, version, page size, capacity in pages), a map with one byte for
+// each page that says whether it is acquired, then the pages. A file that was closed, or whose
+// process died, opens again with the same pages acquired and their contents as they were.
+struct source_file {
+  struct source base;
+  int descriptor;
+  unsigned char *mapping;
+  size_t mapped_size;
+  size_t capacity;  // pages
+};
+
+// Opens or creates `path` with room for `capacity` pages of `page_size` (a power of two, at least the
+// machine's page size; 0 means that). An existing file must have the same page size and at most the
+// given capacity, and keeps its own; `capacity` 0 takes whatever it has. On failure returns false with
+// nothing created or changed, and one line in `error` that names the file and the reason.
+bool source_file_open(struct source_file *self, const char *path, size_t page_size, size_t capacity,
+                      char *error, size_t error_size);
+
+// Unmaps and closes; what is acquired stays acquired. False if the contents could not be written back.
+bool source_file_close(struct source_file *self);
+
+// How many pages are acquired.
+size_t source_file_pages(const struct source_file *self);
+
+// The address of page `index` (0 .. capacity - 1), or NULL if it is not acquired: how a user finds the
+// data again after reopening, at whatever address the file is mapped now.
+void *source_file_page(const struct source_file *self, size_t index);
+
+// ## Decorators
+
+// Grants at most `limit` bytes at any time.
+struct source_limit {
+  struct source base;
+  struct source *inner;
+  size_t limit;
+  size_t granted;
+};
+void source_limit_init(struct source_limit *self, struct source *inner, size_t limit);
+
+// Refuses acquisitions that would be met otherwise. Bit i of `mask` refuses the i-th acquisition from
+// when it was armed; `from` refuses every acquisition from that one on (SIZE_MAX: none).
+struct source_faults {
+  struct source base;
+  struct source *inner;
+  uint64_t mask;
+  size_t from;
+  size_t acquisitions;  // since armed
+  size_t injected;      // refusals since init
+};
+void source_faults_init(struct source_faults *self, struct source *inner);
+// Replaces what was armed, and counts from here.
+void source_faults_arm(struct source_faults *self, uint64_t mask, size_t from);
+
+// Shadows what is acquired: after destroy it must be back at zero.
+//
+// Each stretch is held in a table that the caller gives. When the table is full the
+// accountant refuses to acquire, rather than lose count.
+struct source_stretch {
+  unsigned char *start;
+  size_t size;
+};
+struct source_account {
+  struct source base;
+  struct source *inner;
+  struct source_stretch *stretches;  // ascending by address
+  size_t capacity;                   // of the table
+  size_t count;
+  size_t bytes;   // acquired now
+  size_t peak;    // most bytes at any time
+  size_t errors;  // releases that match no acquired stretch; they are not passed on
+};
+void source_account_init(struct source_account *self, struct source *inner,
+                         struct source_stretch *table, size_t capacity);
+// The stretch that holds all of [start, start + size), or NULL. O(log count).
+const struct source_stretch *source_account_find(const struct source_account *self,
+                                                 const void *start, size_t size);
+
+#endif

@@ -1,0 +1,168 @@
+// The contract of an allocation strategy.
+//
+// A strategy is one allocation algorithm (bump, free list, buddy ...) as a table of functions. An
+// allocator is one live instance of a strategy over a memory source. The split of algorithm
+// ("mechanism and policy") from the memory it manages follows Wilson, Johnstone, Neely and Boles,
+// "Dynamic Storage Allocation: A Survey and Critical Review" (IWMM 1995).
+//
+// Everything that an allocator knows lies in memory that it took from its source: it calls no
+// other allocator, keeps no static state, and can be abandoned by dropping the source. Several
+// allocators of one strategy may live side by side.
+//
+// ## Every edge case, once for all strategies
+//
+//   size 0                   refused: there is nothing to own. NULL, state unchanged
+//   alignment                a power of two, in bytes. Below `min_align` it counts as `min_align`;
+//                            0, no power of two, or above `max_align`: refused
+//   size near SIZE_MAX       refused, never wrapped: no sum of size, header and padding overflows
+//   count * size overflows   refused by allocate_zeroed
+//   the source fails         refused. A refused request returns NULL and changes nothing that a
+//                            later request, walk or check could tell
+//   release(NULL)            does nothing and says RELEASED
+//   resize(NULL, n, a)       is allocate(n, a)
+//   resize(p, 0, a)          refused; p stays live, as it does whenever resize returns NULL
+//   usable_size(NULL)        is 0
+//   a released or foreign    undefined, unless the strategy has the trait that promises to detect
+//   pointer                  it: then release says so and changes nothing
+//   reset                    every block is gone at once; the heap is as after create
+//   destroy                  every byte goes back to the source, live blocks included
+//
+// Blocks of a strategy are never moved but by resize. Fresh blocks hold arbitrary bytes.
+#ifndef ALLOCATORS_STRATEGY_H_
+#define ALLOCATORS_STRATEGY_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "allocators/source.h"
+
+// What a strategy promises. A slot of the table that needs a trait is NULL without it.
+enum strategy_trait {
+  STRATEGY_RELEASES = 1u << 0,  // offers release: memory of a block can serve another request
+  STRATEGY_RESIZES = 1u << 1,   // offers resize
+  STRATEGY_RESETS = 1u << 2,    // offers reset
+  STRATEGY_ZEROES = 1u << 3,    // offers allocate_zeroed
+  STRATEGY_SIZES = 1u << 4,     // offers usable_size
+  // Once every block is released, the largest block of a fresh heap can be had again
+  // (immediate coalescing; Knuth, TAOCP vol. 1, 2.5).
+  STRATEGY_COALESCES = 1u << 5,
+  // Once every block is released, the source has back all that came after create.
+  STRATEGY_RETURNS_MEMORY = 1u << 6,
+  // Releasing a block whose memory serves no other block since says RELEASE_DOUBLE.
+  STRATEGY_DETECTS_DOUBLE_RELEASE = 1u << 7,
+  // Releasing an address outside all memory of this allocator says RELEASE_FOREIGN.
+  STRATEGY_DETECTS_FOREIGN_RELEASE = 1u << 8,
+  // allocate may be called by several threads at once; every other call needs them to be still.
+  STRATEGY_ALLOCATES_CONCURRENTLY = 1u << 9,
+  // walk shows each live block as one SPAN_BLOCK of its own.
+  STRATEGY_WALKS_BLOCKS = 1u << 10,
+};
+
+enum release_result {
+  RELEASED = 0,
+  RELEASE_DOUBLE,   // the block was released before; nothing changed
+  RELEASE_FOREIGN,  // the address belongs to no memory of this allocator; nothing changed
+};
+
+// How one allocator differs from another of its strategy. All zero is a fine choice.
+struct strategy_options {
+  size_t heap_size;  // bytes to take from a source at once by strategies with a fixed heap;
+                     // 0: all that the source can give, or 1 MiB if that is not limited
+  unsigned variant;  // index into strategy->variants; 0: the first
+};
+
+// A heap of fixed size over a source without a limit, unless told otherwise.
+#define STRATEGY_DEFAULT_HEAP_SIZE ((size_t)1 << 20)
+
+enum span_kind {
+  SPAN_META,   // the allocator's own: headers, lists, padding that serves nobody
+  SPAN_BLOCK,  // one live block, all of its usable bytes
+  SPAN_USED,   // one or more live blocks that the strategy cannot tell apart
+  SPAN_FREE,   // can serve a request
+};
+
+// A stretch of the allocator's memory.
+struct span {
+  const void *start;
+  size_t size;  // bytes, > 0
+  enum span_kind kind;
+};
+
+typedef void span_visitor(void *context, const struct span *span);
+
+// The first invariant that does not hold.
+struct broken_invariant {
+  unsigned number;    // n of `<strategy>.I<n>`; 0: all hold
+  const void *where;  // the structure that breaks it, or NULL
+};
+
+struct statistics {
+  size_t acquired;      // bytes held from the source
+  size_t used;          // of these, bytes that serve no further request as things stand
+  size_t blocks;        // live blocks, where the strategy counts them; else 0
+  size_t largest_free;  // bytes of the longest stretch that could serve a request
+};
+
+struct allocator;  // each strategy's own; lies in memory of its source
+
+struct strategy {
+  const char *name;     // of the registry; [a-z_]+
+  const char *summary;  // one line, for lists
+  unsigned traits;      // enum strategy_trait
+  unsigned needs;       // enum source_trait that its source must have
+  size_t min_align;     // bytes; every block is aligned to at least this
+  size_t max_align;     // bytes; the largest alignment that may be asked for
+  size_t overhead;      // upper bound, in bytes, of what an allocator without blocks keeps of its
+                        // source for itself; part of the stated bound below
+
+  // Names of variants of the algorithm ("first_fit", "best_fit"), ended by NULL; or NULL: one only.
+  const char *const *variants;
+  // What check checks: invariants[n - 1] is the text of I<n>. Ended by NULL.
+  const char *const *invariants;
+
+  // A new allocator, or NULL: the source failed or is too small, lacks a trait in `needs`, or the
+  // variant is unknown. The source must outlive it and belongs to it alone until destroy.
+  struct allocator *(*create)(struct source *source, const struct strategy_options *options);
+
+  // `size` bytes aligned to `align`, owned by the caller until release, resize, reset or destroy.
+  void *(*allocate)(struct allocator *self, size_t size, size_t align);
+
+  // `count * size` bytes, all zero.                                             STRATEGY_ZEROES
+  void *(*allocate_zeroed)(struct allocator *self, size_t count, size_t size, size_t align);
+
+  // Gives a block back.                                                       STRATEGY_RELEASES
+  enum release_result (*release)(struct allocator *self, void *block);
+
+  // The block with a new size and alignment, in place or moved, with the first min(old, new)
+  // bytes kept. On success the old address is no longer the caller's.          STRATEGY_RESIZES
+  void *(*resize)(struct allocator *self, void *block, size_t size, size_t align);
+
+  // How many bytes of a live block may be written, at least what was asked for.  STRATEGY_SIZES
+  size_t (*usable_size)(const struct allocator *self, const void *block);
+
+  // Releases every block at once.                                               STRATEGY_RESETS
+  void (*reset)(struct allocator *self);
+
+  // Walks its own structures. Reads only memory of the source, even when that is damaged: a broken
+  // link must not be followed.
+  struct broken_invariant (*check)(const struct allocator *self);
+
+  // Visits all memory of the allocator as spans. Within one acquired stretch they ascend and do not
+  // overlap. The visitor must not call the allocator.
+  void (*walk)(const struct allocator *self, span_visitor *visit, void *context);
+
+  struct statistics (*statistics)(const struct allocator *self);
+
+  // Returns all memory to the source.
+  void (*destroy)(struct allocator *self);
+
+  // The stated bound. Over a source with `page_size`, a block takes at most footprint(size, align,
+  // page_size) bytes from what others can have; SIZE_MAX: can never be met. Hence a request must
+  // succeed as long as overhead, plus the footprints of all blocks allocated or resized since the
+  // allocator had none, plus its own, is at most what the source can give. Needs no allocator: it is
+  // a promise, not a measurement.
+  size_t (*footprint)(size_t size, size_t align, size_t page_size);
+};
+
+#endif
