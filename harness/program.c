@@ -1,0 +1,183 @@
+#include "harness/program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "allocators/arithmetic.h"
+
+enum { MIN_PAGE_LOG2 = 6, PAGE_LOG2_COUNT = 11, SLOTS_LOG2_COUNT = 25 };
+// What a raw 0 means: 4 KiB pages, 64 slots, 64 KiB of heap.
+enum { DEFAULT_PAGE_LOG2 = 12, DEFAULT_SLOTS_LOG2 = 6, DEFAULT_CAPACITY = 1 << 16, SKEWS = 64 };
+
+static unsigned log2_floor(uint64_t x) { return x ? 63u - (unsigned)__builtin_clzll(x) : 0; }
+
+struct heap program_heap(const struct program *program) {
+  struct record zero = {0};
+  const struct record *raw = program->count > 0 ? &program->records[0] : &zero;
+  unsigned page = raw->align + (DEFAULT_PAGE_LOG2 - MIN_PAGE_LOG2);
+  unsigned slots = (raw->thread >> 8) + DEFAULT_SLOTS_LOG2;
+  struct heap heap = {
+      .source = (enum heap_source)(raw->code % HEAP_SOURCES),
+      .page_size = (size_t)1 << (MIN_PAGE_LOG2 + page % PAGE_LOG2_COUNT),
+      .capacity = DEFAULT_CAPACITY,
+      .skew = raw->slot % SKEWS,
+      .variant = raw->thread & 0xff,
+      .slots = (uint32_t)1 << (slots % SLOTS_LOG2_COUNT),
+  };
+  if (raw->size > 0)
+    heap.capacity = (size_t)(raw->size < PROGRAM_MAX_CAPACITY ? raw->size : PROGRAM_MAX_CAPACITY);
+  return heap;
+}
+
+struct record heap_record(const struct heap *heap) {
+  unsigned page = log2_floor(heap->page_size);
+  if (page < MIN_PAGE_LOG2) page = MIN_PAGE_LOG2;
+  if (page >= MIN_PAGE_LOG2 + PAGE_LOG2_COUNT) page = MIN_PAGE_LOG2 + PAGE_LOG2_COUNT - 1;
+  unsigned slots = log2_floor(heap->slots);
+  if (heap->slots & (heap->slots - 1)) slots++;
+  if (slots >= SLOTS_LOG2_COUNT) slots = SLOTS_LOG2_COUNT - 1;
+  unsigned page_code =
+      (page - MIN_PAGE_LOG2 + PAGE_LOG2_COUNT - (DEFAULT_PAGE_LOG2 - MIN_PAGE_LOG2)) %
+      PAGE_LOG2_COUNT;
+  unsigned slots_code = (slots + SLOTS_LOG2_COUNT - DEFAULT_SLOTS_LOG2) % SLOTS_LOG2_COUNT;
+  return (struct record){
+      .code = (uint8_t)(heap->source % HEAP_SOURCES),
+      .align = (uint8_t)page_code,
+      .thread = (uint16_t)(slots_code << 8 | (heap->variant & 0xff)),
+      .slot = heap->skew % SKEWS,
+      .size = heap->capacity == DEFAULT_CAPACITY ? 0 : heap->capacity,
+  };
+}
+
+// Codes 0..63 are 2^n, 64 is 0, 65..126 are 3 * 2^n, the rest are small powers of two again, so that a
+// random byte is mostly an alignment that can be met.
+enum { ALIGN_ZERO = 64, ALIGN_THREES = 65, ALIGN_SMALL = 127, ALIGN_SMALL_COUNT = 17 };
+
+uint64_t align_decode(uint8_t code) {
+  if (code < ALIGN_ZERO) return (uint64_t)1 << code;
+  if (code == ALIGN_ZERO) return 0;
+  if (code < ALIGN_SMALL) return (uint64_t)3 << (code - ALIGN_THREES);
+  return (uint64_t)1 << ((code - ALIGN_SMALL) % ALIGN_SMALL_COUNT);
+}
+
+uint8_t align_encode(uint64_t align) {
+  if (align == 0) return ALIGN_ZERO;
+  unsigned n = log2_floor(align);
+  if ((align & (align - 1)) == 0) return (uint8_t)n;
+  if (align % 3 == 0 && align == (uint64_t)3 << (n - 1)) return (uint8_t)(ALIGN_THREES + n - 1);
+  return (uint8_t)(n < 63 ? n + 1 : 63);
+}
+
+struct operation record_operation(const struct record *record) {
+  enum operation_kind kind = (enum operation_kind)((record->code & 15) % OP_KINDS);
+  return (struct operation){
+      .kind = kind,
+      .count = kind == OP_ALLOCATE_ZEROED ? (record->code >> 4) + 1u : 1u,
+      .thread = record->thread,
+      .slot = record->slot,
+      .size = record->size,
+      .align = align_decode(record->align),
+  };
+}
+
+struct record operation_record(const struct operation *operation) {
+  unsigned count = operation->kind == OP_ALLOCATE_ZEROED ? operation->count : 1;
+  return (struct record){
+      .code = (uint8_t)(((count - 1) & 15) << 4 | (unsigned)operation->kind),
+      .align = align_encode(operation->align),
+      .thread = (uint16_t)operation->thread,
+      .slot = operation->slot,
+      .size = operation->size,
+  };
+}
+
+const char *operation_name(enum operation_kind kind) {
+  static const char *const names[OP_KINDS] = {"allocate", "zeroed",        "release",
+                                              "resize",   "use",           "reset",
+                                              "fault",    "release_again", "release_foreign"};
+  return names[kind];
+}
+
+static uint64_t load(const unsigned char *bytes, unsigned size) {
+  uint64_t value = 0;
+  for (unsigned i = 0; i < size; i++) value |= (uint64_t)bytes[i] << (8 * i);
+  return value;
+}
+
+static void store(unsigned char *bytes, unsigned size, uint64_t value) {
+  for (unsigned i = 0; i < size; i++) bytes[i] = (unsigned char)(value >> (8 * i));
+}
+
+void program_decode_into(struct program *program, struct record *storage, const void *bytes,
+                         size_t size) {
+  const unsigned char *at = bytes;
+  program->records = storage;
+  program->count = size / RECORD_SIZE;
+  for (size_t i = 0; i < program->count; i++, at += RECORD_SIZE)
+    storage[i] = (struct record){
+        .code = at[0],
+        .align = at[1],
+        .thread = (uint16_t)load(at + 2, 2),
+        .slot = (uint32_t)load(at + 4, 4),
+        .size = load(at + 8, 8),
+    };
+  program->tail_size = (uint8_t)(size % RECORD_SIZE);
+  if (program->tail_size) memcpy(program->tail, at, program->tail_size);
+}
+
+static bool reserve(struct program *program, size_t count) {
+  size_t bytes;
+  if (!multiply_sizes(count ? count : 1, sizeof(struct record), &bytes)) return false;
+  struct record *records = realloc(program->records, bytes);
+  if (!records) return false;
+  program->records = records;
+  return true;
+}
+
+bool program_decode(struct program *program, const void *bytes, size_t size) {
+  if (!reserve(program, size / RECORD_SIZE)) {
+    program_clear(program);
+    return false;
+  }
+  program_decode_into(program, program->records, bytes, size);
+  return true;
+}
+
+size_t program_encoded_size(const struct program *program) {
+  return program->count * RECORD_SIZE + program->tail_size;
+}
+
+void program_encode(const struct program *program, void *bytes) {
+  unsigned char *at = bytes;
+  for (size_t i = 0; i < program->count; i++, at += RECORD_SIZE) {
+    const struct record *record = &program->records[i];
+    at[0] = record->code;
+    at[1] = record->align;
+    store(at + 2, 2, record->thread);
+    store(at + 4, 4, record->slot);
+    store(at + 8, 8, record->size);
+  }
+  if (program->tail_size) memcpy(at, program->tail, program->tail_size);
+}
+
+bool program_copy(struct program *to, const struct program *from) {
+  if (!reserve(to, from->count)) return false;
+  if (from->count) memcpy(to->records, from->records, from->count * sizeof *from->records);
+  to->count = from->count;
+  to->tail_size = from->tail_size;
+  memcpy(to->tail, from->tail, sizeof to->tail);
+  return true;
+}
+
+bool program_append(struct program *program, const struct record *record) {
+  // Room doubles: it is full exactly when the count is a power of two.
+  size_t count = program->count;
+  if ((count & (count - 1)) == 0 && !reserve(program, count ? 2 * count : 16)) return false;
+  program->records[program->count++] = *record;
+  return true;
+}
+
+void program_clear(struct program *program) {
+  free(program->records);
+  *program = (struct program){0};
+}

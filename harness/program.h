@@ -1,0 +1,123 @@
+// A program: a finite sequence of operations on one allocator, in its one in-memory form.
+//
+// In bytes a program is a row of 16-byte records, little-endian, so that one changed byte changes one
+// operation and records can be moved, copied and dropped without re-syncing. Record 0 sets up the heap,
+// each further one is an operation. Every byte string is a program, and encoding a decoded program
+// gives the same bytes: each field keeps its raw value, and only the accessors below interpret it.
+// A missing record 0 counts as all zero; up to 15 bytes behind the last whole record are kept and
+// mean nothing.
+//
+//   byte      0      1      2..3    4..7   8..15
+//   heap      source page   layout  skew   capacity
+//   operation code   align  thread  slot   size
+#ifndef HARNESS_PROGRAM_H_
+#define HARNESS_PROGRAM_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { RECORD_SIZE = 16 };
+
+struct record {
+  uint8_t code;
+  uint8_t align;
+  uint16_t thread;
+  uint32_t slot;
+  uint64_t size;
+};
+
+struct program {
+  struct record *records;  // owned by the program
+  size_t count;            // records, the heap's included
+  uint8_t tail[RECORD_SIZE - 1];
+  uint8_t tail_size;
+};
+
+// ## The heap
+
+enum heap_source {
+  HEAP_FIXED,  // one buffer of `capacity` bytes, `skew` bytes off alignment
+  HEAP_PAGES,  // pages of `page_size`, at most `capacity` bytes at a time, reclaimed
+  HEAP_SOURCES
+};
+
+struct heap {
+  enum heap_source source;
+  size_t page_size;  // bytes, 64 .. 65536; HEAP_PAGES only
+  size_t capacity;   // bytes, 1 .. PROGRAM_MAX_CAPACITY; raw 0: 64 KiB
+  unsigned skew;     // bytes, 0 .. 63; HEAP_FIXED only
+  unsigned variant;  // of the strategy, to be taken modulo how many it has
+  uint32_t slots;    // a power of two, 1 .. 2^24; an operation's slot counts modulo this
+};
+
+#define PROGRAM_MAX_CAPACITY ((uint64_t)1 << 40)
+
+struct heap program_heap(const struct program *program);
+// The record that means `heap`. Fields out of range are brought into it.
+struct record heap_record(const struct heap *heap);
+
+// ## Operations
+//
+// A slot names the block that was last allocated into it. A block whose slot is allocated into again
+// stays live without a name until the end, or until reset. An operation whose slot names nothing, or
+// that the strategy does not offer, is skipped.
+enum operation_kind {
+  OP_ALLOCATE,         // slot := allocate(size, align)
+  OP_ALLOCATE_ZEROED,  // slot := allocate_zeroed(count, size, align)
+  OP_RELEASE,          // release slot
+  OP_RESIZE,           // slot := resize(slot, size, align); an empty slot allocates
+  OP_USE,              // write all of slot's usable size
+  OP_RESET,            // reset
+  OP_FAULT,            // bit i of size: the i-th acquisition from the source from now on fails
+  OP_RELEASE_AGAIN,    // release an address once more; only with the trait that detects it
+  OP_RELEASE_FOREIGN,  // release an address outside the heap; only with the trait that detects it
+  OP_KINDS
+};
+
+struct operation {
+  enum operation_kind kind;
+  unsigned count;   // 1 .. 16; OP_ALLOCATE_ZEROED only, else 1
+  unsigned thread;  // 0 .. 65535
+  uint32_t slot;    // raw; index with `& (heap.slots - 1)`
+  uint64_t size;    // bytes
+  uint64_t align;   // bytes; may be 0 or no power of two: such requests must be refused
+};
+
+struct operation record_operation(const struct record *record);
+// The record that means `operation`. An alignment that no record can say becomes the next larger power
+// of two; see program_align.
+struct record operation_record(const struct operation *operation);
+
+// The alignments that a record can say: 0, 2^n, and 3 * 2^n (which is none).
+uint64_t align_decode(uint8_t code);
+uint8_t align_encode(uint64_t align);
+
+const char *operation_name(enum operation_kind kind);
+
+// How many operations (records without the heap's).
+static inline size_t program_length(const struct program *program) {
+  return program->count > 0 ? program->count - 1 : 0;
+}
+static inline const struct record *program_at(const struct program *program, size_t index) {
+  return &program->records[index + 1];
+}
+
+// ## Making and unmaking. All memory of a program is the C library's; 0-initialised is a valid program.
+
+// Replaces the program. False, and an empty program, if memory is out.
+bool program_decode(struct program *program, const void *bytes, size_t size);
+// Same, but into storage that the caller keeps alive and that holds at least size / 16 records: no
+// allocation, for fuzzing loops. The program must not be cleared.
+void program_decode_into(struct program *program, struct record *storage, const void *bytes,
+                         size_t size);
+
+size_t program_encoded_size(const struct program *program);
+void program_encode(const struct program *program, void *bytes);
+
+bool program_copy(struct program *to, const struct program *from);
+// Appends a record (the first one appended is the heap's). False if memory is out.
+bool program_append(struct program *program, const struct record *record);
+void program_clear(struct program *program);
+
+#endif
