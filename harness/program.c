@@ -126,11 +126,13 @@ void program_decode_into(struct program *program, struct record *storage, const 
 }
 
 static bool reserve(struct program *program, size_t count) {
+  if (count <= program->capacity) return true;
   size_t bytes;
-  if (!multiply_sizes(count ? count : 1, sizeof(struct record), &bytes)) return false;
+  if (!multiply_sizes(count, sizeof(struct record), &bytes)) return false;
   struct record *records = realloc(program->records, bytes);
   if (!records) return false;
   program->records = records;
+  program->capacity = count;
   return true;
 }
 
@@ -170,9 +172,9 @@ bool program_copy(struct program *to, const struct program *from) {
 }
 
 bool program_append(struct program *program, const struct record *record) {
-  // Room doubles: it is full exactly when the count is a power of two.
-  size_t count = program->count;
-  if ((count & (count - 1)) == 0 && !reserve(program, count ? 2 * count : 16)) return false;
+  if (program->count == program->capacity &&
+      !reserve(program, program->count ? 2 * program->count : 16))
+    return false;
   program->records[program->count++] = *record;
   return true;
 }

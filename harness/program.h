@@ -28,8 +28,9 @@ struct record {
 };
 
 struct program {
-  struct record *records;  // owned by the program
+  struct record *records;
   size_t count;            // records, the heap's included
+  size_t capacity;         // records that fit; 0: `records` is not the program's own
   uint8_t tail[RECORD_SIZE - 1];
   uint8_t tail_size;
 };
