@@ -1,0 +1,73 @@
+"""cc_variant_test: a C test, run once per sanitizer and once under Valgrind."""
+
+load("@rules_cc//cc:defs.bzl", "cc_binary")
+load(":variants.bzl", "variant_test")
+
+# Every error is an exit code of its own, so that a test cannot pass over it.
+VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full"]
+
+DEFAULT_VARIANTS = ["plain", "asan", "msan", "valgrind"]
+
+def cc_variant_test(
+        name,
+        srcs,
+        deps = [],
+        variants = DEFAULT_VARIANTS,
+        size = "small",
+        args = [],
+        tags = [],
+        **kwargs):
+    """A C test run once per variant: <name>_<variant> each, and <name>_all for the lot.
+
+    Args:
+      name: prefix of the tests.
+      srcs: sources with a main() that returns 0 if all is well.
+      deps: cc_library targets.
+      variants: keys of VARIANTS, or "valgrind". Add "tsan" to a test that has threads.
+      size: test size, for every variant.
+      args: arguments of the test.
+      tags: tags for every test; each also has its variant as a tag.
+      **kwargs: passed to cc_binary (copts, data, linkopts ...).
+    """
+    cc_binary(
+        name = name + "_bin",
+        testonly = True,
+        srcs = srcs,
+        deps = deps,
+        **kwargs
+    )
+    for v in variants:
+        variant_test(
+            name = "%s_%s" % (name, v),
+            size = size,
+            args = args,
+            binary = ":" + name + "_bin",
+            launcher = VALGRIND if v == "valgrind" else [],
+            tags = tags + [v],
+            variant = "plain" if v == "valgrind" else v,
+        )
+    native.test_suite(
+        name = name + "_all",
+        # Without "manual", //... would expand the suite and run manual tests.
+        tags = ["manual"],
+        tests = ["%s_%s" % (name, v) for v in variants],
+    )
+
+def cc_variant_tests(srcs, threads = [], linkopts = [], **kwargs):
+    """One cc_variant_test per source file, named after it.
+
+    Args:
+      srcs: sources, each a test of its own.
+      threads: those of `srcs` that start threads: linked with -pthread, and run under TSan too.
+      linkopts: for every test.
+      **kwargs: passed to every cc_variant_test.
+    """
+    for src in srcs:
+        threaded = src in threads
+        cc_variant_test(
+            name = src[:-len(".c")],
+            srcs = [src],
+            linkopts = linkopts + (["-pthread"] if threaded else []),
+            variants = DEFAULT_VARIANTS + (["tsan"] if threaded else []),
+            **kwargs
+        )

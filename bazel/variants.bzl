@@ -1,0 +1,143 @@
+"""One binary under several toolchain features, in a single invocation of Bazel.
+
+A variant is a set of features (//bazel/toolchain:config.bzl). variant_binary and variant_test
+build their `binary` under it, whatever the command line's own --features are.
+"""
+
+load("@assay_clang//:found.bzl", "FOUND")
+
+VARIANTS = {
+    "afl": ["afl"],
+    "afl_asan": ["afl", "asan", "ubsan"],
+    "asan": ["asan", "ubsan"],
+    "libfuzzer": ["libfuzzer", "asan", "ubsan"],
+    "msan": ["msan"],
+    "optimized": ["optimize"],
+    "plain": [],
+    "tsan": ["tsan"],
+}
+
+# Features that a variant owns: dropped from the command line's --features first, so that
+# `bazel test --features=asan //...` does not ask for MSan plus ASan.
+_OWNED = ["afl", "asan", "libfuzzer", "msan", "optimize", "tsan", "ubsan"]
+
+# Prepended to what the user has set, so that the user wins.
+_ENVIRONMENT = {
+    "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1",
+    "MSAN_OPTIONS": "abort_on_error=1:allocator_may_return_null=1",
+    "TSAN_OPTIONS": "abort_on_error=1:halt_on_error=1",
+    "UBSAN_OPTIONS": "abort_on_error=1:print_stacktrace=1",
+}
+
+# The sanitizers look in PATH for this name only, and another version's cannot read their DWARF.
+_SYMBOLIZERS = ["ASAN_SYMBOLIZER_PATH", "MSAN_SYMBOLIZER_PATH", "TSAN_SYMBOLIZER_PATH", "UBSAN_SYMBOLIZER_PATH"]
+
+def _transition_impl(settings, attr):
+    outer = settings["//command_line_option:features"]
+    return {
+        "//command_line_option:features": [f for f in outer if f not in _OWNED] + VARIANTS[attr.variant],
+    }
+
+_variant_transition = transition(
+    implementation = _transition_impl,
+    inputs = ["//command_line_option:features"],
+    outputs = ["//command_line_option:features"],
+)
+
+def _binary(ctx):
+    # An attribute with a transition is a list of one.
+    return ctx.attr.binary[0] if type(ctx.attr.binary) == type([]) else ctx.attr.binary
+
+def _script(ctx):
+    """The lines of the start script: sets the sanitizers up, then becomes the program."""
+    lines = ["#!/bin/sh"]
+    for key, value in _ENVIRONMENT.items():
+        lines.append("export {k}=\"{v}${{{k}:+:${k}}}\"".format(k = key, v = value))
+    for key in _SYMBOLIZERS:
+        lines.append("export {k}=\"${{{k}:-{v}}}\"".format(k = key, v = FOUND.symbolizer))
+    if ctx.attr.launcher:
+        tool = ctx.attr.launcher[0]
+        lines.append("command -v {t} >/dev/null || {{ echo \"assay: {t} is not installed: run ci/setup\" >&2; exit 2; }}".format(t = tool))
+
+    # The program lies beside the script both in bazel-bin and in any runfiles tree.
+    lines.append("exec {} \"$0.elf\" \"$@\"".format(" ".join(ctx.attr.launcher)))
+    return lines
+
+def _impl(ctx):
+    binary = _binary(ctx)
+    built = binary[DefaultInfo].files_to_run.executable
+
+    # A name of its own: in a runfiles tree that holds two variants of one binary, the same
+    # short_path would make one shadow the other.
+    program = ctx.actions.declare_file(ctx.label.name + ".elf")
+    ctx.actions.symlink(output = program, target_file = built, is_executable = True)
+    script = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(script, "\n".join(_script(ctx)) + "\n", is_executable = True)
+
+    # A test keeps the original name too: `bazel coverage` looks the program up by it.
+    data = [
+        f
+        for f in binary[DefaultInfo].default_runfiles.files.to_list()
+        if f != built or hasattr(ctx.attr, "_lcov_merger")
+    ]
+    return [
+        DefaultInfo(
+            executable = script,
+            files = depset([script, program]),
+            runfiles = ctx.runfiles(files = [program] + data),
+        ),
+        coverage_common.instrumented_files_info(ctx, dependency_attributes = ["binary"]),
+    ]
+
+def _file_impl(ctx):
+    built = _binary(ctx)[DefaultInfo].files_to_run.executable
+    output = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.symlink(output = output, target_file = built, is_executable = True)
+    return [DefaultInfo(files = depset([output]), runfiles = ctx.runfiles(files = [output]))]
+
+_BINARY_ATTRS = {
+    "binary": attr.label(cfg = _variant_transition, executable = True, mandatory = True),
+    "variant": attr.string(mandatory = True, values = VARIANTS.keys()),
+    "_allowlist_function_transition": attr.label(
+        default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+    ),
+}
+
+_PROGRAM_ATTRS = dict(
+    _BINARY_ATTRS,
+    launcher = attr.string_list(doc = "A command that runs the program, such as valgrind and its options."),
+)
+
+variant_binary = rule(
+    implementation = _impl,
+    attrs = _PROGRAM_ATTRS,
+    doc = "<name> is a script that sets the sanitizers up and runs <name>.elf, the program itself.",
+    executable = True,
+)
+
+variant_test = rule(
+    implementation = _impl,
+    attrs = dict(
+        _PROGRAM_ATTRS,
+        # What makes `bazel coverage` work for a test rule written in Starlark.
+        _collect_cc_coverage = attr.label(
+            default = "@bazel_tools//tools/test:collect_cc_coverage",
+            allow_single_file = True,
+            cfg = "exec",
+            executable = True,
+        ),
+        _lcov_merger = attr.label(
+            default = "@bazel_tools//tools/test:lcov_merger",
+            cfg = "exec",
+            executable = True,
+        ),
+    ),
+    doc = "A variant_binary that is a test.",
+    test = True,
+)
+
+variant_file = rule(
+    implementation = _file_impl,
+    attrs = _BINARY_ATTRS,
+    doc = "Just the built file, under the target's own name: for shared objects.",
+)

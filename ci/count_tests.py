@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Prints `N passed, N failed`, in test targets, for one run of `bazel test`.
+
+usage: count_tests.py EVENTS.json EXIT_CODE
+
+The run's own event file says which test targets belong to it: bazel-testlogs also holds results of
+earlier runs. Whether a target passed is read from its JUnit file. A test that could not be built
+failed. Exit codes: 0 all passed, 1 some failed, 2 nothing ran.
+"""
+import json
+import sys
+import urllib.parse
+import xml.etree.ElementTree as ET
+
+# `bazel test`: all is well, and "nothing to test was asked for".
+OK, NO_TESTS = 0, 4
+
+
+def read_events(path):
+    with open(path, encoding="utf-8") as f:
+        for line in f:
+            # A run that was killed leaves half a line behind.
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return
+
+
+def junit_passed(uri):
+    """True if the JUnit file at a file: URI counts tests and names no failure."""
+    path = urllib.parse.unquote(urllib.parse.urlparse(uri).path)
+    try:
+        root = ET.parse(path).getroot()
+    except (OSError, ET.ParseError):
+        return False
+    cases = list(root.iter("testcase"))
+    bad = [case for case in cases
+           if case.find("failure") is not None or case.find("error") is not None]
+    return bool(cases) and not bad
+
+
+def collect(path):
+    """Returns the labels of all test targets of the run, and {label: passed}."""
+    targets, results = set(), {}
+    for event in read_events(path):
+        identity = event.get("id", {})
+        if "targetConfigured" in identity:
+            if event.get("configured", {}).get("targetKind", "").endswith("_test rule"):
+                targets.add(identity["targetConfigured"]["label"])
+        elif "targetCompleted" in identity and "aborted" in event:
+            # Skipped by a tag filter, not failed: `bazel test` would not have run it.
+            if event["aborted"].get("reason") == "SKIPPED":
+                targets.discard(identity["targetCompleted"]["label"])
+        elif "testResult" in identity:
+            label = identity["testResult"]["label"]
+            result = event.get("testResult", {})
+            uris = [output["uri"] for output in result.get("testActionOutput", [])
+                    if output.get("name") == "test.xml"]
+            passed = result.get("status") == "PASSED" and bool(uris) and junit_passed(uris[0])
+            # Several results of one target are its shards.
+            results[label] = passed and results.get(label, True)
+    return targets, results
+
+
+def main():
+    events, code = sys.argv[1], int(sys.argv[2])
+    targets, results = collect(events)
+    failed = sorted(label for label in targets if not results.get(label, False))
+    passed = len(targets) - len(failed)
+    for label in failed:
+        print("FAILED %s%s" % (label, "" if label in results else " (not run)"))
+    if code not in (OK, NO_TESTS) and not failed:
+        # The build broke outside of any test, or before Bazel knew the tests.
+        print("FAILED the build (bazel's exit code %d)" % code)
+        print("%d passed, 1 failed" % passed)
+        return 1
+    print("%d passed, %d failed" % (passed, len(failed)))
+    return 1 if failed else 2 if not targets else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""fuzz_target: everything that is made of one fuzz target, on every engine.
+
+For a target x:
+
+  x_fuzz                                      the program, in the command line's configuration
+  x_libfuzzer, x_afl                          fuzzers; bazel-bin/fuzz/x_afl.elf is the program
+  x_afl_asan                                  AFL++ with sanitizers, only built when asked for
+  x_replay, x_replay_{asan,msan,valgrind}     replay the files that they are given
+  x_regression_{plain,asan,msan,valgrind}     tests: replay corpus/, one process per input
+  x_afl_smoke                                 test: AFL++ runs it, and finds nothing in 3 s
+  x_run                                       bazel run //fuzz:x_run -- --help
+"""
+
+load("@rules_cc//cc:defs.bzl", "cc_binary")
+load("@rules_shell//shell:sh_binary.bzl", "sh_binary")
+load("@rules_shell//shell:sh_test.bzl", "sh_test")
+load("//bazel:cc_variant_test.bzl", "VALGRIND")
+load("//bazel:variants.bzl", "variant_binary")
+
+_REPLAYS = {
+    "asan": "x_replay_asan",
+    "msan": "x_replay_msan",
+    "plain": "x_replay",
+    "valgrind": "x_replay_valgrind",
+}
+
+def libfuzzer_binary(name, deps, **kwargs):
+    """A fuzz target on libFuzzer alone: <name>, made of <name>_fuzz.
+
+    Args:
+      name: the variant_binary.
+      deps: libraries with LLVMFuzzerTestOneInput and all it needs.
+      **kwargs: passed to cc_binary.
+    """
+    cc_binary(
+        name = name + "_fuzz",
+        features = ["fuzz_target"],
+        deps = deps,
+        **kwargs
+    )
+    variant_binary(
+        name = name,
+        binary = name + "_fuzz",
+        variant = "libfuzzer",
+    )
+
+def _programs(name):
+    for variant in ["libfuzzer", "afl", "afl_asan"]:
+        variant_binary(
+            name = "%s_%s" % (name, variant),
+            binary = name + "_fuzz",
+            tags = ["manual"] if variant == "afl_asan" else [],
+            variant = variant,
+        )
+    for variant, replay in _REPLAYS.items():
+        variant_binary(
+            name = replay.replace("x", name, 1),
+            binary = name + "_fuzz",
+            launcher = VALGRIND if variant == "valgrind" else [],
+            variant = "plain" if variant == "valgrind" else variant,
+        )
+
+def _regression_tests(name, inputs):
+    for variant, replay in _REPLAYS.items():
+        program = replay.replace("x", name, 1)
+        sh_test(
+            name = "%s_regression_%s" % (name, variant),
+            # Valgrind takes most of a second to start, once per input.
+            size = "medium",
+            srcs = ["replay_each.py"],
+            args = [
+                "--program fuzz/" + program,
+                "--inputs $(rootpath %s)" % inputs,
+            ],
+            data = [
+                "engines.py",
+                inputs,
+                program,
+            ],
+            tags = ["regression", variant],
+        )
+
+def _sessions(name, seeds, afl_mutator):
+    afl = name + "_afl"
+    libfuzzer = name + "_libfuzzer"
+    args = [
+        "--name " + name,
+        "--libfuzzer fuzz/%s.elf" % libfuzzer,
+        "--afl fuzz/%s.elf" % afl,
+        "--seeds $(rootpath %s)" % seeds,
+    ] + (["--afl-mutator $(rootpath %s)" % afl_mutator] if afl_mutator else [])
+    data = ["engines.py", afl, seeds] + ([afl_mutator] if afl_mutator else [])
+    sh_binary(
+        name = name + "_run",
+        srcs = ["run_fuzzer.py"],
+        args = args,
+        data = data + [libfuzzer],
+    )
+    sh_test(
+        name = name + "_afl_smoke",
+        size = "small",
+        srcs = ["run_fuzzer.py"],
+        args = args + ["--engine afl", "--seconds 3"],
+        data = data,
+        tags = ["afl"],
+    )
+
+def fuzz_target(name, deps, seeds, inputs, afl_mutator = None, **kwargs):
+    """Makes the targets listed on top of this file.
+
+    Args:
+      name: x.
+      deps: libraries: LLVMFuzzerTestOneInput and all it needs, and //fuzz:replay_main.
+      seeds: a file_list, the start corpus of fuzzing.
+      inputs: a file_list, what the regression tests replay.
+      afl_mutator: a shared object with AFL++'s custom mutator functions.
+      **kwargs: passed to cc_binary.
+    """
+    cc_binary(
+        name = name + "_fuzz",
+        features = ["fuzz_target"],
+        deps = deps,
+        **kwargs
+    )
+    _programs(name)
+    _regression_tests(name, inputs)
+    _sessions(name, seeds, afl_mutator)

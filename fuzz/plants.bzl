@@ -1,0 +1,93 @@
+"""Planted bugs: clean strategies with one known defect each, and the tests that kill them.
+
+A plant is one file, plants/<strategy>.<bug>.patch; apply_plant.py says what is in it.
+"""
+
+load("@rules_cc//cc:defs.bzl", "cc_library")
+load("@rules_shell//shell:sh_test.bzl", "sh_test")
+load("//allocators:strategies.bzl", "strategy_copts")
+
+def _parse(patch, strategies):
+    """Returns the strategy() that a patch is for, and the name of the bug."""
+    parts = patch.split("/")[-1].split(".")
+    if len(parts) != 3 or parts[2] != "patch":
+        fail("%s: the name of a plant must be <strategy>.<bug>.patch" % patch)
+    found = [s for s in strategies if s.name == parts[0]]
+    if not found:
+        fail("%s: there is no strategy named %s in allocators/registry.bzl" % (patch, parts[0]))
+    return found[0], parts[1]
+
+# buildifier: disable=unnamed-macro
+def planted_bugs(patches, strategies):
+    """Makes a library of every patch.
+
+    Args:
+      patches: names of patch files in this package.
+      strategies: STRATEGIES.
+
+    Returns:
+      A list for strategy_registry(plants = ...), with the name `<strategy>.<bug>` of each as well.
+    """
+    plants = []
+    for patch in patches:
+        s, bug = _parse(patch, strategies)
+        name = "%s.%s" % (s.name, bug)
+        stem = "planted/" + name
+        source = "//allocators:%s.c" % s.name
+        native.genrule(
+            name = stem + "_apply",
+            srcs = [patch, source],
+            outs = [stem + ".c", stem + ".json"],
+            cmd = " ".join([
+                "python3 $(execpath apply_plant.py)",
+                "--patch $(execpath %s)" % patch,
+                "--source $(execpath %s)" % source,
+                "--output $(execpath %s.c)" % stem,
+                "--facts $(execpath %s.json)" % stem,
+            ]),
+            tools = ["apply_plant.py"],
+        )
+        cc_library(
+            name = stem,
+            srcs = [stem + ".c"],
+            copts = strategy_copts(s) + [
+                # It includes what lies beside the original, and must not collide with it.
+                "-Iallocators",
+                "-D{s}_strategy={s}__{b}_strategy".format(s = s.name, b = bug),
+            ],
+            linkopts = s.linkopts,
+            deps = ["//allocators:strategy"] + s.deps,
+        )
+        plants.append(struct(
+            name = name,
+            library = "//fuzz:" + stem,
+            facts = "//fuzz:%s.json" % stem,
+        ))
+    return plants
+
+def kill_tests(plants, binary, seeds):
+    """One test per plant, kill_<strategy>.<bug>: is it killed by a property that it expects?
+
+    Args:
+      plants: what planted_bugs returned.
+      binary: name of a libFuzzer variant_binary in this package, with all plants in its registry.
+      seeds: a file_list, the start corpus.
+    """
+    for p in plants:
+        sh_test(
+            name = "kill_" + p.name,
+            size = "small",
+            srcs = ["kill.py"],
+            args = [
+                "--program fuzz/%s.elf" % binary,
+                "--facts $(rootpath %s)" % p.facts,
+                "--seeds $(rootpath %s)" % seeds,
+            ],
+            data = [
+                "engines.py",
+                binary,
+                p.facts,
+                seeds,
+            ],
+            tags = ["kill"],
+        )
