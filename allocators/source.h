@@ -5,10 +5,12 @@
 // not special-cased: limit, fault injector and accountant are sources over another source.
 //
 // The layering of a heap over a page provider is that of Bonwick and Adams, "Magazines and Vmem"
-// (USENIX 2001); failing every n-th acquisition in turn is how SQLite tests its out-of-memory paths.
+// (USENIX 2001); failing every n-th acquisition in turn is how SQLite tests its out-of-memory
+// paths.
 //
 // Each concrete source has `struct source` as its first member, named `base`, lives where its user
-// puts it, and needs no memory of its own besides. None is safe to be used by several threads at once.
+// puts it, and needs no memory of its own besides. None is safe to be used by several threads at
+// once.
 #ifndef ALLOCATORS_SOURCE_H_
 #define ALLOCATORS_SOURCE_H_
 
@@ -27,39 +29,45 @@ struct source {
   unsigned traits;   // enum source_trait
   size_t page_size;  // bytes, a power of two: sizes are multiples of it, and so are addresses
 
-  // `size` bytes, aligned to page_size, owned by the caller until released. NULL, and nothing changed,
-  // if size is 0, no multiple of page_size, or more than there is.
+  // `size` bytes, aligned to page_size, owned by the caller until released. NULL, and nothing
+  // changed, if size is 0, no multiple of page_size, or more than there is.
   void *(*acquire)(struct source *self, size_t size);
 
-  // Takes back a stretch exactly as it was acquired.
+  // Takes back a stretch exactly as it was acquired. From here on the memory is the source's, which
+  // may write to it.
   void (*release)(struct source *self, void *memory, size_t size);
 
-  // The largest size that acquire could grant now, in bytes; SIZE_MAX: not limited beforehand.
+  // The largest size that acquire could grant now, in bytes, a multiple of page_size; SIZE_MAX: not
+  // limited beforehand.
   size_t (*available)(const struct source *self);
 };
 
 // ## A caller's buffer; a static or stack array is one as well
 //
-// Hands out the buffer from its low end. What is released last-in first-out can be had again;
-// a stretch released out of order is lost until the ones above it are released.
+// Hands out the buffer from its low end. What is released last-in first-out can be had again at
+// once. A stretch released out of order becomes a hole, which is lost until the stretches above it
+// are released. Holes are chained through notes of two words that the source writes into them; a
+// hole shorter than that, with no hole beside it, is lost until everything is released.
 struct source_buffer {
   struct source base;
   unsigned char *start;
   size_t size;
-  size_t used;
+  size_t used;          // bytes below the break: held, or lost in holes
+  size_t held;          // bytes acquired now
+  size_t highest_hole;  // where it ends, as an offset from start; 0: no hole
 };
 
 // `buffer` may have any address and size; it stays the caller's. page_size is 1.
 void source_buffer_init(struct source_buffer *self, void *buffer, size_t size);
 
-// An array with a buffer source over it: `static SOURCE_ARRAY(heap, 4096);`, or on the stack without
-// `static`; then source_array_init(&heap) and `&heap.source.base`.
-#define SOURCE_ARRAY(name, bytes)                     \
-  struct {                                            \
-    struct source_buffer source;                      \
-    _Alignas(max_align_t) unsigned char array[bytes]; \
+// An array with a buffer source over it: `static SOURCE_ARRAY(heap, 4096);`, or on the stack
+// without `static`; then source_array_init(&heap) and `&heap.source.base`.
+#define SOURCE_ARRAY(name, bytes)                                                                  \
+  struct {                                                                                         \
+    struct source_buffer source;                                                                   \
+    _Alignas(max_align_t) unsigned char array[bytes];                                              \
   } name
-#define source_array_init(self) \
+#define source_array_init(self)                                                                    \
   source_buffer_init(&(self)->source, (self)->array, sizeof(self)->array)
 
 // ## Pages of anonymous memory from the operating system (mmap)
@@ -67,15 +75,19 @@ struct source_pages {
   struct source base;
 };
 
-// `page_size` is a power of two, and may be smaller or larger than the machine's: alignment is honoured
-// either way. 0 means the machine's. False if it is no power of two. Traits: RECLAIMS, ZEROED.
+// `page_size` is a power of two, and may be smaller or larger than the machine's: alignment is
+// honoured either way. 0 means the machine's. False if it is no power of two. Traits: RECLAIMS,
+// ZEROED. A stretch takes whole pages of the machine, so a smaller `page_size` saves no memory.
 bool source_pages_init(struct source_pages *self, size_t page_size);
 
 // ## A mapped file
 //
-// File layout: one header page (magic, version, page size, capacity in pages), a map with one byte for
-// each page that says whether it is acquired, then the pages. A file that was closed, or whose
-// process died, opens again with the same pages acquired and their contents as they were.
+// File layout: one header page (magic, version, page size, capacity in pages), a map with one byte
+// for each page that says whether it is acquired, then the pages. A file that was closed, or whose
+// process died, opens again with the same pages acquired and their contents as they were. (What the
+// operating system had not yet written when the machine itself failed is not promised.) The file is
+// for one user at a time, for machines of one byte order, and takes its full size on the disk from
+// the start: a full disk shows when it is opened, not as SIGBUS later. Traits: RECLAIMS, PERSISTS.
 struct source_file {
   struct source base;
   int descriptor;
@@ -84,26 +96,29 @@ struct source_file {
   size_t capacity;  // pages
 };
 
-// Opens or creates `path` with room for `capacity` pages of `page_size` (a power of two, at least the
-// machine's page size; 0 means that). An existing file must have the same page size and at most the
-// given capacity, and keeps its own; `capacity` 0 takes whatever it has. On failure returns false with
-// nothing created or changed, and one line in `error` that names the file and the reason.
+// Opens or creates `path` with room for `capacity` pages of `page_size` (a power of two, at least
+// the machine's page size; 0 means that). An existing file must have the same page size and at most
+// the given capacity, and keeps its own; `capacity` 0 takes whatever it has, and creates nothing.
+// On failure returns false with nothing created or changed, and one line in `error` that names the
+// file and the reason. A file that somebody else has open, or that is damaged in any way, is
+// refused.
 bool source_file_open(struct source_file *self, const char *path, size_t page_size, size_t capacity,
                       char *error, size_t error_size);
 
-// Unmaps and closes; what is acquired stays acquired. False if the contents could not be written back.
+// Unmaps and closes; what is acquired stays acquired. False if the contents could not be written
+// back.
 bool source_file_close(struct source_file *self);
 
 // How many pages are acquired.
 size_t source_file_pages(const struct source_file *self);
 
-// The address of page `index` (0 .. capacity - 1), or NULL if it is not acquired: how a user finds the
-// data again after reopening, at whatever address the file is mapped now.
+// The address of page `index` (0 .. capacity - 1), or NULL if it is not acquired: how a user finds
+// the data again after reopening, at whatever address the file is mapped now.
 void *source_file_page(const struct source_file *self, size_t index);
 
 // ## Decorators
 
-// Grants at most `limit` bytes at any time.
+// Grants at most `limit` bytes at any time; SIZE_MAX: no limit.
 struct source_limit {
   struct source base;
   struct source *inner;
@@ -112,8 +127,11 @@ struct source_limit {
 };
 void source_limit_init(struct source_limit *self, struct source *inner, size_t limit);
 
-// Refuses acquisitions that would be met otherwise. Bit i of `mask` refuses the i-th acquisition from
-// when it was armed; `from` refuses every acquisition from that one on (SIZE_MAX: none).
+// Refuses acquisitions that would be met otherwise. Bit i of `mask` refuses the i-th acquisition
+// from when it was armed, counted from 0; `from` refuses every acquisition from that one on
+// (SIZE_MAX: none). Every call of acquire counts as an acquisition; one that the inner source could
+// not meet anyway is left to it and is no injected refusal. `available` foresees no fault: what an
+// allocator asks for beforehand must not spare it the failure.
 struct source_faults {
   struct source base;
   struct source *inner;
@@ -129,7 +147,7 @@ void source_faults_arm(struct source_faults *self, uint64_t mask, size_t from);
 // Shadows what is acquired: after destroy it must be back at zero.
 //
 // Each stretch is held in a table that the caller gives. When the table is full the
-// accountant refuses to acquire, rather than lose count.
+// accountant refuses to acquire, and has nothing available, rather than lose count.
 struct source_stretch {
   unsigned char *start;
   size_t size;

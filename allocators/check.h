@@ -1,0 +1,16 @@
+// The one assertion of the unit tests. It is never compiled out.
+#ifndef ALLOCATORS_CHECK_H_
+#define ALLOCATORS_CHECK_H_
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHECK(cond)                                                                                \
+  do {                                                                                             \
+    if (!(cond)) {                                                                                 \
+      fprintf(stderr, "%s:%d: CHECK failed: %s\n", __FILE__, __LINE__, #cond);                     \
+      exit(1);                                                                                     \
+    }                                                                                              \
+  } while (0)
+
+#endif

@@ -1,0 +1,87 @@
+// An accountant: a shadow of what was acquired from another source, as a sorted table.
+//
+// It believes neither side. A release that matches no acquired stretch is counted, and is kept from
+// the inner source, which might not survive it.
+#include "allocators/arithmetic.h"
+#include "allocators/memory.h"
+#include "allocators/source.h"
+
+// How many stretches start at or below an address: a binary search for the upper bound.
+static size_t rank_of(const struct source_account *self, const void *address) {
+  size_t low = 0;
+  size_t high = self->count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (address_of(self->stretches[middle].start) <= address_of(address))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+static void insert_stretch(struct source_account *self, void *start, size_t size) {
+  size_t rank = rank_of(self, start);
+  struct source_stretch *place = self->stretches + rank;
+  memmove(place + 1, place, (self->count - rank) * sizeof *place);
+  *place = (struct source_stretch){start, size};
+  self->count++;
+}
+
+static void remove_stretch(struct source_account *self, size_t rank) {
+  struct source_stretch *place = self->stretches + rank;
+  self->count--;
+  memmove(place, place + 1, (self->count - rank) * sizeof *place);
+}
+
+static void *acquire_accounted(struct source *base, size_t size) {
+  struct source_account *self = (struct source_account *)base;
+  if (self->count == self->capacity) return NULL;
+  void *memory = self->inner->acquire(self->inner, size);
+  if (memory == NULL) return NULL;
+  insert_stretch(self, memory, size);
+  self->bytes += size;
+  if (self->bytes > self->peak) self->peak = self->bytes;
+  return memory;
+}
+
+static void release_accounted(struct source *base, void *memory, size_t size) {
+  struct source_account *self = (struct source_account *)base;
+  size_t rank = rank_of(self, memory);
+  if (rank == 0 || self->stretches[rank - 1].start != memory ||
+      self->stretches[rank - 1].size != size) {
+    self->errors++;
+    return;
+  }
+  remove_stretch(self, rank - 1);
+  self->bytes -= size;
+  self->inner->release(self->inner, memory, size);
+}
+
+static size_t available_to_account(const struct source *base) {
+  const struct source_account *self = (const struct source_account *)base;
+  return self->count == self->capacity ? 0 : self->inner->available(self->inner);
+}
+
+const struct source_stretch *source_account_find(const struct source_account *self,
+                                                 const void *start, size_t size) {
+  size_t rank = rank_of(self, start);
+  if (rank == 0) return NULL;
+  const struct source_stretch *stretch = self->stretches + rank - 1;
+  return range_within(start, size, stretch->start, stretch->size) ? stretch : NULL;
+}
+
+void source_account_init(struct source_account *self, struct source *inner,
+                         struct source_stretch *table, size_t capacity) {
+  *self = (struct source_account){
+      .base = {.name = "account",
+               .traits = inner->traits,
+               .page_size = inner->page_size,
+               .acquire = acquire_accounted,
+               .release = release_accounted,
+               .available = available_to_account},
+      .inner = inner,
+      .stretches = table,
+      .capacity = capacity,
+  };
+}

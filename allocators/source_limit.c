@@ -1,0 +1,39 @@
+// A limit on what another source grants: how a small machine is made out of a large one.
+#include "allocators/arithmetic.h"
+#include "allocators/source.h"
+
+static size_t available_within_limit(const struct source *base) {
+  const struct source_limit *self = (const struct source_limit *)base;
+  size_t inner = self->inner->available(self->inner);
+  if (self->limit == SIZE_MAX) return inner;
+  // A limit need be no multiple of the page size, but what can be granted is.
+  size_t room = align_down(self->limit - self->granted, base->page_size);
+  return room < inner ? room : inner;
+}
+
+static void *acquire_within_limit(struct source *base, size_t size) {
+  struct source_limit *self = (struct source_limit *)base;
+  if (size > self->limit - self->granted) return NULL;
+  void *memory = self->inner->acquire(self->inner, size);
+  if (memory != NULL) self->granted += size;
+  return memory;
+}
+
+static void release_within_limit(struct source *base, void *memory, size_t size) {
+  struct source_limit *self = (struct source_limit *)base;
+  self->granted -= size;
+  self->inner->release(self->inner, memory, size);
+}
+
+void source_limit_init(struct source_limit *self, struct source *inner, size_t limit) {
+  *self = (struct source_limit){
+      .base = {.name = "limit",
+               .traits = inner->traits,
+               .page_size = inner->page_size,
+               .acquire = acquire_within_limit,
+               .release = release_within_limit,
+               .available = available_within_limit},
+      .inner = inner,
+      .limit = limit,
+  };
+}

@@ -1,0 +1,114 @@
+// The page source: alignment above and below the machine's page, zeroes, and exact release.
+#define _DEFAULT_SOURCE
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "allocators/check.h"
+#include "allocators/source.h"
+
+static void *acquire(struct source_pages *pages, size_t size) {
+  return pages->base.acquire(&pages->base, size);
+}
+
+static void release(struct source_pages *pages, void *memory, size_t size) {
+  pages->base.release(&pages->base, memory, size);
+}
+
+static size_t machine_page(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+
+// Bytes of address space that the process has now, in pages of the machine.
+static size_t count_mapped_pages(void) {
+  size_t pages = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  CHECK(file != NULL);
+  CHECK(fscanf(file, "%zu", &pages) == 1);
+  fclose(file);
+  return pages;
+}
+
+static void test_page_sizes(void) {
+  struct source_pages pages;
+  CHECK(source_pages_init(&pages, 0));
+  CHECK(pages.base.page_size == machine_page());
+  CHECK(pages.base.traits == (SOURCE_RECLAIMS | SOURCE_ZEROED));
+  CHECK(pages.base.available(&pages.base) == SIZE_MAX);
+  CHECK(!source_pages_init(&pages, 3));
+  CHECK(!source_pages_init(&pages, 4095));
+  CHECK(!source_pages_init(&pages, SIZE_MAX));
+}
+
+static void test_alignment_and_zeroes(void) {
+  for (size_t page_size = 1; page_size <= (size_t)4 << 20; page_size *= 2) {
+    struct source_pages pages;
+    CHECK(source_pages_init(&pages, page_size));
+    unsigned char *stretches[4];
+    for (size_t i = 0; i < 4; i++) {
+      size_t size = page_size * (i + 1);
+      CHECK((stretches[i] = acquire(&pages, size)) != NULL);
+      CHECK((uintptr_t)stretches[i] % page_size == 0);
+      CHECK(stretches[i][0] == 0 && stretches[i][size / 2] == 0 && stretches[i][size - 1] == 0);
+      memset(stretches[i], 0xA5, size);
+    }
+    // In no particular order, and zero again when they come back.
+    release(&pages, stretches[1], page_size * 2);
+    release(&pages, stretches[3], page_size * 4);
+    unsigned char *again = acquire(&pages, page_size * 2);
+    CHECK(again != NULL);
+    for (size_t i = 0; i < page_size * 2; i += 16) CHECK(again[i] == 0);
+    for (size_t i = 0; i < page_size; i += 16) CHECK(stretches[0][i] == 0xA5);
+    release(&pages, again, page_size * 2);
+    release(&pages, stretches[0], page_size);
+    release(&pages, stretches[2], page_size * 3);
+  }
+}
+
+static void test_refusals(void) {
+  const size_t page_sizes[] = {1, 64, machine_page(), (size_t)1 << 20, SIZE_MAX / 2 + 1};
+  for (size_t i = 0; i < sizeof page_sizes / sizeof *page_sizes; i++) {
+    struct source_pages pages;
+    size_t page_size = page_sizes[i];
+    CHECK(source_pages_init(&pages, page_size));
+    CHECK(acquire(&pages, 0) == NULL);
+    CHECK(acquire(&pages, SIZE_MAX) == NULL);
+    CHECK(acquire(&pages, 0 - page_size) == NULL);
+    CHECK(acquire(&pages, SIZE_MAX / 2 + 1) == NULL);
+    if (page_size > 1) {
+      CHECK(acquire(&pages, page_size - 1) == NULL);
+      CHECK(acquire(&pages, page_size + 1) == NULL);
+    }
+  }
+}
+
+// What was trimmed and what was released is gone: many rounds leave the address space as it was.
+static void test_exact_release(void) {
+  struct source_pages pages;
+  size_t page_size = (size_t)1 << 20;
+  CHECK(source_pages_init(&pages, page_size));
+  void *warm_up = acquire(&pages, page_size);
+  size_t before = count_mapped_pages();
+  for (int round = 0; round < 200; round++) {
+    void *memory = acquire(&pages, 3 * page_size);
+    CHECK(memory != NULL);
+    release(&pages, memory, 3 * page_size);
+  }
+  size_t after = count_mapped_pages();
+  CHECK(after < before + 3 * page_size / machine_page());
+
+  // Between the two counts lie only the pages held: no head, no tail.
+  void *held = acquire(&pages, page_size);
+  unsigned char state;
+  CHECK(mincore(held, machine_page(), &state) == 0);
+  release(&pages, held, page_size);
+  CHECK(mincore(held, machine_page(), &state) != 0);
+  release(&pages, warm_up, page_size);
+}
+
+int main(void) {
+  test_page_sizes();
+  test_alignment_and_zeroes();
+  test_refusals();
+  test_exact_release();
+  return 0;
+}
