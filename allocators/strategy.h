@@ -24,7 +24,8 @@
 //   usable_size(NULL)        is 0
 //   a released or foreign    undefined, unless the strategy has the trait that promises to detect
 //   pointer                  it: then release says so and changes nothing
-//   reset                    every block is gone at once; the heap is as after create
+//   reset                    every block is gone at once; the heap is as after create. All blocks count
+//                            as released: to release one of them again is a double release
 //   destroy                  every byte goes back to the source, live blocks included
 //
 // Blocks of a strategy are never moved but by resize. Fresh blocks hold arbitrary bytes.
@@ -113,8 +114,9 @@ struct strategy {
   unsigned needs;       // enum source_trait that its source must have
   size_t min_align;     // bytes; every block is aligned to at least this
   size_t max_align;     // bytes; the largest alignment that may be asked for
-  size_t overhead;      // upper bound, in bytes, of what an allocator without blocks keeps of its
-                        // source for itself; part of the stated bound below
+  size_t overhead;      // upper bound, once rounded up to the source's page_size, of the bytes that an
+                        // allocator without blocks keeps of its source for itself; part of the
+                        // stated bound below
 
   // Names of variants of the algorithm ("first_fit", "best_fit"), ended by NULL; or NULL: one only.
   const char *const *variants;
@@ -159,9 +161,11 @@ struct strategy {
 
   // The stated bound. Over a source with `page_size`, a block takes at most footprint(size, align,
   // page_size) bytes from what others can have; SIZE_MAX: can never be met. Hence a request must
-  // succeed as long as overhead, plus the footprints of all blocks allocated or resized since the
-  // allocator had none, plus its own, is at most what the source can give. Needs no allocator: it is
-  // a promise, not a measurement.
+  // succeed as long as overhead (in whole pages), plus the footprints of all blocks allocated or
+  // resized since the allocator had none, plus its own, is at most what the source had available
+  // before create; or at most heap_size, where that was given and is less. Where neither is limited
+  // the bound promises nothing, as a strategy with a fixed heap takes one of default size. Needs no
+  // allocator: it is a promise, not a measurement.
   size_t (*footprint)(size_t size, size_t align, size_t page_size);
 };
 
