@@ -1,11 +1,11 @@
 // Bump: an offset that only grows, until reset takes every block back at once.
 //
-// The oldest allocator there is, and the fastest: one addition and one comparison. It cannot release
-// a single block, which is no loss where all blocks die together (a request, a frame, a compiler
-// pass). As an arena with a lifetime: D. R. Hanson, "Fast Allocation and Deallocation of Memory Based
-// on Object Lifetimes", Software: Practice and Experience 20(1), 1990. As the allocation area of a
-// copying collector: R. Jones, A. Hosking and E. Moss, "The Garbage Collection Handbook", 7.1
-// (sequential allocation).
+// The oldest allocator there is, and the fastest: one addition and one comparison. It cannot
+// release a single block, which is no loss where all blocks die together (a request, a frame, a
+// compiler pass). As an arena with a lifetime: D. R. Hanson, "Fast Allocation and Deallocation of
+// Memory Based on Object Lifetimes", Software: Practice and Experience 20(1), 1990. As the
+// allocation area of a copying collector: R. Jones, A. Hosking and E. Moss, "The Garbage Collection
+// Handbook", 7.1 (sequential allocation).
 //
 // Layout, placement and invariants: bump_internal.h.
 #include "allocators/bump_internal.h"
@@ -13,7 +13,7 @@
 
 struct allocator {
   struct bump bump;
-  size_t used;  // the offset: bytes of the buffer that are gone, padding included
+  size_t used; // the offset: bytes of the buffer that are gone, padding included
 };
 
 static struct allocator *bump_create(struct source *source,
@@ -21,20 +21,23 @@ static struct allocator *bump_create(struct source *source,
   struct bump bump;
   struct allocator *self =
       bump_open(&bump, source, options, sizeof(struct allocator), _Alignof(struct allocator));
-  if (self != NULL) *self = (struct allocator){bump, 0};
+  if (self != NULL)
+    *self = (struct allocator){bump, 0};
   return self;
 }
 
 static void *bump_allocate(struct allocator *self, size_t size, size_t align) {
   size_t start;
-  if (!bump_place(&self->bump, self->used, size, align, &start)) return NULL;
+  if (!bump_place(&self->bump, self->used, size, align, &start))
+    return NULL;
   self->used = start + size;
   return self->bump.buffer + start;
 }
 
 static void *bump_allocate_zeroed(struct allocator *self, size_t count, size_t size, size_t align) {
   size_t bytes;
-  if (!multiply_sizes(count, size, &bytes)) return NULL;
+  if (!multiply_sizes(count, size, &bytes))
+    return NULL;
   void *block = bump_allocate(self, bytes, align);
   return block == NULL ? NULL : memset(block, 0, bytes);
 }

@@ -1,4 +1,5 @@
-// What bump and bump_atomic have in common: all but the offset, which one of them shares among threads.
+// What bump and bump_atomic have in common: all but the offset, which one of them shares among
+// threads.
 //
 //      heap.start                buffer             buffer + used       buffer + capacity
 //      |                         |                  |                   |
@@ -6,8 +7,8 @@
 //      | padding | the allocator | blocks, padding  |       free        |
 //      +---------+---------------+------------------+-------------------+
 //
-// Nothing is known about a single block, so the buffer needs no alignment: a block is aligned by its
-// address, not by its offset.
+// Nothing is known about a single block, so the buffer needs no alignment: a block is aligned by
+// its address, not by its offset.
 #ifndef ALLOCATORS_BUMP_INTERNAL_H_
 #define ALLOCATORS_BUMP_INTERNAL_H_
 
@@ -31,8 +32,8 @@ struct bump {
   // I2: the offset, which each strategy keeps in its own way, is at most `capacity`
 };
 
-#define BUMP_INVARIANTS                                                           \
-  "the buffer begins where the allocator ends, and ends where the heap ends",     \
+#define BUMP_INVARIANTS                                                                            \
+  "the buffer begins where the allocator ends, and ends where the heap ends",                      \
       "the offset is at most the capacity", NULL
 
 // Takes a heap and finds the place in it for an allocator of `state_size` bytes. NULL, with nothing
@@ -40,9 +41,11 @@ struct bump {
 static inline void *bump_open(struct bump *self, struct source *source,
                               const struct strategy_options *options, size_t state_size,
                               size_t state_align) {
-  if (options->variant != 0) return NULL;
+  if (options->variant != 0)
+    return NULL;
   struct fixed_heap heap;
-  if (!fixed_heap_acquire(&heap, source, options)) return NULL;
+  if (!fixed_heap_acquire(&heap, source, options))
+    return NULL;
   uintptr_t state;
   if (!align_up(address_of(heap.start), state_align, &state) ||
       !range_within((void *)state, state_size, heap.start, heap.size)) {
@@ -58,11 +61,14 @@ static inline void *bump_open(struct bump *self, struct source *source,
 // Padding and size are compared with what is left, never added to an address, so nothing can wrap.
 static inline bool bump_place(const struct bump *self, size_t used, size_t size, size_t align,
                               size_t *start) {
-  if (size == 0 || !is_power_of_two(align) || align > BUMP_MAX_ALIGN) return false;
+  if (size == 0 || !is_power_of_two(align) || align > BUMP_MAX_ALIGN)
+    return false;
   uintptr_t top = address_of(self->buffer) + used, aligned;
-  if (!align_up(top, align, &aligned)) return false;
+  if (!align_up(top, align, &aligned))
+    return false;
   size_t padding = aligned - top, room = self->capacity - used;
-  if (padding > room || size > room - padding) return false;
+  if (padding > room || size > room - padding)
+    return false;
   *start = used + padding;
   return true;
 }
@@ -74,7 +80,8 @@ static inline struct broken_invariant bump_check(const struct bump *self, const 
       !range_within(self->buffer, self->capacity, self->heap.start, self->heap.size) ||
       buffer + self->capacity != address_of(self->heap.start) + self->heap.size)
     return (struct broken_invariant){1, state};
-  if (used > self->capacity) return (struct broken_invariant){2, state};
+  if (used > self->capacity)
+    return (struct broken_invariant){2, state};
   return (struct broken_invariant){0, NULL};
 }
 
@@ -95,7 +102,8 @@ static inline struct statistics bump_count(const struct bump *self, size_t used)
 // At worst a block starts one byte past a multiple of its alignment.
 static inline size_t bump_footprint(size_t size, size_t align, size_t page_size) {
   (void)page_size;
-  if (size == 0 || !is_power_of_two(align) || align > BUMP_MAX_ALIGN) return SIZE_MAX;
+  if (size == 0 || !is_power_of_two(align) || align > BUMP_MAX_ALIGN)
+    return SIZE_MAX;
   return add_saturating(size, align - 1);
 }
 

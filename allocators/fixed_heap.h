@@ -1,4 +1,5 @@
-// One stretch of memory for life: how strategies with a heap of fixed size take it from their source.
+// One stretch of memory for life: how strategies with a heap of fixed size take it from their
+// source.
 #ifndef ALLOCATORS_FIXED_HEAP_H_
 #define ALLOCATORS_FIXED_HEAP_H_
 
@@ -15,19 +16,22 @@ struct fixed_heap {
   size_t size;
 };
 
-// Takes what the options ask for, rounded up to whole pages. False, with nothing held, if the source
-// refuses.
+// Takes what the options ask for, rounded up to whole pages. False, with nothing held, if the
+// source refuses.
 static inline bool fixed_heap_acquire(struct fixed_heap *self, struct source *source,
                                       const struct strategy_options *options) {
   size_t wanted = options->heap_size;
   if (wanted == 0) {
     wanted = align_down(source->available(source), source->page_size);
-    if (source->available(source) == SIZE_MAX) wanted = STRATEGY_DEFAULT_HEAP_SIZE;
+    if (source->available(source) == SIZE_MAX)
+      wanted = STRATEGY_DEFAULT_HEAP_SIZE;
   }
   size_t size;
-  if (!align_up(wanted, source->page_size, &size)) return false;
+  if (!align_up(wanted, source->page_size, &size))
+    return false;
   unsigned char *start = source->acquire(source, size);
-  if (start == NULL) return false;
+  if (start == NULL)
+    return false;
   *self = (struct fixed_heap){source, start, size};
   return true;
 }
