@@ -1,0 +1,635 @@
+// Every sentence of strategy.h, on every clean strategy of the registry, over several sources.
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "allocators/arithmetic.h"
+#include "allocators/check.h"
+#include "allocators/registry.h"
+#include "allocators/rig.h"
+
+static const struct rig_layout layouts[] = {
+    {"buffer", 0, 0, 300000},           {"misaligned buffer", 0, 4097, 300001},
+    {"small buffer", 0, 3, 5000},       {"pages", 4096, 0, 400000},
+    {"large pages", 65536, 0, 8 << 16}, {"pages smaller than a word", 4, 0, 300000},
+};
+#define LAYOUTS (sizeof layouts / sizeof *layouts)
+
+// One allocator over one layout.
+struct subject {
+  struct rig rig;
+  struct source *source;
+  const struct strategy *strategy;
+  struct strategy_options options;
+  struct allocator *allocator;
+  size_t capacity; // what the source could give before create
+};
+
+static struct subject subject;
+static struct picture before, now;
+
+static bool has(unsigned trait) { return (subject.strategy->traits & trait) != 0; }
+
+static bool open_subject(const struct rig_layout *layout) {
+  subject.source = rig_init(&subject.rig, layout);
+  subject.capacity = subject.source->available(subject.source);
+  subject.allocator = subject.strategy->create(subject.source, &subject.options);
+  return subject.allocator != NULL;
+}
+
+static void close_subject(void) {
+  subject.strategy->destroy(subject.allocator);
+  rig_check_empty(&subject.rig);
+}
+
+static void *allocate(size_t size, size_t align) {
+  return subject.strategy->allocate(subject.allocator, size, align);
+}
+
+static void check_clean(void) {
+  struct broken_invariant broken = subject.strategy->check(subject.allocator);
+  if (broken.number != 0)
+    fprintf(stderr, "%s.I%u\n", subject.strategy->name, broken.number);
+  CHECK(broken.number == 0);
+}
+
+static void take(struct picture *picture) {
+  picture_take(picture, subject.strategy, subject.allocator);
+}
+
+// ## Walks
+
+// Spans lie in acquired stretches, ascend in each, and leave nothing out.
+static void check_picture(const struct picture *picture) {
+  static uintptr_t ends[RIG_STRETCHES];
+  memset(ends, 0, sizeof ends);
+  size_t total = 0;
+  for (size_t i = 0; i < picture->count; i++) {
+    const struct span *span = &picture->spans[i];
+    const struct source_stretch *stretch =
+        source_account_find(&subject.rig.account, span->start, span->size);
+    CHECK(stretch != NULL);
+    uintptr_t *end = &ends[stretch - subject.rig.stretches];
+    CHECK(address_of(span->start) >= *end);
+    *end = address_of(span->start) + span->size;
+    total += span->size;
+  }
+  CHECK(total == subject.rig.account.bytes);
+
+  struct statistics statistics = subject.strategy->statistics(subject.allocator);
+  CHECK(statistics.acquired == total);
+  CHECK(statistics.used == total - picture->bytes[SPAN_FREE]);
+  CHECK(statistics.largest_free <= picture->bytes[SPAN_FREE]);
+  if (has(STRATEGY_WALKS_BLOCKS))
+    CHECK(picture->bytes[SPAN_USED] == 0);
+}
+
+static void check_unchanged(void) {
+  take(&now);
+  CHECK(pictures_equal(&before, &now));
+  check_clean();
+}
+
+// ## The table of strategy.h
+
+static void test_slots(void) {
+  const struct strategy *s = subject.strategy;
+  CHECK((s->release != NULL) == has(STRATEGY_RELEASES));
+  CHECK((s->resize != NULL) == has(STRATEGY_RESIZES));
+  CHECK((s->reset != NULL) == has(STRATEGY_RESETS));
+  CHECK((s->allocate_zeroed != NULL) == has(STRATEGY_ZEROES));
+  CHECK((s->usable_size != NULL) == has(STRATEGY_SIZES));
+  CHECK(s->create != NULL && s->allocate != NULL && s->check != NULL && s->walk != NULL);
+  CHECK(s->statistics != NULL && s->destroy != NULL && s->footprint != NULL);
+  CHECK(is_power_of_two(s->min_align) && is_power_of_two(s->max_align));
+  CHECK(s->min_align <= s->max_align);
+  CHECK(s->invariants != NULL && s->invariants[0] != NULL);
+  CHECK(s->summary != NULL && strchr(s->summary, '\n') == NULL);
+  CHECK(s->name[0] != '\0' && strspn(s->name, "abcdefghijklmnopqrstuvwxyz_") == strlen(s->name));
+  CHECK(!has(STRATEGY_COALESCES | STRATEGY_RETURNS_MEMORY | STRATEGY_DETECTS_DOUBLE_RELEASE |
+             STRATEGY_DETECTS_FOREIGN_RELEASE) ||
+        has(STRATEGY_RELEASES));
+}
+
+// Nothing may grant this, by whatever way it is asked for.
+static void check_refused(void *live, size_t size, size_t align) {
+  const struct strategy *s = subject.strategy;
+  CHECK(allocate(size, align) == NULL);
+  check_unchanged();
+  if (has(STRATEGY_ZEROES)) {
+    CHECK(s->allocate_zeroed(subject.allocator, 1, size, align) == NULL);
+    CHECK(s->allocate_zeroed(subject.allocator, size, 1, align) == NULL);
+    check_unchanged();
+  }
+  if (has(STRATEGY_RESIZES)) {
+    CHECK(s->resize(subject.allocator, NULL, size, align) == NULL);
+    CHECK(live == NULL || s->resize(subject.allocator, live, size, align) == NULL);
+    check_unchanged();
+  }
+}
+
+static void check_refusals(void *live) {
+  const struct strategy *s = subject.strategy;
+  const size_t max = s->max_align;
+  const struct {
+    size_t size, align;
+  } impossible[] = {
+      {0, 1},
+      {0, 16},
+      {0, max},
+      {0, 0},
+      {1, 0},
+      {1, 3},
+      {1, max + 1},
+      {1, max - 1},
+      {1, max * 2},
+      {1, SIZE_MAX},
+      {1, SIZE_MAX - SIZE_MAX / 2},
+      {SIZE_MAX, 0},
+  };
+  take(&before);
+  for (size_t i = 0; i < sizeof impossible / sizeof *impossible; i++) {
+    size_t size = impossible[i].size, align = impossible[i].align;
+    if (max <= 4 && is_power_of_two(align) && align <= max && size != 0)
+      continue;
+    CHECK(s->footprint(size, align, subject.source->page_size) == SIZE_MAX);
+    check_refused(live, size, align);
+  }
+  for (size_t align = 1; align != 0 && align <= max; align *= 2) {
+    for (size_t less = 0; less < 80; less++) {
+      check_refused(live, SIZE_MAX - less, align);
+      CHECK(s->footprint(SIZE_MAX - less, align, subject.source->page_size) > subject.capacity);
+    }
+    check_refused(live, SIZE_MAX - max, align);
+    check_refused(live, SIZE_MAX - 2 * max, align);
+    check_refused(live, SIZE_MAX / 2, align);
+    check_refused(live, SIZE_MAX / 2 + 1, align);
+    check_refused(live, subject.capacity, align);
+    check_refused(live, subject.capacity + 1, align);
+  }
+  if (has(STRATEGY_ZEROES)) {
+    const size_t half = (size_t)1 << (sizeof(size_t) * 4), top = SIZE_MAX - SIZE_MAX / 2;
+    const size_t counts[][2] = {
+        {half, half}, {top, 2}, {2, top},      {SIZE_MAX, SIZE_MAX},  {0, 5},
+        {5, 0},       {0, 0},   {SIZE_MAX, 2}, {3, SIZE_MAX / 3 + 1}, {half + 1, half},
+        {0, SIZE_MAX}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+      CHECK(s->allocate_zeroed(subject.allocator, counts[i][0], counts[i][1], 16) == NULL);
+    check_unchanged();
+  }
+  if (has(STRATEGY_RELEASES))
+    CHECK(s->release(subject.allocator, NULL) == RELEASED);
+  if (has(STRATEGY_SIZES))
+    CHECK(s->usable_size(subject.allocator, NULL) == 0);
+  check_unchanged();
+}
+
+static void test_refusals(const struct rig_layout *layout) {
+  if (!open_subject(layout))
+    return;
+  check_refusals(NULL);
+  unsigned char *a = allocate(100, 16), *b = allocate(33, 1), *c = allocate(64, 64);
+  CHECK(a != NULL && b != NULL && c != NULL);
+  memset(b, 7, 33);
+  if (has(STRATEGY_RELEASES))
+    CHECK(subject.strategy->release(subject.allocator, a) == RELEASED);
+  check_refusals(b);
+  for (size_t i = 0; i < 33; i++)
+    CHECK(b[i] == 7);
+  close_subject();
+}
+
+static void test_alignments(const struct rig_layout *layout) {
+  const size_t min = subject.strategy->min_align;
+  for (size_t align = 1; align != 0 && align <= subject.strategy->max_align; align *= 2) {
+    if (!open_subject(layout))
+      return;
+    size_t footprint = subject.strategy->footprint(1, align, subject.source->page_size);
+    CHECK(footprint != 0 && footprint != SIZE_MAX);
+    for (int i = 0; i < 5; i++) {
+      void *block = allocate((size_t)(1 + i * 3), align);
+      CHECK(block != NULL || footprint > subject.capacity / 8);
+      CHECK(address_of(block) % (align < min ? min : align) == 0);
+    }
+    check_clean();
+    close_subject();
+  }
+}
+
+static void test_create(const struct rig_layout *layout) {
+  const struct strategy *s = subject.strategy;
+  const struct strategy_options fine = subject.options;
+
+  unsigned variants = 1;
+  if (s->variants != NULL)
+    for (variants = 0; s->variants[variants] != NULL;)
+      variants++;
+  CHECK(variants != 0);
+  subject.options.variant = variants;
+  CHECK(!open_subject(layout));
+  rig_check_empty(&subject.rig);
+  subject.options.variant = UINT32_MAX;
+  CHECK(!open_subject(layout));
+  rig_check_empty(&subject.rig);
+  subject.options = fine;
+
+  for (unsigned trait = 1; trait <= SOURCE_PERSISTS; trait *= 2) {
+    if ((s->needs & trait) == 0)
+      continue;
+    struct source *source = rig_init(&subject.rig, layout);
+    source->traits &= ~trait;
+    CHECK(s->create(source, &subject.options) == NULL);
+    rig_check_empty(&subject.rig);
+  }
+
+  // Either there is an allocator, which keeps to the bounds, or nothing is held.
+  for (size_t size = 0; size < 700; size++) {
+    struct rig_layout tiny = *layout;
+    tiny.size = layout->page_size == 0 ? size : size / 50 * layout->page_size;
+    if (open_subject(&tiny)) {
+      CHECK(subject.rig.account.bytes <= tiny.size);
+      take(&now);
+      check_picture(&now);
+      check_clean();
+      void *block = allocate(1, 1);
+      if (block != NULL)
+        *(unsigned char *)block = 1;
+      check_clean();
+      close_subject();
+    } else {
+      rig_check_empty(&subject.rig);
+    }
+  }
+
+  // A heap of a given size keeps to it; one that can not be had is refused or not taken at once.
+  const size_t sizes[] = {1, 4096, 4097, layout->size + 1, SIZE_MAX, SIZE_MAX / 2};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    subject.options.heap_size = sizes[i];
+    if (open_subject(layout)) {
+      check_clean();
+      close_subject();
+    }
+    rig_check_empty(&subject.rig);
+  }
+  subject.options = fine;
+}
+
+static void test_reset(const struct rig_layout *layout) {
+  if (!has(STRATEGY_RESETS) || !open_subject(layout))
+    return;
+  static struct picture fresh;
+  void *released_by_reset = NULL;
+  take(&fresh);
+  for (int round = 0; round < 3; round++) {
+    for (size_t i = 1; i < 20; i++) {
+      void *block = allocate(i * 7, (size_t)1 << (i % 8));
+      if (block != NULL)
+        released_by_reset = block;
+    }
+    check_clean();
+    subject.strategy->reset(subject.allocator);
+    check_clean();
+    take(&now);
+    CHECK(pictures_equal(&fresh, &now));
+  }
+  if (has(STRATEGY_DETECTS_DOUBLE_RELEASE))
+    CHECK(subject.strategy->release(subject.allocator, released_by_reset) == RELEASE_DOUBLE);
+  close_subject();
+}
+
+static void test_misuse(const struct rig_layout *layout) {
+  const struct strategy *s = subject.strategy;
+  if (!has(STRATEGY_RELEASES) || !open_subject(layout))
+    return;
+  void *blocks[12];
+  for (size_t i = 0; i < 12; i++)
+    CHECK((blocks[i] = allocate(10 + 9 * i, 1)) != NULL);
+  if (has(STRATEGY_DETECTS_FOREIGN_RELEASE)) {
+    unsigned char elsewhere[64];
+    take(&before);
+    for (size_t i = 0; i < 64; i++)
+      CHECK(s->release(subject.allocator, elsewhere + i) == RELEASE_FOREIGN);
+    for (size_t i = 0; i < subject.rig.account.count; i++) {
+      const struct source_stretch *stretch = &subject.rig.account.stretches[i];
+      for (size_t j = 0; j < 64; j++) {
+        CHECK(s->release(subject.allocator, stretch->start - 1 - j) == RELEASE_FOREIGN);
+        CHECK(s->release(subject.allocator, stretch->start + stretch->size + j) == RELEASE_FOREIGN);
+      }
+    }
+    CHECK(s->release(subject.allocator, (void *)UINTPTR_MAX) == RELEASE_FOREIGN);
+    CHECK(s->release(subject.allocator, (void *)(uintptr_t)1) == RELEASE_FOREIGN);
+    check_unchanged();
+  }
+  if (has(STRATEGY_DETECTS_DOUBLE_RELEASE)) {
+    // In an order that merges to the left, to the right, to both and to none.
+    const size_t order[12] = {1, 3, 2, 0, 11, 9, 6, 5, 7, 10, 8, 4};
+    for (size_t i = 0; i < 12; i++) {
+      CHECK(s->release(subject.allocator, blocks[order[i]]) == RELEASED);
+      take(&before);
+      for (size_t j = 0; j <= i; j++)
+        CHECK(s->release(subject.allocator, blocks[order[j]]) == RELEASE_DOUBLE);
+      check_unchanged();
+    }
+  }
+  close_subject();
+}
+
+// ## Source failures
+
+// A program of requests that must leave things alone whenever it is refused.
+static void run_refusable(void) {
+  const struct strategy *s = subject.strategy;
+  void *blocks[16] = {0};
+  for (size_t i = 0; i < 64; i++) {
+    void **block = &blocks[i * 7 % 16];
+    size_t size = (i * 977 + 1) % 6000 + 1, align = (size_t)1 << (i % 14);
+    take(&before);
+    void *got;
+    if (*block != NULL && has(STRATEGY_RESIZES) && i % 3 == 0) {
+      got = s->resize(subject.allocator, *block, size, align);
+    } else if (*block != NULL && has(STRATEGY_RELEASES)) {
+      CHECK(s->release(subject.allocator, *block) == RELEASED);
+      *block = NULL;
+      check_clean();
+      continue;
+    } else if (has(STRATEGY_ZEROES) && i % 4 == 0) {
+      got = s->allocate_zeroed(subject.allocator, size, 1, align);
+    } else {
+      got = allocate(size, align);
+    }
+    if (got == NULL)
+      check_unchanged();
+    else
+      *block = got;
+    check_clean();
+    take(&now);
+    check_picture(&now);
+  }
+}
+
+static void test_source_failures(const struct rig_layout *layout) {
+  if (!open_subject(layout))
+    return;
+  run_refusable();
+  close_subject();
+  size_t acquisitions = subject.rig.faults.acquisitions;
+  for (size_t i = 0; i < acquisitions; i++)
+    for (int once = 0; once < 2; once++) {
+      subject.source = rig_init(&subject.rig, layout);
+      source_faults_arm(&subject.rig.faults, once && i < 64 ? (uint64_t)1 << i : 0,
+                        once ? SIZE_MAX : i);
+      subject.allocator = subject.strategy->create(subject.source, &subject.options);
+      if (subject.allocator == NULL) {
+        CHECK(subject.rig.faults.injected != 0);
+        rig_check_empty(&subject.rig);
+        continue;
+      }
+      run_refusable();
+      close_subject();
+    }
+}
+
+// ## Pseudo-random programs, beside an account of what must be true
+
+#define SLOTS 96
+
+struct live {
+  unsigned char *start; // NULL: none
+  size_t size;
+  unsigned char fill;
+};
+
+struct model {
+  struct live live[SLOTS];
+  size_t count;
+  size_t footprints; // of all blocks since there was none
+};
+
+static void check_filled(const struct live *live, size_t size) {
+  for (size_t i = 0; i < size; i++)
+    CHECK(live->start[i] == live->fill);
+}
+
+static void check_model(const struct model *model) {
+  take(&now);
+  check_picture(&now);
+  size_t blocks = 0;
+  for (size_t i = 0; i < now.count; i++)
+    blocks += now.spans[i].kind == SPAN_BLOCK;
+  if (has(STRATEGY_WALKS_BLOCKS)) {
+    CHECK(blocks == model->count);
+    CHECK(subject.strategy->statistics(subject.allocator).blocks == model->count);
+  }
+  for (size_t i = 0; i < SLOTS; i++) {
+    const struct live *live = &model->live[i];
+    if (live->start == NULL)
+      continue;
+    check_filled(live, live->size);
+    if (has(STRATEGY_WALKS_BLOCKS)) {
+      const struct span *span = picture_find(&now, live->start);
+      CHECK(span != NULL && span->kind == SPAN_BLOCK && span->size >= live->size);
+      if (has(STRATEGY_SIZES))
+        CHECK(subject.strategy->usable_size(subject.allocator, live->start) == span->size);
+    } else {
+      bool covered = false;
+      for (size_t j = 0; j < now.count; j++)
+        covered |= now.spans[j].kind == SPAN_USED &&
+                   range_within(live->start, live->size, now.spans[j].start, now.spans[j].size);
+      CHECK(covered);
+    }
+  }
+}
+
+static void own(struct model *model, struct live *live, unsigned char *start, size_t size,
+                size_t align, unsigned char fill) {
+  const size_t min = subject.strategy->min_align;
+  CHECK(address_of(start) % (align < min ? min : align) == 0);
+  CHECK(source_account_find(&subject.rig.account, start, size) != NULL);
+  for (size_t i = 0; i < SLOTS; i++) {
+    const struct live *other = &model->live[i];
+    CHECK(other == live || other->start == NULL || start + size <= other->start ||
+          other->start + other->size <= start);
+  }
+  size_t usable = size;
+  if (has(STRATEGY_SIZES))
+    usable = subject.strategy->usable_size(subject.allocator, start);
+  CHECK(usable >= size);
+  memset(start, fill, usable);
+  *live = (struct live){start, size, fill};
+}
+
+// Whether the stated bound says that the request must be met.
+static bool must_succeed(const struct model *model, size_t footprint) {
+  size_t overhead;
+  CHECK(align_up(subject.strategy->overhead, subject.source->page_size, &overhead));
+  return add_saturating(add_saturating(overhead, model->footprints), footprint) <= subject.capacity;
+}
+
+static void step(struct model *model, uint64_t *random) {
+  const struct strategy *s = subject.strategy;
+  struct live *live = &model->live[next_random(random) % SLOTS];
+  uint64_t kind = next_random(random) % 16;
+  size_t size = 1 + next_random(random) % ((size_t)1 << (1 + next_random(random) % 13));
+  size_t align = (size_t)1 << next_random(random) % (next_random(random) % 16 == 0 ? 17 : 6);
+  unsigned char fill = (unsigned char)next_random(random);
+  if (align > s->max_align)
+    align = s->max_align;
+  size_t footprint = s->footprint(size, align, subject.source->page_size);
+  bool must = must_succeed(model, footprint);
+
+  if (live->start == NULL) {
+    bool zeroed = has(STRATEGY_ZEROES) && kind < 4;
+    unsigned char *start =
+        zeroed ? s->allocate_zeroed(subject.allocator, size, 1, align) : allocate(size, align);
+    CHECK(start != NULL || !must);
+    if (start == NULL)
+      return;
+    for (size_t i = 0; zeroed && i < size; i++)
+      CHECK(start[i] == 0);
+    own(model, live, start, size, align, fill);
+    model->count++;
+    model->footprints = add_saturating(model->footprints, footprint);
+  } else if (has(STRATEGY_RESIZES) && kind < 8) {
+    struct live old = *live;
+    unsigned char *start = s->resize(subject.allocator, old.start, size, align);
+    CHECK(start != NULL || !must);
+    if (start == NULL)
+      return;
+    live->start = start;
+    check_filled(live, size < old.size ? size : old.size);
+    own(model, live, start, size, align, fill);
+    model->footprints = add_saturating(model->footprints, footprint);
+  } else if (has(STRATEGY_RELEASES)) {
+    check_filled(live, live->size);
+    CHECK(s->release(subject.allocator, live->start) == RELEASED);
+    if (has(STRATEGY_DETECTS_DOUBLE_RELEASE))
+      CHECK(s->release(subject.allocator, live->start) == RELEASE_DOUBLE);
+    live->start = NULL;
+    model->count--;
+  }
+  if (has(STRATEGY_RESETS) && kind == 15 && next_random(random) % 16 == 0) {
+    s->reset(subject.allocator);
+    *model = (struct model){0};
+  }
+  if (model->count == 0)
+    model->footprints = 0;
+}
+
+static void release_all(struct model *model) {
+  for (size_t i = 0; i < SLOTS; i++)
+    if (model->live[i].start != NULL)
+      CHECK(subject.strategy->release(subject.allocator, model->live[i].start) == RELEASED);
+  *model = (struct model){0};
+}
+
+static void test_random_programs(const struct rig_layout *layout) {
+  static struct model model;
+  if (!open_subject(layout))
+    return;
+  uint64_t random = 88172645463325252u;
+  for (int i = 0; i < 2000; i++) {
+    step(&model, &random);
+    check_clean();
+    if (i % 16 == 0)
+      check_model(&model);
+  }
+  // What is said to be free can be had.
+  size_t free_bytes = subject.strategy->statistics(subject.allocator).largest_free;
+  if (free_bytes != 0) {
+    struct live *live = &(struct live){0};
+    own(&model, live, allocate(free_bytes, 1), free_bytes, 1, 0xEE);
+    model.count++;
+    check_clean();
+    check_model(&model);
+  }
+  close_subject();
+  model = (struct model){0};
+
+  if (!has(STRATEGY_RELEASES))
+    return;
+  CHECK(open_subject(layout));
+  size_t held = subject.rig.account.bytes;
+  size_t largest = subject.strategy->statistics(subject.allocator).largest_free;
+  for (int round = 0; round < 4; round++) {
+    for (int i = 0; i < 300; i++)
+      step(&model, &random);
+    release_all(&model);
+    check_clean();
+    if (has(STRATEGY_RETURNS_MEMORY))
+      CHECK(subject.rig.account.bytes == held);
+    if (has(STRATEGY_COALESCES)) {
+      CHECK(subject.strategy->statistics(subject.allocator).largest_free == largest);
+      void *all = allocate(largest, 1);
+      CHECK(all != NULL);
+      CHECK(allocate(1, 1) == NULL);
+      CHECK(subject.strategy->release(subject.allocator, all) == RELEASED);
+      CHECK(allocate(largest + 1, 1) == NULL);
+    }
+  }
+  close_subject();
+}
+
+// The same program gives the same blocks, and goes on to do so if requests that must be refused are
+// mixed in: a refusal changes nothing that later requests could tell.
+static void test_determinism(const struct rig_layout *layout) {
+  enum { STEPS = 1500 };
+  static uintptr_t starts[STEPS];
+  static struct model model;
+  if (layout->page_size != 0) // the operating system chooses the addresses
+    return;
+  for (int mixed = 0; mixed < 2; mixed++) {
+    if (!open_subject(layout))
+      return;
+    uint64_t random = 2463534242u;
+    model = (struct model){0};
+    for (size_t i = 0; i < STEPS; i++) {
+      step(&model, &random);
+      uintptr_t sum = 0;
+      for (size_t j = 0; j < SLOTS; j++)
+        sum = sum * 31 + address_of(model.live[j].start);
+      CHECK(!mixed || starts[i] == sum);
+      starts[i] = sum;
+      if (!mixed)
+        continue;
+      CHECK(allocate(subject.capacity, 1) == NULL);
+      CHECK(allocate(1, 3) == NULL);
+      CHECK(allocate(SIZE_MAX - i, 16) == NULL);
+      struct live *live = &model.live[i % SLOTS];
+      if (has(STRATEGY_RESIZES) && live->start != NULL)
+        CHECK(subject.strategy->resize(subject.allocator, live->start, subject.capacity, 1) ==
+              NULL);
+    }
+    close_subject();
+  }
+}
+
+int main(void) {
+  for (const struct registry_entry *entry = registry; entry->name != NULL; entry++) {
+    if (entry->bug != NULL)
+      continue;
+    subject.strategy = entry->strategy;
+    test_slots();
+    unsigned variants = 0;
+    do {
+      subject.options = (struct strategy_options){.variant = variants};
+      for (size_t i = 0; i < LAYOUTS; i++) {
+        const struct rig_layout *layout = &layouts[i];
+        const struct source *source = rig_init(&subject.rig, layout);
+        if ((source->traits & subject.strategy->needs) != subject.strategy->needs) {
+          CHECK(!open_subject(layout));
+          continue;
+        }
+        fprintf(stderr, "%s, variant %u, over %s\n", entry->name, variants, layout->name);
+        test_create(layout);
+        test_refusals(layout);
+        test_alignments(layout);
+        test_reset(layout);
+        test_misuse(layout);
+        test_source_failures(layout);
+        test_random_programs(layout);
+        test_determinism(layout);
+      }
+    } while (subject.strategy->variants != NULL && subject.strategy->variants[++variants] != NULL);
+  }
+  return 0;
+}

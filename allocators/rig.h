@@ -1,0 +1,134 @@
+// What the tests of strategies put under an allocator, and how they look at it.
+//
+//   buffer | pages  <-  limit  <-  dirt  <-  account  <-  faults  <-  the allocator
+#ifndef ALLOCATORS_RIG_H_
+#define ALLOCATORS_RIG_H_
+
+#include <string.h>
+
+#include "allocators/check.h"
+#include "allocators/source.h"
+#include "allocators/strategy.h"
+
+// Fresh memory is never zero by luck.
+struct dirt {
+  struct source base;
+  struct source *inner;
+};
+
+static inline void *dirt_acquire(struct source *base, size_t size) {
+  struct source *inner = ((struct dirt *)base)->inner;
+  void *memory = inner->acquire(inner, size);
+  return memory == NULL ? NULL : memset(memory, 0xA5, size);
+}
+
+static inline void dirt_release(struct source *base, void *memory, size_t size) {
+  struct source *inner = ((struct dirt *)base)->inner;
+  inner->release(inner, memory, size);
+}
+
+static inline size_t dirt_available(const struct source *base) {
+  const struct source *inner = ((const struct dirt *)base)->inner;
+  return inner->available(inner);
+}
+
+#define RIG_MEMORY ((size_t)1 << 20)
+#define RIG_STRETCHES 1024
+
+struct rig_layout {
+  const char *name;
+  size_t page_size; // 0: a buffer, else pages of that size
+  size_t offset;    // of the buffer from an aligned address
+  size_t size;      // of the buffer, or the limit on pages
+};
+
+struct rig {
+  struct source_buffer buffer;
+  struct source_pages pages;
+  struct source_limit limit;
+  struct dirt dirt;
+  struct source_account account;
+  struct source_faults faults;
+  struct source_stretch stretches[RIG_STRETCHES];
+};
+
+static _Alignas(65536) unsigned char rig_memory[RIG_MEMORY];
+
+static inline struct source *rig_init(struct rig *self, const struct rig_layout *layout) {
+  struct source *innermost = &self->buffer.base;
+  if (layout->page_size == 0) {
+    CHECK(layout->offset + layout->size <= RIG_MEMORY);
+    source_buffer_init(&self->buffer, rig_memory + layout->offset, layout->size);
+  } else {
+    CHECK(source_pages_init(&self->pages, layout->page_size));
+    innermost = &self->pages.base;
+  }
+  source_limit_init(&self->limit, innermost, layout->size);
+  self->dirt = (struct dirt){self->limit.base, &self->limit.base};
+  self->dirt.base.acquire = dirt_acquire;
+  self->dirt.base.release = dirt_release;
+  self->dirt.base.available = dirt_available;
+  source_account_init(&self->account, &self->dirt.base, self->stretches, RIG_STRETCHES);
+  source_faults_init(&self->faults, &self->account.base);
+  return &self->faults.base;
+}
+
+// After destroy, or a create that failed.
+static inline void rig_check_empty(const struct rig *self) {
+  CHECK(self->account.bytes == 0);
+  CHECK(self->account.errors == 0);
+}
+
+// ## Walks as pictures that can be compared
+
+#define PICTURE_SPANS 4096
+
+struct picture {
+  struct span spans[PICTURE_SPANS];
+  size_t count;
+  size_t bytes[SPAN_FREE + 1]; // by kind
+};
+
+static inline void picture_add(void *context, const struct span *span) {
+  struct picture *self = context;
+  CHECK(self->count < PICTURE_SPANS);
+  CHECK(span->size > 0);
+  self->spans[self->count++] = *span;
+  self->bytes[span->kind] += span->size;
+}
+
+static inline void picture_take(struct picture *self, const struct strategy *strategy,
+                                const struct allocator *allocator) {
+  self->count = 0;
+  memset(self->bytes, 0, sizeof self->bytes);
+  strategy->walk(allocator, picture_add, self);
+}
+
+static inline bool pictures_equal(const struct picture *a, const struct picture *b) {
+  if (a->count != b->count)
+    return false;
+  for (size_t i = 0; i < a->count; i++)
+    if (a->spans[i].start != b->spans[i].start || a->spans[i].size != b->spans[i].size ||
+        a->spans[i].kind != b->spans[i].kind)
+      return false;
+  return true;
+}
+
+// The span that begins at `start`, or NULL.
+static inline const struct span *picture_find(const struct picture *self, const void *start) {
+  for (size_t i = 0; i < self->count; i++)
+    if (self->spans[i].start == start)
+      return &self->spans[i];
+  return NULL;
+}
+
+// ## Pseudo-random numbers (G. Marsaglia, "Xorshift RNGs", 2003)
+
+static inline uint64_t next_random(uint64_t *state) {
+  *state ^= *state << 13;
+  *state ^= *state >> 7;
+  *state ^= *state << 17;
+  return *state;
+}
+
+#endif
