@@ -1,0 +1,250 @@
+#include "harness/arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "allocators/arithmetic.h"
+#include "harness/forbid.h"
+#include "harness/payload.h"
+
+enum { GUARD = 1 << 16, WORD = 64, MIN_PAGE = 64 };
+
+// Addresses for stretches, gaps and fragmentation.
+static size_t addresses_for(size_t capacity) { return 4 * capacity + 4 * (size_t)ARENA_ALIGN; }
+
+bool arena_init(struct arena *self, size_t capacity) {
+  *self = (struct arena){0};
+  size_t size = addresses_for(capacity);
+  size_t mapping_size = size + 2 * (size_t)ARENA_ALIGN + 2 * (size_t)GUARD;
+  unsigned char *mapping =
+      mmap(NULL, mapping_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED) return false;
+  size_t words = size / MIN_PAGE / WORD + 2;
+  uint64_t *maps = mmap(NULL, 2 * words * sizeof *maps, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  uintptr_t base = ((uintptr_t)mapping + GUARD + ARENA_ALIGN - 1) & ~(uintptr_t)(ARENA_ALIGN - 1);
+  self->mapping = mapping;
+  self->mapping_size = mapping_size;
+  self->base = mapping + (base - (uintptr_t)mapping);
+  self->size = size;
+  self->map_words = words;
+  if (maps == MAP_FAILED || mprotect(self->base, size, PROT_READ | PROT_WRITE) != 0) {
+    munmap(mapping, mapping_size);
+    return false;
+  }
+  self->taken = maps;
+  self->owned = maps + words;
+  memory_forbid(self->base, size);
+  return true;
+}
+
+void arena_free(struct arena *self) {
+  if (!self->mapping) return;
+  memory_grant(self->base, self->size);  // the addresses may serve something else
+  munmap(self->mapping, self->mapping_size);
+  munmap(self->taken, 2 * self->map_words * sizeof *self->taken);
+  *self = (struct arena){0};
+}
+
+bool arena_fits(const struct arena *self, const struct heap *heap) {
+  return self->mapping && addresses_for(heap->capacity) <= self->size;
+}
+
+// ## Canaries
+
+static size_t canary_size(const struct arena *self) {
+  return self->heap.source == HEAP_PAGES && self->heap.page_size < ARENA_CANARY_SIZE
+             ? self->heap.page_size
+             : ARENA_CANARY_SIZE;
+}
+
+static void place_canary(unsigned char *at, size_t size) {
+  memory_fill(at, ARENA_CANARY, size);
+  memory_forbid(at, size);
+}
+
+static const unsigned char *canary_damage(const unsigned char *at, size_t size) {
+  memory_open(at, size);
+  size_t offset = payload_verify_byte(at, ARENA_CANARY, size);
+  memory_close(at, size);
+  return offset == PAYLOAD_INTACT ? NULL : at + offset;
+}
+
+static void hand_out(const struct arena *self, unsigned char *at, size_t size) {
+  memory_grant_contents(at, size);
+  memory_fill(at, self->dirt, size);
+  memory_grant(at, size);
+}
+
+// ## One buffer
+
+static unsigned char *buffer(const struct arena *self) { return self->start + self->heap.skew; }
+
+static void *acquire_buffer(struct source *source, size_t size) {
+  struct arena *self = (struct arena *)source;
+  if (self->acquired || size == 0 || size > self->heap.capacity) return NULL;
+  // A smaller request still gets the low end, with the canary right behind it.
+  self->heap.capacity = size;
+  self->acquired = true;
+  hand_out(self, buffer(self), size);
+  place_canary(self->start, self->heap.skew);
+  place_canary(buffer(self) + size, ARENA_CANARY_SIZE);
+  return buffer(self);
+}
+
+static void release_buffer(struct source *source, void *memory, size_t size) {
+  struct arena *self = (struct arena *)source;
+  (void)memory;
+  memory_forbid(buffer(self), size);
+  self->acquired = false;
+}
+
+static size_t available_buffer(const struct source *source) {
+  const struct arena *self = (const struct arena *)source;
+  return self->acquired ? 0 : self->heap.capacity;
+}
+
+// ## Pages: first fit in a bitmap, one page of gap behind every stretch
+
+static bool bit(const uint64_t *map, size_t i) { return map[i / WORD] >> (i % WORD) & 1; }
+
+static void set_bits(uint64_t *map, size_t from, size_t count, bool value) {
+  for (size_t i = from; i < from + count;) {
+    size_t run = WORD - i % WORD;
+    if (run > from + count - i) run = from + count - i;
+    uint64_t mask = (run == WORD ? ~(uint64_t)0 : ((uint64_t)1 << run) - 1) << (i % WORD);
+    if (value)
+      map[i / WORD] |= mask;
+    else
+      map[i / WORD] &= ~mask;
+    i += run;
+  }
+}
+
+// The first bit of that value at or after `from`, or `end`.
+static size_t find_bit(const uint64_t *map, size_t from, size_t end, bool value) {
+  while (from < end) {
+    uint64_t word = (value ? map[from / WORD] : ~map[from / WORD]) >> (from % WORD);
+    if (word) {
+      from += (size_t)__builtin_ctzll(word);
+      return from < end ? from : end;
+    }
+    from += WORD - from % WORD;
+  }
+  return end;
+}
+
+static unsigned char *page_address(const struct arena *self, size_t page) {
+  return self->start + page * self->heap.page_size;
+}
+
+static void *acquire_pages(struct source *source, size_t size) {
+  struct arena *self = (struct arena *)source;
+  size_t page_size = self->heap.page_size;
+  if (size == 0 || size % page_size != 0 || size > self->size) return NULL;
+  size_t count = size / page_size, need = count + 1;
+  size_t page = find_bit(self->taken, self->first_free, self->pages, false);
+  self->first_free = page;
+  for (;;) {
+    // Everything from `top` on is free, so that the search never looks beyond.
+    size_t end = page >= self->top ? self->pages : find_bit(self->taken, page, self->top, true);
+    if (end == self->top) end = self->pages;
+    if (need <= end - page) break;
+    if (end >= self->pages) {
+      self->exhausted = true;
+      return NULL;
+    }
+    page = find_bit(self->taken, end, self->pages, false);
+  }
+  set_bits(self->taken, page, need, true);
+  set_bits(self->owned, page, count, true);
+  if (page + need > self->top) self->top = page + need;
+  unsigned char *at = page_address(self, page);
+  hand_out(self, at, size);
+  place_canary(at + size, canary_size(self));
+  return at;
+}
+
+static void release_pages(struct source *source, void *memory, size_t size) {
+  struct arena *self = (struct arena *)source;
+  size_t page = (size_t)((unsigned char *)memory - self->start) / self->heap.page_size;
+  size_t count = size / self->heap.page_size;
+  // A damaged canary keeps its gap, so that it is still there to be found.
+  size_t gap = canary_damage((unsigned char *)memory + size, canary_size(self)) ? 0 : 1;
+  set_bits(self->taken, page, count + gap, false);
+  set_bits(self->owned, page, count, false);
+  memory_forbid(memory, size);
+  if (page < self->first_free) self->first_free = page;
+}
+
+static size_t available_pages(const struct source *source) {
+  const struct arena *self = (const struct arena *)source;
+  return self->size / 2;
+}
+
+// ## The heap
+
+struct source *arena_open(struct arena *self, const struct heap *heap, unsigned shift,
+                          unsigned char dirt) {
+  self->heap = *heap;
+  self->dirt = dirt;
+  self->start = self->base + shift * (ARENA_ALIGN / 2);
+  self->acquired = false;
+  self->exhausted = false;
+  self->top = self->first_free = 0;
+  if (heap->source == HEAP_FIXED) {
+    self->pages = 0;
+    self->source = (struct source){.name = "arena buffer",
+                                   .page_size = 1,
+                                   .acquire = acquire_buffer,
+                                   .release = release_buffer,
+                                   .available = available_buffer};
+  } else {
+    self->pages = (self->size - ARENA_ALIGN) / heap->page_size;
+    self->source = (struct source){.name = "arena pages",
+                                   .traits = SOURCE_RECLAIMS,
+                                   .page_size = heap->page_size,
+                                   .acquire = acquire_pages,
+                                   .release = release_pages,
+                                   .available = available_pages};
+  }
+  return &self->source;
+}
+
+void arena_close(struct arena *self) {
+  if (self->heap.source == HEAP_FIXED) {
+    if (self->acquired) memory_forbid(buffer(self), self->heap.capacity);
+    self->acquired = false;
+    return;
+  }
+  memory_forbid(self->start, self->top * self->heap.page_size);
+  set_bits(self->taken, 0, self->top, false);
+  set_bits(self->owned, 0, self->top, false);
+  self->top = self->first_free = 0;
+}
+
+bool arena_holds(const struct arena *self, const void *start, size_t size) {
+  if (self->heap.source == HEAP_FIXED)
+    return self->acquired && range_within(start, size, buffer(self), self->heap.capacity);
+  if (!range_within(start, size, self->start, self->top * self->heap.page_size)) return false;
+  size_t offset = (size_t)((const unsigned char *)start - self->start);
+  size_t first = offset / self->heap.page_size;
+  size_t last = (offset + (size ? size - 1 : 0)) / self->heap.page_size;
+  return find_bit(self->owned, first, last + 1, false) == last + 1;
+}
+
+const void *arena_damage(const struct arena *self) {
+  if (self->heap.source == HEAP_FIXED) {
+    if (!self->acquired) return NULL;
+    const void *damage = canary_damage(buffer(self) + self->heap.capacity, ARENA_CANARY_SIZE);
+    return damage || !self->heap.skew ? damage : canary_damage(self->start, self->heap.skew);
+  }
+  for (size_t page = 0; page < self->top; page++) {
+    page = find_bit(self->taken, page, self->top, true);
+    if (page >= self->top || bit(self->owned, page)) continue;
+    const void *damage = canary_damage(page_address(self, page), canary_size(self));
+    if (damage) return damage;
+  }
+  return NULL;
+}

@@ -1,0 +1,64 @@
+// The memory that an allocator under test gets: a source that makes mistakes visible.
+//
+// Fresh memory is handed out dirty (0xA5), never zero by luck. Below the heap is a page that cannot be
+// accessed, past the end of each stretch are canary bytes. All of it that is not handed out is
+// forbidden (see forbid.h). The same address range serves program after program.
+#ifndef HARNESS_ARENA_H_
+#define HARNESS_ARENA_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "allocators/source.h"
+#include "harness/program.h"
+
+enum { ARENA_DIRT = 0xA5, ARENA_CANARY = 0x5C, ARENA_CANARY_SIZE = 64, ARENA_ALIGN = 1 << 21 };
+
+struct arena {
+  struct source source;
+  unsigned char *mapping;
+  size_t mapping_size;
+  unsigned char *base;  // aligned to ARENA_ALIGN; the page below is a guard
+  size_t size;          // accessible bytes from base
+  // The heap that is open now.
+  struct heap heap;
+  unsigned char *start;  // of its addresses
+  unsigned char dirt;
+  bool acquired;         // HEAP_FIXED: the buffer is out
+  size_t pages;          // HEAP_PAGES: how many pages the range has
+  size_t top;            // pages from this one on were never used since open
+  size_t first_free;     // no free page below
+  uint64_t *taken;       // one bit a page: handed out, or a gap behind what is
+  uint64_t *owned;       // one bit a page: handed out
+  size_t map_words;      // of each
+  bool exhausted;        // refused for want of addresses, not of capacity
+};
+
+// Room for heaps of `capacity` bytes. False if the system has no such address range.
+bool arena_init(struct arena *self, size_t capacity);
+void arena_free(struct arena *self);
+
+// Whether arena_open accepts this heap, or a larger arena is needed.
+bool arena_fits(const struct arena *self, const struct heap *heap);
+
+// A fresh heap, all memory dirty. `shift` moves it by so many times ARENA_ALIGN / 2 (0 or 1), so that a
+// result that depends on addresses shows; `dirt` is the byte that fresh memory holds.
+struct source *arena_open(struct arena *self, const struct heap *heap, unsigned shift,
+                          unsigned char dirt);
+// Ends the heap; the allocator must not be used any more.
+void arena_close(struct arena *self);
+
+// Whether [start, start + size) lies in one stretch that is handed out. Constant time for blocks of up
+// to 64 pages.
+bool arena_holds(const struct arena *self, const void *start, size_t size);
+
+// The first canary byte that changed, or NULL. HEAP_FIXED: constant time.
+const void *arena_damage(const struct arena *self);
+
+// The address as an offset from the heap's start: what reports print, and what two runs can compare.
+static inline intptr_t arena_offset(const struct arena *self, const void *address) {
+  return (intptr_t)((uintptr_t)address - (uintptr_t)self->start);
+}
+
+#endif

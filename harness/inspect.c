@@ -1,0 +1,149 @@
+// What the allocator says of itself, compared with what is live: its check, its walk, and what a heap
+// without blocks can still give.
+#include "harness/run.h"
+
+// In units of roughly a nanosecond: what an operation earns, and what a look at a span costs. With
+// these a full run spends about half of its time on walks.
+enum { EARNED_BY_OPERATION = 60, COST_OF_SPAN = 20, COST_OF_WALK = 100 };
+
+struct walker {
+  struct run *run;
+  struct inspection seen;
+  size_t spans;
+  size_t bytes;
+  const unsigned char *end;  // of the span before
+  const unsigned char *start;
+};
+
+static uint64_t mix(uint64_t hash, uint64_t value) {
+  hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
+  return hash ^ hash >> 29;
+}
+
+static void examine(struct walker *walker, const struct span *span) {
+  struct run *run = walker->run;
+  const struct arena *arena = &run->oracle->arena;
+  const unsigned char *start = span->start;
+  intptr_t offset = arena_offset(arena, start), end = offset + (intptr_t)span->size;
+  if (span->size == 0 || !arena_holds(arena, start, span->size))
+    run_violated(run, PROPERTY_walk, "span %#tx..%#tx is not inside what the source gave", offset,
+                 end);
+  if (start < walker->end &&
+      source_account_find(&run->account, walker->start, 1) ==
+          source_account_find(&run->account, start, 1))
+    run_violated(run, PROPERTY_walk, "span %#tx..%#tx does not come after the one before", offset,
+                 end);
+  bool live = span->kind == SPAN_BLOCK || span->kind == SPAN_USED;
+  bool taken =
+      occupancy_any(&run->oracle->shadow.occupancy, (uintptr_t)start, span->size, !live);
+  if (live && !taken)
+    run_violated(run, PROPERTY_walk, "%#tx..%#tx is shown as live, but no live block is there",
+                 offset, end);
+  if (!live && taken)
+    run_violated(run, PROPERTY_walk, "%#tx..%#tx is shown as %s, but a live block is there",
+                 offset, end, span->kind == SPAN_FREE ? "free" : "the allocator's own");
+  walker->seen.blocks += span->kind == SPAN_BLOCK;
+  walker->seen.used += live ? span->size : 0;
+  walker->seen.hash = mix(mix(mix(walker->seen.hash, (uint64_t)offset), span->size), span->kind);
+  walker->spans++;
+  walker->bytes += span->size;
+  walker->start = start;
+  walker->end = start + span->size;
+}
+
+static void visit(void *context, const struct span *span) {
+  watch_leave();  // what happens here is not the allocator's doing
+  examine(context, span);
+  watch_enter();
+}
+
+static void check_invariants(struct run *run) {
+  run_enter(run);
+  struct broken_invariant broken = run->strategy->check(run->allocator);
+  run_leave(run);
+  run_exercise(run, PROPERTY_invariant);
+  if (broken.number) run_broken_invariant(run, &broken);
+}
+
+struct inspection inspect(struct run *run) {
+  check_invariants(run);  // first: a walk along broken links would blame the wrong thing
+  struct walker walker = {.run = run, .seen.hash = 1};
+  run_enter(run);
+  run->strategy->walk(run->allocator, visit, &walker);
+  run_leave(run);
+  run_exercise(run, PROPERTY_walk);
+  if (walker.bytes != run->account.bytes)
+    run_violated(run, PROPERTY_walk, "the spans have %zu bytes, but %zu were acquired",
+                 walker.bytes, run->account.bytes);
+  if (run->strategy->traits & STRATEGY_WALKS_BLOCKS &&
+      walker.seen.blocks != run->oracle->shadow.count)
+    run_violated(run, PROPERTY_walk, "it shows %zu blocks, but %zu are live", walker.seen.blocks,
+                 run->oracle->shadow.count);
+  run->credit -= COST_OF_WALK + (long)walker.spans * COST_OF_SPAN;
+  return walker.seen;
+}
+
+bool inspect_in_turn(struct run *run) {
+  run->credit += EARNED_BY_OPERATION;
+  if (run->credit <= 0 || !run_at_least(run, TIER_FULL)) return false;
+  inspect(run);
+  return true;
+}
+
+void verify_canaries(struct run *run) {
+  const struct arena *arena = &run->oracle->arena;
+  run_exercise(run, PROPERTY_outside_heap);
+  const void *damage = arena_damage(arena);
+  if (damage)
+    run_violated(run, PROPERTY_outside_heap, "the byte at %#tx, outside the heap, was overwritten",
+                 arena_offset(arena, damage));
+}
+
+// ## The largest block of a heap without blocks, told by behaviour
+
+static bool can_have(struct run *run, size_t size) {
+  if (size == 0) return true;
+  const struct strategy *strategy = run->strategy;
+  run_enter(run);
+  void *block = strategy->allocate(run->allocator, size, strategy->min_align);
+  run_leave(run);
+  if (!block) return false;
+  run_enter(run);
+  if (strategy->traits & STRATEGY_RELEASES)
+    strategy->release(run->allocator, block);
+  else
+    strategy->reset(run->allocator);
+  run_leave(run);
+  return true;
+}
+
+size_t find_largest(struct run *run) {
+  size_t low = 0, high = run->heap.capacity + 1;  // low can be had, high cannot
+  // What an empty heap keeps for itself is mostly little: search from that end, then halve.
+  for (size_t kept = 64; kept < high; kept *= 4) {
+    if (can_have(run, high - 1 - kept)) {
+      low = high - 1 - kept;
+      break;
+    }
+    high -= kept;
+  }
+  while (high - low > 1) {
+    size_t middle = low + (high - low) / 2;
+    if (can_have(run, middle))
+      low = middle;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+void verify_largest(struct run *run, enum property property) {
+  run_exercise(run, property);
+  if (!can_have(run, run->largest))
+    run_violated(run, property, "a fresh heap gives a block of %zu bytes, this one does not",
+                 run->largest);
+  if (can_have(run, run->largest + 1))
+    run_violated(run, property,
+                 "a fresh heap gives no block of more than %zu bytes, this one gives one",
+                 run->largest);
+}

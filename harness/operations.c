@@ -1,0 +1,373 @@
+// What each operation asks of the allocator, and what must be true of the answer.
+#include "allocators/arithmetic.h"
+#include "harness/forbid.h"
+#include "harness/payload.h"
+#include "harness/run.h"
+
+// ## Payloads
+
+static bool every_byte(const struct run *run) { return run_at_least(run, TIER_FULL); }
+
+static void write_payload(const struct run *run, const struct shadow_block *block, size_t from) {
+  void *start = (void *)block->start;
+  memory_open(start, block->size);
+  if (every_byte(run) || block->size <= 2 * PAYLOAD_EDGE) {
+    payload_write(start, from, block->size, block->key);
+  } else {
+    payload_write(start, 0, PAYLOAD_EDGE, block->key);
+    payload_write(start, block->size - PAYLOAD_EDGE, block->size, block->key);
+  }
+  memory_forbid(start, block->size);
+}
+
+// The offset of a byte of [0, size) that is not the pattern's, of a block that had `written` bytes when
+// its payload was written.
+static size_t verify_payload(const struct run *run, const void *start, size_t size, size_t written,
+                             uint64_t key) {
+  if (every_byte(run) || written <= 2 * PAYLOAD_EDGE) return payload_verify(start, 0, size, key);
+  size_t wrong = payload_verify(start, 0, size < PAYLOAD_EDGE ? size : PAYLOAD_EDGE, key);
+  if (wrong != PAYLOAD_INTACT || size < written) return wrong;
+  return payload_verify(start, written - PAYLOAD_EDGE, written, key);
+}
+
+void block_verify(struct run *run, const struct shadow_block *block) {
+  const void *start = (const void *)block->start;
+  memory_open(start, block->size);
+  size_t wrong = verify_payload(run, start, block->size, block->size, block->key);
+  memory_close(start, block->size);
+  run_exercise(run, PROPERTY_content);
+  if (wrong != PAYLOAD_INTACT)
+    run_violated(run, PROPERTY_content,
+                 "byte %zu of the live block at %#tx (%zu bytes) is not what was written", wrong,
+                 arena_offset(&run->oracle->arena, start), block->size);
+}
+
+// ## Requests
+
+// A request that the contract says must be refused.
+static bool must_refuse(const struct run *run, uint64_t count, uint64_t size, uint64_t align) {
+  uint64_t total;
+  return size == 0 || __builtin_mul_overflow(count, size, &total) || total > run->heap.capacity ||
+         align > run->strategy->max_align || !is_power_of_two((size_t)align);
+}
+
+static size_t effective_align(const struct run *run, uint64_t align) {
+  return align < run->strategy->min_align ? run->strategy->min_align : (size_t)align;
+}
+
+// What must not change when a request is refused.
+struct snapshot {
+  bool taken;
+  uint64_t walk;
+  size_t bytes;
+  size_t injected;
+};
+
+static struct snapshot snapshot_take(struct run *run, bool likely) {
+  struct snapshot before = {.bytes = run->account.bytes, .injected = run->faults.injected};
+  // Most requests are met; a walk before each of them is for the most patient.
+  if (run_at_least(run, TIER_PARANOID)) {
+    before.walk = inspect(run).hash;
+    before.taken = true;
+  } else if (likely && run_at_least(run, TIER_FULL) && run->credit > 0) {
+    before.walk = inspect(run).hash;
+    before.taken = true;
+  }
+  return before;
+}
+
+// The request that returned NULL: was that right, and did it change nothing?
+static void verify_refusal(struct run *run, const struct snapshot *before, bool rightly) {
+  run->refused = true;
+  run->oracle->counts.refused++;
+  const struct operation *op = &run->operation;
+  bool injected = run->faults.injected != before->injected;
+  if (!rightly && !injected && !run->oracle->arena.exhausted) {
+    size_t footprint = run->strategy->footprint((size_t)(op->size * op->count),
+                                                effective_align(run, op->align), run->heap.page_size);
+    size_t need = add_saturating(add_saturating(run->strategy->overhead, run->claimed), footprint);
+    run_exercise(run, PROPERTY_spurious_oom);
+    if (need <= run->heap.capacity)
+      run_violated(run, PROPERTY_spurious_oom,
+                   "refused, although %zu bytes of %zu suffice by the strategy's bound", need,
+                   run->heap.capacity);
+  }
+  run_exercise(run, PROPERTY_failed_op_changed_state);
+  if (run->account.bytes != before->bytes)
+    run_violated(run, PROPERTY_failed_op_changed_state,
+                 "refused, but the allocator holds %zu bytes of its source instead of %zu",
+                 run->account.bytes, before->bytes);
+  if (before->taken && inspect(run).hash != before->walk)
+    run_violated(run, PROPERTY_failed_op_changed_state,
+                 "refused, but the walk is not what it was before");
+}
+
+// What is true of every address that a request returned.
+static void verify_address(struct run *run, void *address, size_t size, size_t align) {
+  struct arena *arena = &run->oracle->arena;
+  intptr_t offset = arena_offset(arena, address);
+  run_exercise(run, PROPERTY_alignment);
+  if (address_of(address) & (align - 1))
+    run_violated(run, PROPERTY_alignment, "%#tx is not aligned to %zu", offset, align);
+  run_exercise(run, PROPERTY_bounds);
+  if (!arena_holds(arena, address, size))
+    run_violated(run, PROPERTY_bounds, "%#tx..%#tx is not inside what the source gave", offset,
+                 offset + (intptr_t)size);
+}
+
+static _Noreturn void overlaps(struct run *run, enum property property, uintptr_t start, size_t size,
+                               const struct shadow_block *except) {
+  const struct arena *arena = &run->oracle->arena;
+  const struct shadow_block *other =
+      shadow_overlapping(&run->oracle->shadow, start, size, except);
+  intptr_t offset = arena_offset(arena, (void *)start);
+  intptr_t other_offset = other ? arena_offset(arena, (void *)other->start) : 0;
+  run_violated(run, property, "%#tx..%#tx lies over the live block at %#tx..%#tx", offset,
+               offset + (intptr_t)size, other_offset,
+               other_offset + (intptr_t)(other ? other->size : 0));
+}
+
+static void claim(struct run *run, size_t size, size_t align) {
+  size_t footprint = run->strategy->footprint(size, align, run->heap.page_size);
+  run->claimed = add_saturating(run->claimed, footprint);
+}
+
+static void note_block(struct run *run, const void *address, size_t size) {
+  run->step.offset = arena_offset(&run->oracle->arena, address);
+  run->step.size = size;
+}
+
+static void verify_zero(struct run *run, void *block, size_t size) {
+  run_exercise(run, PROPERTY_zeroed);
+  memory_open(block, size);
+  size_t wrong = payload_verify_zero(block, size);
+  if (wrong != PAYLOAD_INTACT)
+    run_violated(run, PROPERTY_zeroed, "byte %zu of %zu at %#tx is not zero", wrong, size,
+                 arena_offset(&run->oracle->arena, block));
+}
+
+static _Noreturn void accepted_wrongly(struct run *run, const void *block) {
+  run_violated(run, PROPERTY_oversize_accepted, "returned %#tx for a request that must be refused",
+               arena_offset(&run->oracle->arena, block));
+}
+
+// The answer to a request for a new block.
+static void settle(struct run *run, void *block, const struct snapshot *before, bool refusable) {
+  const struct operation *op = &run->operation;
+  if (!block) {
+    verify_refusal(run, before, refusable);
+    return;
+  }
+  run_exercise(run, PROPERTY_oversize_accepted);
+  if (refusable) accepted_wrongly(run, block);
+  size_t size = (size_t)op->size * op->count, align = effective_align(run, op->align);
+  verify_address(run, block, size, align);
+  run_exercise(run, PROPERTY_overlap);
+  struct shadow_block *added =
+      shadow_add(&run->oracle->shadow, address_of(block), size, op->slot);
+  if (!added) overlaps(run, PROPERTY_overlap, address_of(block), size, NULL);
+  if (op->kind == OP_ALLOCATE_ZEROED) verify_zero(run, block, size);
+  claim(run, size, align);
+  write_payload(run, added, 0);
+  note_block(run, block, size);
+}
+
+static void allocate(struct run *run) {
+  const struct operation *op = &run->operation;
+  const struct strategy *strategy = run->strategy;
+  size_t size = (size_t)op->size, align = (size_t)op->align;
+  bool refusable = must_refuse(run, op->count, op->size, op->align);
+  struct snapshot before = snapshot_take(run, refusable);
+  run_enter(run);
+  void *block = op->kind == OP_ALLOCATE_ZEROED
+                    ? strategy->allocate_zeroed(run->allocator, op->count, size, align)
+                    : strategy->allocate(run->allocator, size, align);
+  run_leave(run);
+  settle(run, block, &before, refusable);
+}
+
+static void resize(struct run *run) {
+  const struct operation *op = &run->operation;
+  struct shadow *shadow = &run->oracle->shadow;
+  size_t size = (size_t)op->size, align = effective_align(run, op->align);
+  bool refusable = must_refuse(run, 1, op->size, op->align);
+  struct shadow_block *block = shadow_at(shadow, op->slot);
+  void *former = block ? (void *)block->start : NULL;
+  if (block) block_verify(run, block);
+  struct snapshot before = snapshot_take(run, refusable);
+  if (block) memory_grant_contents(former, block->size);
+  run_enter(run);
+  void *moved = run->strategy->resize(run->allocator, former, size, (size_t)op->align);
+  run_leave(run);
+  if (!block) {
+    settle(run, moved, &before, refusable);
+    return;
+  }
+  if (!moved) {
+    memory_forbid(former, block->size);
+    block_verify(run, block);
+    verify_refusal(run, &before, refusable);
+    return;
+  }
+  run_exercise(run, PROPERTY_oversize_accepted);
+  if (refusable) accepted_wrongly(run, moved);
+  size_t old_size = block->size, kept = old_size < size ? old_size : size;
+  verify_address(run, moved, size, align);
+  run_exercise(run, PROPERTY_overlap);
+  if (!shadow_move(shadow, block, address_of(moved), size))
+    overlaps(run, PROPERTY_overlap, address_of(moved), size, block);
+  run_exercise(run, PROPERTY_resize_prefix);
+  memory_open(moved, size);
+  size_t wrong = verify_payload(run, moved, kept, old_size, block->key);
+  if (wrong != PAYLOAD_INTACT)
+    run_violated(run, PROPERTY_resize_prefix, "byte %zu of the %zu that must be kept is lost",
+                 wrong, kept);
+  claim(run, size, align);
+  write_payload(run, block, kept);
+  note_block(run, moved, size);
+}
+
+void block_release(struct run *run, struct shadow_block *block) {
+  struct shadow *shadow = &run->oracle->shadow;
+  block_verify(run, block);
+  void *address = (void *)block->start;
+  size_t size = block->size;
+  memory_grant(address, size);
+  shadow_remove(shadow, block);
+  run_enter(run);
+  enum release_result result = run->strategy->release(run->allocator, address);
+  run_leave(run);
+  run_exercise(run, PROPERTY_release_refused);
+  if (result != RELEASED)
+    run_violated(run, PROPERTY_release_refused, "the live block at %#tx was taken for a %s release",
+                 arena_offset(&run->oracle->arena, address),
+                 result == RELEASE_DOUBLE ? "double" : "foreign");
+  if (run->strategy->traits & STRATEGY_DETECTS_DOUBLE_RELEASE)
+    shadow_remember(shadow, address_of(address), size);
+  if (shadow->count == 0) run->claimed = 0;
+}
+
+static void release(struct run *run) {
+  struct shadow_block *block = shadow_at(&run->oracle->shadow, run->operation.slot);
+  if (!block) {
+    run->step.skipped = true;
+    return;
+  }
+  note_block(run, (void *)block->start, block->size);
+  block_release(run, block);
+}
+
+static void use(struct run *run) {
+  struct shadow_block *block = shadow_at(&run->oracle->shadow, run->operation.slot);
+  if (!block) {
+    run->step.skipped = true;
+    return;
+  }
+  block_verify(run, block);
+  void *address = (void *)block->start;
+  run_enter(run);
+  size_t usable = run->strategy->usable_size(run->allocator, address);
+  run_leave(run);
+  run_exercise(run, PROPERTY_usable_size);
+  if (usable < block->size)
+    run_violated(run, PROPERTY_usable_size, "is %zu, less than the %zu bytes asked for", usable,
+                 block->size);
+  if (!arena_holds(&run->oracle->arena, address, usable))
+    run_violated(run, PROPERTY_usable_size, "is %zu, more than what the source gave", usable);
+  if (!shadow_move(&run->oracle->shadow, block, block->start, usable))
+    overlaps(run, PROPERTY_usable_size, block->start, usable, block);
+  write_payload(run, block, 0);
+  note_block(run, address, usable);
+}
+
+static void reset(struct run *run) {
+  struct shadow *shadow = &run->oracle->shadow;
+  for (size_t i = 0; i < shadow->count; i++) {
+    block_verify(run, &shadow->blocks[i]);
+    memory_grant((void *)shadow->blocks[i].start, shadow->blocks[i].size);
+  }
+  shadow_clear(shadow);
+  run->claimed = 0;
+  run_enter(run);
+  run->strategy->reset(run->allocator);
+  run_leave(run);
+  if (!run_at_least(run, TIER_FULL)) return;
+  run_exercise(run, PROPERTY_reset);
+  struct inspection now = inspect(run);
+  if (now.used > 0)
+    run_violated(run, PROPERTY_reset, "%zu bytes are still in use by the walk", now.used);
+  if (now.hash != run->fresh_walk)
+    run_violated(run, PROPERTY_reset, "the walk is not what it was after create");
+}
+
+static void fault(struct run *run) {
+  source_faults_arm(&run->faults, run->operation.size, SIZE_MAX);
+}
+
+static void verify_detected(struct run *run, const void *address, enum release_result wanted,
+                            enum property property) {
+  uint64_t before = run_at_least(run, TIER_FULL) && run->credit > 0 ? inspect(run).hash : 0;
+  run_enter(run);
+  enum release_result result = run->strategy->release(run->allocator, (void *)address);
+  run_leave(run);
+  run_exercise(run, property);
+  if (result != wanted)
+    run_violated(run, property, "release of %#tx was %s",
+                 arena_offset(&run->oracle->arena, address),
+                 result == RELEASED ? "accepted" : "taken for another misuse");
+  if (before && inspect(run).hash != before)
+    run_violated(run, PROPERTY_failed_op_changed_state,
+                 "the misuse was detected, but the walk is not what it was before");
+}
+
+static void release_again(struct run *run) {
+  const struct shadow_ghost *ghost = shadow_ghost(&run->oracle->shadow, run->operation.slot);
+  if (!(run->strategy->traits & STRATEGY_DETECTS_DOUBLE_RELEASE) || !ghost) {
+    run->step.skipped = true;
+    return;
+  }
+  note_block(run, (void *)ghost->start, ghost->size);
+  verify_detected(run, (void *)ghost->start, RELEASE_DOUBLE, PROPERTY_double_release_missed);
+}
+
+static void release_foreign(struct run *run) {
+  if (!(run->strategy->traits & STRATEGY_DETECTS_FOREIGN_RELEASE)) {
+    run->step.skipped = true;
+    return;
+  }
+  static _Alignas(64) unsigned char elsewhere[128];
+  // Every other one lies just past the heap's addresses, where an off-by-one would still accept it.
+  const struct arena *arena = &run->oracle->arena;
+  const void *address = run->operation.slot & 1 ? arena->base + arena->size
+                                                : &elsewhere[64 + run->operation.slot % 64];
+  verify_detected(run, address, RELEASE_FOREIGN, PROPERTY_foreign_release_missed);
+}
+
+// ## All of them
+
+static const struct {
+  void (*execute)(struct run *run);
+  unsigned needs;  // trait
+} operations[OP_KINDS] = {
+    [OP_ALLOCATE] = {allocate, 0},
+    [OP_ALLOCATE_ZEROED] = {allocate, STRATEGY_ZEROES},
+    [OP_RELEASE] = {release, STRATEGY_RELEASES},
+    [OP_RESIZE] = {resize, STRATEGY_RESIZES},
+    [OP_USE] = {use, STRATEGY_SIZES},
+    [OP_RESET] = {reset, STRATEGY_RESETS},
+    [OP_FAULT] = {fault, 0},
+    [OP_RELEASE_AGAIN] = {release_again, STRATEGY_RELEASES},
+    [OP_RELEASE_FOREIGN] = {release_foreign, STRATEGY_RELEASES},
+};
+
+void operation_execute(struct run *run) {
+  unsigned needs = operations[run->operation.kind].needs;
+  if ((run->strategy->traits & needs) != needs)
+    run->step.skipped = true;
+  else
+    operations[run->operation.kind].execute(run);
+  if (run->step.skipped)
+    run->oracle->counts.skipped++;
+  else
+    run->oracle->counts.operations++;
+}

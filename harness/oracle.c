@@ -1,0 +1,408 @@
+#include "harness/oracle.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "allocators/arithmetic.h"
+#include "harness/forbid.h"
+#include "harness/run.h"
+
+enum { FIRST_STRETCHES = 1024, SECOND_DIRT = 0x5A, TWICE_ONE_IN = 16 };
+
+// Finding the largest block of a fresh heap makes all of it dirty several times over.
+#define LARGEST_CAPACITY ((size_t)1 << 24)
+
+static struct run *current;  // the run in progress: signals and sanitizers know no context
+
+// ## Violations
+
+static void describe_operation(const struct run *run, char *text, size_t size) {
+  const struct operation *op = &run->operation;
+  if (run->phase)
+    snprintf(text, size, "%s", run->phase);
+  else if (op->kind == OP_RESET || op->kind == OP_FAULT)
+    snprintf(text, size, "operation %zu, %s", run->index, operation_name(op->kind));
+  else
+    snprintf(text, size, "operation %zu, %s of slot %u", run->index, operation_name(op->kind),
+             op->slot & (run->heap.slots - 1));
+}
+
+static struct verdict compose(const struct run *run, enum property property, const char *text,
+                              const char *function) {
+  struct verdict verdict = {.property = property, .operation = run->index};
+  char where[80];
+  describe_operation(run, where, sizeof where);
+  snprintf(verdict.id, sizeof verdict.id, "%s", property_id(property));
+  snprintf(verdict.diagnosis, sizeof verdict.diagnosis, "%s: %s%s", where, text,
+           run->second ? " (in the second pass, at other addresses)" : "");
+  snprintf(verdict.site, sizeof verdict.site, "%s%s%s",
+           run->phase ? run->phase : operation_name(run->operation.kind), function ? " in " : "",
+           function ? function : "");
+  return verdict;
+}
+
+void run_violated(struct run *run, enum property property, const char *format, ...) {
+  watch_leave();
+  char text[VERDICT_TEXT_SIZE];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  struct verdict verdict = compose(run, property, text, NULL);
+  property_violated(&verdict, run->strategy->name);
+}
+
+void run_broken_invariant(struct run *run, const struct broken_invariant *broken) {
+  char text[VERDICT_TEXT_SIZE], where[32] = "";
+  if (broken->where)
+    snprintf(where, sizeof where, " at %#tx", arena_offset(&run->oracle->arena, broken->where));
+  snprintf(text, sizeof text, "I%u does not hold%s: %s", broken->number, where,
+           run->strategy->invariants[broken->number - 1]);
+  struct verdict verdict = compose(run, PROPERTY_invariant, text, NULL);
+  snprintf(verdict.id, sizeof verdict.id, "invariant:%s.I%u", run->strategy->name,
+           broken->number);
+  property_violated(&verdict, run->strategy->name);
+}
+
+// What an access at this address is.
+static enum property classify(const struct run *run, const void *address) {
+  const struct arena *arena = &run->oracle->arena;
+  if (shadow_overlapping(&run->oracle->shadow, (uintptr_t)address, 1, NULL))
+    return PROPERTY_touched_live_block;
+  if (range_within(address, 1, arena->mapping, arena->mapping_size)) return PROPERTY_outside_heap;
+  return PROPERTY_crash;
+}
+
+static void on_watch(const struct watch_report *report) {
+  struct run *run = current;
+  if (!run) return;
+  enum property property = PROPERTY_NONE;
+  bool printed_later = false;
+  switch (report->event) {
+  case WATCH_BAD_ACCESS:
+    printed_later = true;
+    property = classify(run, report->address);
+    break;
+  case WATCH_CRASH:
+    property = report->address ? classify(run, report->address) : PROPERTY_crash;
+    break;
+  case WATCH_UNDEFINED:
+    printed_later = true;
+    property = PROPERTY_undefined_behaviour;
+    break;
+  case WATCH_OVERLAPPING:
+    property = PROPERTY_overlapping_copy;
+    break;
+  case WATCH_HANG:
+    property = PROPERTY_hang;
+    break;
+  }
+  char text[VERDICT_TEXT_SIZE];
+  const char *what = report->what ? report->what : property_text(property);
+  const struct arena *arena = &run->oracle->arena;
+  if (report->address && range_within(report->address, 1, arena->mapping, arena->mapping_size))
+    snprintf(text, sizeof text, "%s: %s at %#tx%s%s", property_text(property), what,
+             arena_offset(arena, report->address), report->site ? " in " : "",
+             report->site ? report->site : "");
+  else
+    snprintf(text, sizeof text, "%s: %s%s%s", property_text(property), what,
+             report->site ? " in " : "", report->site ? report->site : "");
+  struct verdict verdict = compose(run, property, text, report->site);
+  if (printed_later)
+    property_announce(&verdict, run->strategy->name);
+  else
+    property_violated(&verdict, run->strategy->name);
+}
+
+void run_enter(struct run *run) {
+  (void)run;
+  watch_tick();
+  watch_enter();
+}
+
+void run_leave(struct run *run) {
+  watch_leave();
+  static unsigned errors;
+  unsigned now = memory_errors();
+  if (now == errors) return;
+  errors = now;
+  verify_canaries(run);
+  run_violated(run, PROPERTY_touched_live_block, "see Valgrind's report of the access");
+}
+
+// ## One pass
+
+static struct source *open_sources(struct run *run) {
+  struct oracle *oracle = run->oracle;
+  struct source *source =
+      arena_open(&oracle->arena, &run->heap, run->second, run->second ? SECOND_DIRT : ARENA_DIRT);
+  source_limit_init(&run->limit, source, run->heap.capacity);
+  source_account_init(&run->account, &run->limit.base, oracle->stretches,
+                      oracle->stretches_capacity);
+  source_faults_init(&run->faults, &run->account.base);
+  return &run->faults.base;
+}
+
+static void create(struct run *run, struct source *source) {
+  struct strategy_options options = {.variant = run->heap.variant};
+  run->phase = "create";
+  run_enter(run);
+  run->allocator = run->strategy->create(source, &options);
+  run_leave(run);
+  if (run->allocator) return;
+  if (run->account.bytes > 0)
+    run_violated(run, PROPERTY_source_leak, "failed, but kept %zu bytes of its source",
+                 run->account.bytes);
+  size_t need = add_saturating(run->strategy->overhead, run->heap.page_size);
+  if (need <= run->heap.capacity && !run->faults.injected)
+    run_violated(run, PROPERTY_spurious_oom,
+                 "failed on %zu bytes, although the bound says that %zu suffice",
+                 run->heap.capacity, need);
+}
+
+static void destroy(struct run *run) {
+  run->phase = "destroy";
+  run_enter(run);
+  run->strategy->destroy(run->allocator);
+  run_leave(run);
+  run_exercise(run, PROPERTY_source_leak);
+  if (run->account.bytes > 0)
+    run_violated(run, PROPERTY_source_leak, "%zu bytes did not go back to the source",
+                 run->account.bytes);
+  if (run->account.errors > 0)
+    run_violated(run, PROPERTY_source_leak, "%zu stretches went back that were never acquired",
+                 run->account.errors);
+  run->phase = NULL;
+}
+
+static bool promises_largest(const struct run *run) {
+  return run->strategy->traits & (STRATEGY_RESETS | STRATEGY_COALESCES) &&
+         run->heap.capacity <= LARGEST_CAPACITY;
+}
+
+// The largest block of a fresh heap, found on an allocator of its own and remembered.
+static size_t fresh_largest(struct run *run) {
+  const struct heap *heap = &run->heap;
+  uint64_t key = (uint64_t)(uintptr_t)run->strategy ^ heap->capacity * 0x9E3779B97F4A7C15u ^
+                 (uint64_t)heap->page_size << 8 ^ (uint64_t)heap->source << 40 ^
+                 (uint64_t)heap->variant << 48 ^ (uint64_t)heap->skew << 56;
+  struct fresh_heap *known = &run->oracle->fresh[(key ^ key >> 32) % FRESH_HEAPS];
+  if (known->key == key) return known->largest;
+  create(run, open_sources(run));
+  size_t largest = 0;
+  if (run->allocator) {
+    run->phase = "largest block";
+    largest = find_largest(run);
+    destroy(run);
+  }
+  arena_close(&run->oracle->arena);
+  *known = (struct fresh_heap){key, largest};
+  return largest;
+}
+
+// Everything released: is the heap as it was?
+static void empty(struct run *run) {
+  const struct strategy *strategy = run->strategy;
+  struct shadow *shadow = &run->oracle->shadow;
+  source_faults_arm(&run->faults, 0, SIZE_MAX);
+  run->phase = "release of all";
+  if (strategy->traits & STRATEGY_RELEASES) {
+    while (shadow->count > 0) block_release(run, &shadow->blocks[shadow->count - 1]);
+    inspect(run);
+    if (strategy->traits & STRATEGY_COALESCES && promises_largest(run))
+      verify_largest(run, PROPERTY_not_pristine);
+    if (strategy->traits & STRATEGY_RETURNS_MEMORY) {
+      run_exercise(run, PROPERTY_not_pristine);
+      if (run->account.bytes != run->fresh_bytes)
+        run_violated(run, PROPERTY_not_pristine,
+                     "the allocator holds %zu bytes of its source instead of %zu",
+                     run->account.bytes, run->fresh_bytes);
+    }
+  }
+  if (strategy->traits & STRATEGY_RESETS) {
+    run->phase = "reset of all";
+    for (size_t i = 0; i < shadow->count; i++) {
+      block_verify(run, &shadow->blocks[i]);
+      memory_grant((void *)shadow->blocks[i].start, shadow->blocks[i].size);
+    }
+    shadow_clear(shadow);
+    run_enter(run);
+    strategy->reset(run->allocator);
+    run_leave(run);
+    if (promises_largest(run)) verify_largest(run, PROPERTY_reset);
+  }
+  for (size_t i = 0; i < shadow->count; i++) block_verify(run, &shadow->blocks[i]);
+  verify_canaries(run);
+}
+
+static void note_result(struct run *run) {
+  struct oracle *oracle = run->oracle;
+  uint64_t result = run->refused        ? UINT64_MAX
+                    : run->step.skipped ? UINT64_MAX - 1
+                                        : (uint64_t)run->step.offset;
+  if (!run->second) {
+    oracle->results[run->index] = result;
+    return;
+  }
+  run_exercise(run, PROPERTY_nondeterministic);
+  if (oracle->results[run->index] != result)
+    run_violated(run, PROPERTY_nondeterministic,
+                 "the answer was %#tx on one fresh heap and %#tx on another",
+                 (intptr_t)oracle->results[run->index], (intptr_t)result);
+}
+
+static void step(struct run *run, const struct record *record, bool twice) {
+  const struct oracle_settings *settings = &run->oracle->settings;
+  run->operation = record_operation(record);
+  run->refused = false;
+  run->step = (struct step){.index = run->index, .operation = &run->operation};
+  if (settings->before && !run->second) settings->before(settings->context, &run->step);
+  operation_execute(run);
+  run->step.refused = run->refused;
+  if (twice) note_result(run);
+  if (run_at_least(run, TIER_PARANOID)) {
+    inspect(run);
+    for (size_t i = 0; i < run->oracle->shadow.count; i++)
+      block_verify(run, &run->oracle->shadow.blocks[i]);
+    verify_canaries(run);
+  } else if (run_at_least(run, TIER_FULL)) {
+    inspect_in_turn(run);
+    if (run->heap.source == HEAP_FIXED) verify_canaries(run);
+  }
+  if (settings->after && !run->second) settings->after(settings->context, &run->step);
+}
+
+static void run_once(struct run *run, bool twice) {
+  const struct program *program = run->program;
+  struct oracle *oracle = run->oracle;
+  size_t length = program_length(program);
+  run->index = 0;
+  run->credit = 0;
+  if (promises_largest(run)) run->largest = fresh_largest(run);
+  shadow_begin(&oracle->shadow, run->heap.slots, run->strategy->min_align < 8);
+  struct source *source = open_sources(run);
+  // Faults before anything else strike create.
+  for (; run->index < length; run->index++) {
+    struct operation operation = record_operation(program_at(program, run->index));
+    if (operation.kind != OP_FAULT) break;
+    source_faults_arm(&run->faults, operation.size, SIZE_MAX);
+    if (twice) oracle->results[run->index] = 0;
+  }
+  create(run, source);
+  if (run->allocator) {
+    run->fresh_bytes = run->account.bytes;
+    run->claimed = 0;
+    run->fresh_walk = inspect(run).hash;
+    run->phase = NULL;
+    for (; run->index < length; run->index++)
+      step(run, program_at(program, run->index), twice);
+    run->phase = "end";
+    inspect(run);
+    empty(run);
+    destroy(run);
+  }
+  shadow_clear(&oracle->shadow);
+  arena_close(&oracle->arena);
+  run->phase = NULL;
+}
+
+static uint64_t hash_program(const struct program *program) {
+  uint64_t hash = program->count;
+  for (size_t i = 0; i < program->count; i++) {
+    const struct record *record = &program->records[i];
+    hash = (hash ^ record->size ^ (uint64_t)record->slot << 32 ^ (uint64_t)record->thread << 16 ^
+            (uint64_t)record->align << 8 ^ record->code) *
+           0x9E3779B97F4A7C15u;
+  }
+  return hash ^ hash >> 32;
+}
+
+// ## The oracle
+
+static void *grow(void *memory, size_t count, size_t size) {
+  void *grown = realloc(memory, count * size);
+  if (!grown) abort();
+  return grown;
+}
+
+static bool prepare(struct oracle *self, const struct heap *heap, size_t length) {
+  if (!arena_fits(&self->arena, heap)) {
+    shadow_free(&self->shadow);
+    arena_free(&self->arena);
+    size_t capacity = heap->capacity < (size_t)1 << 20 ? (size_t)1 << 20 : heap->capacity;
+    if (!arena_init(&self->arena, capacity)) return false;
+    if (!shadow_init(&self->shadow, self->arena.base, self->arena.size)) return false;
+  }
+  size_t stretches = heap->source == HEAP_FIXED ? 1 : heap->capacity / heap->page_size + 1;
+  if (stretches < FIRST_STRETCHES) stretches = FIRST_STRETCHES;
+  if (self->stretches_capacity < stretches) {
+    self->stretches = grow(self->stretches, stretches, sizeof *self->stretches);
+    self->stretches_capacity = stretches;
+  }
+  if (self->results_capacity < length) {
+    self->results = grow(self->results, 2 * length, sizeof *self->results);
+    self->results_capacity = 2 * length;
+  }
+  return true;
+}
+
+void oracle_init(struct oracle *self, const struct oracle_settings *settings) {
+  *self = (struct oracle){.settings = *settings};
+  watch_install(on_watch);
+}
+
+void oracle_free(struct oracle *self) {
+  shadow_free(&self->shadow);
+  arena_free(&self->arena);
+  free(self->stretches);
+  free(self->results);
+  *self = (struct oracle){0};
+}
+
+static unsigned variants_of(const struct strategy *strategy) {
+  unsigned count = 0;
+  while (strategy->variants && strategy->variants[count]) count++;
+  return count ? count : 1;
+}
+
+// The heap that the program asks for, as far as the strategy can live on it.
+static struct heap heap_for(const struct strategy *strategy, const struct program *program) {
+  struct heap heap = program_heap(program);
+  heap.variant %= variants_of(strategy);
+  if (strategy->needs & SOURCE_RECLAIMS) heap.source = HEAP_PAGES;
+  if (heap.source == HEAP_PAGES)
+    heap.capacity = align_down(heap.capacity, heap.page_size);
+  else
+    heap.page_size = 1;
+  if (heap.capacity == 0) heap.capacity = heap.page_size;
+  return heap;
+}
+
+bool oracle_run(struct oracle *self, const struct strategy *strategy,
+                const struct program *program) {
+  struct run run = {.oracle = self,
+                    .strategy = strategy,
+                    .program = program,
+                    .heap = heap_for(strategy, program)};
+  if (!prepare(self, &run.heap, program_length(program))) return false;
+  bool twice = self->settings.tier == TIER_PARANOID ||
+               (self->settings.tier == TIER_FULL && hash_program(program) % TWICE_ONE_IN == 0);
+  current = &run;
+  run_once(&run, twice);
+  if (twice) {
+    run.second = true;
+    run_once(&run, twice);
+  }
+  current = NULL;
+  return true;
+}
+
+const struct allocator *oracle_allocator(const struct arena **arena,
+                                         const struct shadow **shadow) {
+  if (!current) return NULL;
+  *arena = &current->oracle->arena;
+  *shadow = &current->oracle->shadow;
+  return current->allocator;
+}

@@ -1,0 +1,88 @@
+// The oracle: runs a program on an allocator and the shadow model in step.
+//
+// Its answer is "clean", by returning, or one violation, by property_violated, which ends the
+// process (see isolate.h for running it in a child). The same run gives the same answer.
+//
+//   tier      payloads            walk and check                         twice
+//   fast      edges of blocks     at the end                             no
+//   full      every byte          at intervals that about double the     one program in 16,
+//                                 cost, around requests that must fail   by a hash of it
+//   paranoid  every byte          around every operation                 yes
+//
+// Twice: the same program on a fresh heap at other addresses and with other dirt must give the same
+// offsets and the same walk.
+#ifndef HARNESS_ORACLE_H_
+#define HARNESS_ORACLE_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "allocators/strategy.h"
+#include "harness/arena.h"
+#include "harness/program.h"
+#include "harness/property.h"
+#include "harness/shadow.h"
+
+enum tier { TIER_FAST, TIER_FULL, TIER_PARANOID };
+
+// What became of one operation, for those who watch.
+struct step {
+  size_t index;
+  const struct operation *operation;
+  bool skipped;      // the slot named nothing, or the strategy does not offer it
+  bool refused;      // the allocator returned NULL
+  intptr_t offset;   // of the block that the operation returned, released or used, from the heap's start
+  size_t size;       // bytes of that block
+};
+typedef void step_observer(void *context, const struct step *step);
+
+struct oracle_settings {
+  enum tier tier;
+  step_observer *before;  // operation not yet carried out: of the step, index and operation count
+  step_observer *after;   // of an operation that violated nothing. Either may be NULL
+  void *context;          // of the observers
+};
+
+// What a run did. A property that was never exercised was not tested.
+struct run_counts {
+  uint64_t operations;  // carried out
+  uint64_t refused;
+  uint64_t skipped;
+  uint64_t exercised[PROPERTY_COUNT];
+};
+
+// The largest block of fresh heaps that were met before.
+struct fresh_heap {
+  uint64_t key;
+  size_t largest;
+};
+enum { FRESH_HEAPS = 256 };
+
+struct oracle {
+  struct oracle_settings settings;
+  struct arena arena;
+  struct shadow shadow;
+  struct source_stretch *stretches;  // of the accountant
+  size_t stretches_capacity;
+  uint64_t *results;  // of each operation in the first pass
+  size_t results_capacity;
+  struct fresh_heap fresh[FRESH_HEAPS];
+  struct run_counts counts;  // since oracle_init
+};
+
+// Ready for programs of any heap; memory is taken as they come. One oracle in the process at a time.
+void oracle_init(struct oracle *self, const struct oracle_settings *settings);
+void oracle_free(struct oracle *self);
+
+// Whether the strategy can be run on this program's heap: false only where memory for the heap cannot
+// be had from the system, with nothing run.
+bool oracle_run(struct oracle *self, const struct strategy *strategy,
+                const struct program *program);
+
+// ## During a run, for observers and violation handlers
+
+// The allocator of the run in progress and its heap; NULL outside a run.
+const struct allocator *oracle_allocator(const struct arena **arena, const struct shadow **shadow);
+
+#endif

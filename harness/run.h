@@ -1,0 +1,72 @@
+// One run of the oracle: what its parts share. Private to oracle.c, operations.c and inspect.c.
+#ifndef HARNESS_RUN_H_
+#define HARNESS_RUN_H_
+
+#include "harness/oracle.h"
+#include "harness/watch.h"
+
+struct run {
+  struct oracle *oracle;
+  const struct strategy *strategy;
+  const struct program *program;
+  struct heap heap;
+  struct allocator *allocator;
+  struct source_limit limit;
+  struct source_account account;
+  struct source_faults faults;
+  struct operation operation;  // the one in progress
+  size_t index;                // of it
+  const char *phase;           // instead of an operation: "create", "destroy" ...; NULL: an operation
+  size_t largest;              // largest block of a fresh heap; 0: not known
+  uint64_t fresh_walk;         // hash of the walk after create
+  size_t fresh_bytes;          // acquired after create
+  size_t claimed;              // footprints of all blocks allocated since there was none
+  long credit;                 // for walks
+  bool second;                 // the second pass
+  bool refused;                // the operation in progress was
+  struct step step;
+};
+
+// What a walk saw.
+struct inspection {
+  uint64_t hash;  // of all spans
+  size_t blocks;  // SPAN_BLOCK
+  size_t used;    // bytes of SPAN_BLOCK and SPAN_USED
+};
+
+// Calls into the allocator are bracketed by these. leave() checks what can only be told afterwards.
+void run_enter(struct run *run);
+void run_leave(struct run *run);
+
+// Ends the run with a violation; the text says what is wrong, without naming the operation.
+_Noreturn void run_violated(struct run *run, enum property property, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+// Same, for `invariant:<strategy>.I<number>`.
+_Noreturn void run_broken_invariant(struct run *run, const struct broken_invariant *broken);
+
+static inline void run_exercise(struct run *run, enum property property) {
+  run->oracle->counts.exercised[property]++;
+}
+
+static inline bool run_at_least(const struct run *run, enum tier tier) {
+  return run->oracle->settings.tier >= tier;
+}
+
+// Carries out run->operation.
+void operation_execute(struct run *run);
+// Verifies the content of a live block, as deep as the tier says.
+void block_verify(struct run *run, const struct shadow_block *block);
+// Releases a live block after verifying it.
+void block_release(struct run *run, struct shadow_block *block);
+
+// Walks the allocator and compares with what is live; and its own check.
+struct inspection inspect(struct run *run);
+// Same, when enough credit for it has been saved up. True if it was done.
+bool inspect_in_turn(struct run *run);
+// The largest block that a heap gives that has no blocks now, by trying. The heap is used up by this.
+size_t find_largest(struct run *run);
+// Whether the largest block of a fresh heap can be had, and not one byte more; else `property`.
+void verify_largest(struct run *run, enum property property);
+void verify_canaries(struct run *run);
+
+#endif

@@ -1,0 +1,124 @@
+#include "harness/shadow.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { FIRST_CAPACITY = 256, MAX_SLOTS = 1 << 24 };
+
+bool shadow_init(struct shadow *self, const void *base, size_t size) {
+  *self = (struct shadow){0};
+  if (!occupancy_init(&self->occupancy, (uintptr_t)base, size)) return false;
+  void *slots = mmap(NULL, MAX_SLOTS * sizeof *self->slots, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  self->blocks = malloc(FIRST_CAPACITY * sizeof *self->blocks);
+  self->capacity = FIRST_CAPACITY;
+  if (slots != MAP_FAILED) self->slots = slots;
+  if (self->slots && self->blocks) return true;
+  shadow_free(self);
+  return false;
+}
+
+void shadow_free(struct shadow *self) {
+  occupancy_free(&self->occupancy);
+  if (self->slots) munmap(self->slots, MAX_SLOTS * sizeof *self->slots);
+  free(self->blocks);
+  *self = (struct shadow){0};
+}
+
+void shadow_begin(struct shadow *self, uint32_t slots, bool shared_granules) {
+  shadow_clear(self);
+  self->slot_mask = slots - 1;
+  self->serial = 0;
+  occupancy_share_granules(&self->occupancy, shared_granules);
+}
+
+static void forget_ghosts(struct shadow *self, uintptr_t start, size_t size) {
+  if (!self->ghosts[0].size && !self->next_ghost) return;  // none were ever remembered
+  for (unsigned i = 0; i < SHADOW_GHOSTS; i++) {
+    struct shadow_ghost *ghost = &self->ghosts[i];
+    if (ghost->start < start + size && start < ghost->start + ghost->size) ghost->size = 0;
+  }
+}
+
+struct shadow_block *shadow_add(struct shadow *self, uintptr_t start, size_t size, uint32_t slot) {
+  if (!occupancy_take(&self->occupancy, start, size)) return NULL;
+  forget_ghosts(self, start, size);
+  if (self->count == self->capacity) {
+    self->capacity *= 2;
+    self->blocks = realloc(self->blocks, self->capacity * sizeof *self->blocks);
+    if (!self->blocks) abort();  // a shadow that forgets would be worse than none
+  }
+  slot &= self->slot_mask;
+  struct shadow_block *former = shadow_at(self, slot);
+  if (former) former->slot = SHADOW_NO_SLOT;
+  struct shadow_block *block = &self->blocks[self->count++];
+  *block = (struct shadow_block){
+      .start = start, .size = size, .key = ++self->serial * 0xD1B54A32D192ED03u, .slot = slot};
+  self->slots[slot] = (uint32_t)self->count;
+  self->live_bytes += size;
+  return block;
+}
+
+void shadow_remove(struct shadow *self, struct shadow_block *block) {
+  occupancy_give(&self->occupancy, block->start, block->size);
+  self->live_bytes -= block->size;
+  if (block->slot != SHADOW_NO_SLOT) self->slots[block->slot] = 0;
+  struct shadow_block *last = &self->blocks[--self->count];
+  if (block == last) return;
+  *block = *last;
+  if (block->slot != SHADOW_NO_SLOT)
+    self->slots[block->slot] = (uint32_t)(block - self->blocks) + 1;
+}
+
+bool shadow_move(struct shadow *self, struct shadow_block *block, uintptr_t start, size_t size) {
+  occupancy_give(&self->occupancy, block->start, block->size);
+  if (!occupancy_take(&self->occupancy, start, size)) {
+    occupancy_take(&self->occupancy, block->start, block->size);
+    return false;
+  }
+  forget_ghosts(self, start, size);
+  self->live_bytes += size - block->size;
+  block->start = start;
+  block->size = size;
+  return true;
+}
+
+void shadow_clear(struct shadow *self) {
+  for (size_t i = 0; i < self->count; i++) {
+    const struct shadow_block *block = &self->blocks[i];
+    occupancy_give(&self->occupancy, block->start, block->size);
+    if (block->slot != SHADOW_NO_SLOT) self->slots[block->slot] = 0;
+  }
+  self->count = 0;
+  self->live_bytes = 0;
+  for (unsigned i = 0; i < SHADOW_GHOSTS; i++) self->ghosts[i].size = 0;
+  self->next_ghost = 0;
+}
+
+const struct shadow_block *shadow_overlapping(const struct shadow *self, uintptr_t start,
+                                              size_t size, const struct shadow_block *except) {
+  for (size_t i = 0; i < self->count; i++) {
+    const struct shadow_block *block = &self->blocks[i];
+    if (block != except && block->start < start + size && start < block->start + block->size)
+      return block;
+  }
+  return NULL;
+}
+
+void shadow_remember(struct shadow *self, uintptr_t start, size_t size) {
+  self->ghosts[self->next_ghost] = (struct shadow_ghost){start, size};
+  self->next_ghost = (self->next_ghost + 1) % SHADOW_GHOSTS;
+}
+
+const struct shadow_ghost *shadow_ghost(const struct shadow *self, unsigned which) {
+  for (unsigned i = 0; i < SHADOW_GHOSTS; i++) {
+    const struct shadow_ghost *ghost = &self->ghosts[(which + i) % SHADOW_GHOSTS];
+    if (ghost->size > 0) return ghost;
+  }
+  return NULL;
+}
+
+size_t shadow_memory(const struct shadow *self, size_t extent) {
+  return occupancy_memory(&self->occupancy, extent) + self->capacity * sizeof *self->blocks +
+         self->count * sizeof *self->slots;
+}

@@ -1,0 +1,47 @@
+// Watches the allocator while it runs: what it does wrong there is caught at the instruction.
+//
+// Between watch_enter and watch_leave these are the allocator's fault: a signal, a report by ASan or
+// UBSan, memcpy on ranges that overlap, an operation that does not end. One watch for the process,
+// for one thread.
+#ifndef HARNESS_WATCH_H_
+#define HARNESS_WATCH_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum watch_event {
+  WATCH_CRASH,          // a signal; `address` is the one accessed, or NULL
+  WATCH_BAD_ACCESS,     // a sanitizer objects to an access at `address`
+  WATCH_UNDEFINED,      // a sanitizer objects to something else
+  WATCH_OVERLAPPING,    // memcpy; `address` is the destination
+  WATCH_HANG,
+};
+
+struct watch_report {
+  enum watch_event event;
+  const void *address;
+  const char *what;  // in words; NULL: none
+  const char *site;  // function of the allocator, where the build can tell; else NULL
+};
+
+// Called when something is caught. Must not return, but for events of sanitizers: these go on to
+// print their report and end the process.
+typedef void watch_handler(const struct watch_report *report);
+
+// Installs signal handlers and a timer. Later calls replace the handler; a forked child must call it
+// again, since timers are not inherited.
+void watch_install(watch_handler *handler);
+
+extern volatile bool watch_inside;
+
+static inline void watch_enter(void) { watch_inside = true; }
+static inline void watch_leave(void) { watch_inside = false; }
+
+// Tells the timer that there is progress: call it before each operation.
+extern volatile unsigned long watch_progress;
+static inline void watch_tick(void) { watch_progress++; }
+
+// CPU seconds without progress that count as a hang.
+enum { WATCH_HANG_SECONDS = 3 };
+
+#endif
