@@ -64,7 +64,7 @@ uint8_t align_encode(uint64_t align) {
   if (align == 0) return ALIGN_ZERO;
   unsigned n = log2_floor(align);
   if ((align & (align - 1)) == 0) return (uint8_t)n;
-  if (align % 3 == 0 && align == (uint64_t)3 << (n - 1)) return (uint8_t)(ALIGN_THREES + n - 1);
+  if (n < 63 && align == (uint64_t)3 << (n - 1)) return (uint8_t)(ALIGN_THREES + n - 1);
   return (uint8_t)(n < 63 ? n + 1 : 63);
 }
 

@@ -1,0 +1,373 @@
+// The text form of programs. One table says which fields an operation takes; formatting and parsing
+// both go by it.
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "harness/program_file.h"
+
+// ## What may stand on a line
+
+enum { FIELDS_MAX = 6, TOKEN_SHOWN = 24, MAX_LINE = 1024 };
+
+struct field {
+  const char *name;
+  uint64_t value;  // the default, until parsed
+  uint64_t least, most;
+  enum { PLAIN, POWER, ALIGNMENT, SOURCE } rule;
+  bool required;
+  bool seen;
+};
+
+static const char *const source_names[HEAP_SOURCES] = {"fixed", "pages"};
+
+enum { HEAP_SOURCE, HEAP_CAPACITY, HEAP_PAGE, HEAP_SKEW, HEAP_VARIANT, HEAP_SLOTS, HEAP_FIELDS };
+static const struct field heap_fields[HEAP_FIELDS] = {
+    [HEAP_SOURCE] = {.name = "source", .rule = SOURCE},
+    [HEAP_CAPACITY] = {.name = "capacity", 65536, 1, PROGRAM_MAX_CAPACITY},
+    [HEAP_PAGE] = {.name = "page", 4096, 64, 65536, .rule = POWER},
+    [HEAP_SKEW] = {.name = "skew", 0, 0, 63},
+    [HEAP_VARIANT] = {.name = "variant", 0, 0, 255},
+    [HEAP_SLOTS] = {.name = "slots", 64, 1, 1 << 24, .rule = POWER},
+};
+
+enum { FIELD_COUNT, FIELD_SIZE, FIELD_ALIGN, FIELD_MASK, FIELD_THREAD, OPERATION_FIELDS };
+static const struct field operation_fields[OPERATION_FIELDS] = {
+    [FIELD_COUNT] = {.name = "count", 1, 1, 16, .required = true},
+    [FIELD_SIZE] = {.name = "size", 0, 0, UINT64_MAX, .required = true},
+    [FIELD_ALIGN] = {.name = "align", 1, 0, UINT64_MAX, .rule = ALIGNMENT},
+    [FIELD_MASK] = {.name = "mask", 0, 0, UINT64_MAX, .required = true},
+    [FIELD_THREAD] = {.name = "thread", 0, 0, UINT16_MAX},
+};
+
+#define BIT(field) (1u << (field))
+enum { REQUEST = BIT(FIELD_SIZE) | BIT(FIELD_ALIGN) | BIT(FIELD_THREAD) };
+static const struct shape {
+  bool slot;
+  unsigned fields;
+} shapes[OP_KINDS] = {
+    [OP_ALLOCATE] = {true, REQUEST},
+    [OP_ALLOCATE_ZEROED] = {true, REQUEST | BIT(FIELD_COUNT)},
+    [OP_RELEASE] = {true, BIT(FIELD_THREAD)},
+    [OP_RESIZE] = {true, REQUEST},
+    [OP_USE] = {true, BIT(FIELD_THREAD)},
+    [OP_RESET] = {false, BIT(FIELD_THREAD)},
+    [OP_FAULT] = {false, BIT(FIELD_MASK) | BIT(FIELD_THREAD)},
+    [OP_RELEASE_AGAIN] = {true, BIT(FIELD_THREAD)},
+    [OP_RELEASE_FOREIGN] = {true, BIT(FIELD_THREAD)},
+};
+
+// ## Formatting
+
+void operation_format(const struct record *record, uint32_t slots, char *text, size_t size) {
+  struct operation operation = record_operation(record);
+  const struct shape *shape = &shapes[operation.kind];
+  char slot[16] = "", count[16] = "", bytes[32] = "", align[32] = "", mask[32] = "",
+       thread[16] = "";
+  if (shape->slot) snprintf(slot, sizeof slot, " %" PRIu32, operation.slot & (slots - 1));
+  if (shape->fields & BIT(FIELD_COUNT)) snprintf(count, sizeof count, " count=%u", operation.count);
+  if (shape->fields & BIT(FIELD_SIZE))
+    snprintf(bytes, sizeof bytes, " size=%" PRIu64, operation.size);
+  if (shape->fields & BIT(FIELD_ALIGN) && operation.align != 1)
+    snprintf(align, sizeof align, " align=%" PRIu64, operation.align);
+  if (shape->fields & BIT(FIELD_MASK))
+    snprintf(mask, sizeof mask, " mask=0x%" PRIx64, operation.size);
+  if (operation.thread) snprintf(thread, sizeof thread, " thread=%u", operation.thread);
+  snprintf(text, size, "%s%s%s%s%s%s%s", operation_name(operation.kind), slot, count, bytes, align,
+           mask, thread);
+}
+
+void heap_format(const struct heap *heap, char *text, size_t size) {
+  snprintf(text, size, "heap source=%s capacity=%zu page=%zu skew=%u variant=%u slots=%" PRIu32,
+           source_names[heap->source], heap->capacity, heap->page_size, heap->skew, heap->variant,
+           heap->slots);
+}
+
+void program_print(const struct program *program, FILE *to) {
+  struct heap heap = program_heap(program);
+  char line[PROGRAM_LINE_MAX];
+  heap_format(&heap, line, sizeof line);
+  fprintf(to, "%s\n", line);
+  for (size_t i = 0; i < program_length(program); i++) {
+    operation_format(program_at(program, i), heap.slots, line, sizeof line);
+    fprintf(to, "%s\n", line);
+  }
+}
+
+// ## Words of a line
+
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+static bool is_end(char c) { return c == '\0' || c == '\n' || c == '#'; }
+
+struct reader {
+  const char *line, *at;
+  char *reason;
+  size_t reason_size;
+  size_t *column;
+};
+
+struct token {
+  const char *start;
+  size_t length;  // 0 at the end of the line
+};
+
+static struct token next_token(struct reader *reader) {
+  while (is_blank(*reader->at)) reader->at++;
+  struct token token = {reader->at, 0};
+  while (!is_blank(token.start[token.length]) && !is_end(token.start[token.length])) token.length++;
+  reader->at += token.length;
+  return token;
+}
+
+static bool token_is(struct token token, const char *word) {
+  return strlen(word) == token.length && memcmp(token.start, word, token.length) == 0;
+}
+
+// Part of a token as it can be shown in a message.
+static const char *show(struct token token, char shown[TOKEN_SHOWN + 4]) {
+  size_t length = token.length < TOKEN_SHOWN ? token.length : TOKEN_SHOWN;
+  for (size_t i = 0; i < length; i++)
+    shown[i] = token.start[i] > ' ' && token.start[i] <= '~' ? token.start[i] : '?';
+  memcpy(shown + length, token.length > length ? "..." : "", token.length > length ? 4 : 1);
+  return shown;
+}
+
+__attribute__((format(printf, 3, 4))) static bool reject(struct reader *reader, struct token token,
+                                                         const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(reader->reason, reader->reason_size, format, arguments);
+  va_end(arguments);
+  *reader->column = (size_t)(token.start - reader->line) + 1;
+  return false;
+}
+
+static unsigned digit_of(char c) {
+  if (c >= '0' && c <= '9') return (unsigned)(c - '0');
+  if (c >= 'a' && c <= 'f') return (unsigned)(c - 'a') + 10;
+  if (c >= 'A' && c <= 'F') return (unsigned)(c - 'A') + 10;
+  return 16;
+}
+
+static bool parse_number(struct reader *reader, struct token token, uint64_t *number) {
+  char shown[TOKEN_SHOWN + 4];
+  bool hex = token.length > 2 && token.start[0] == '0' && (token.start[1] | 32) == 'x';
+  unsigned base = hex ? 16 : 10;
+  size_t i = hex ? 2 : 0;
+  if (token.length == 0) return reject(reader, token, "a number is missing");
+  for (*number = 0; i < token.length; i++) {
+    unsigned digit = digit_of(token.start[i]);
+    if (digit >= base) return reject(reader, token, "'%s' is not a number", show(token, shown));
+    if (__builtin_mul_overflow(*number, (uint64_t)base, number) ||
+        __builtin_add_overflow(*number, (uint64_t)digit, number))
+      return reject(reader, token, "'%s' needs more than 64 bits", show(token, shown));
+  }
+  return true;
+}
+
+// ## Fields
+
+static bool parse_source(struct reader *reader, struct token token, uint64_t *value) {
+  char shown[TOKEN_SHOWN + 4];
+  for (unsigned i = 0; i < HEAP_SOURCES; i++)
+    if (token_is(token, source_names[i])) {
+      *value = i;
+      return true;
+    }
+  return reject(reader, token, "unknown source '%s'; there are 'fixed' and 'pages'",
+                show(token, shown));
+}
+
+static bool parse_value(struct reader *reader, struct token token, struct field *field) {
+  if (field->rule == SOURCE) return parse_source(reader, token, &field->value);
+  if (!parse_number(reader, token, &field->value)) return false;
+  uint64_t value = field->value;
+  if (value < field->least || value > field->most)
+    return reject(reader, token, "%s=%" PRIu64 " is not in %" PRIu64 "..%" PRIu64, field->name,
+                  value, field->least, field->most);
+  if (field->rule == POWER && (value & (value - 1)) != 0)
+    return reject(reader, token, "%s=%" PRIu64 " is no power of two", field->name, value);
+  if (field->rule == ALIGNMENT && align_decode(align_encode(value)) != value)
+    return reject(reader, token, "%s=%" PRIu64 " cannot be said; 0, 2^n and 3*2^n can", field->name,
+                  value);
+  return true;
+}
+
+static bool parse_fields(struct reader *reader, struct field *fields, size_t count) {
+  char shown[TOKEN_SHOWN + 4];
+  struct token token;
+  while (token = next_token(reader), token.length > 0) {
+    const char *equals = memchr(token.start, '=', token.length);
+    if (!equals)
+      return reject(reader, token, "'%s' is no field; write NAME=VALUE", show(token, shown));
+    struct token name = {token.start, (size_t)(equals - token.start)};
+    struct token value = {equals + 1, token.length - name.length - 1};
+    struct field *field = fields;
+    while (field < fields + count && !token_is(name, field->name)) field++;
+    if (field == fields + count)
+      return reject(reader, token, "unknown field '%s'", show(name, shown));
+    if (field->seen) return reject(reader, token, "field '%s' stands twice", field->name);
+    field->seen = true;
+    if (!parse_value(reader, value, field)) return false;
+  }
+  for (size_t i = 0; i < count; i++)
+    if (fields[i].required && !fields[i].seen)
+      return reject(reader, token, "%s= is missing", fields[i].name);
+  return true;
+}
+
+// ## Lines
+
+static bool find_operation(struct token word, enum operation_kind *kind) {
+  for (unsigned i = 0; i < OP_KINDS; i++)
+    if (token_is(word, operation_name((enum operation_kind)i))) {
+      *kind = (enum operation_kind)i;
+      return true;
+    }
+  return false;
+}
+
+bool operation_parse(const char *line, struct record *record, char *reason, size_t reason_size,
+                     size_t *column) {
+  struct reader reader = {line, line, reason, reason_size, column};
+  char shown[TOKEN_SHOWN + 4];
+  struct token word = next_token(&reader);
+  enum operation_kind kind;
+  if (word.length == 0) return reject(&reader, word, "an operation is missing");
+  if (token_is(word, "heap")) return reject(&reader, word, "a second heap line");
+  if (!find_operation(word, &kind))
+    return reject(&reader, word, "unknown operation '%s'", show(word, shown));
+
+  uint64_t slot = 0;
+  if (shapes[kind].slot) {
+    struct token token = next_token(&reader);
+    if (token.length == 0) return reject(&reader, token, "the slot is missing");
+    if (!parse_number(&reader, token, &slot)) return false;
+    if (slot > UINT32_MAX) return reject(&reader, token, "slot %" PRIu64 " is too large", slot);
+  }
+
+  struct field fields[FIELDS_MAX];
+  size_t count = 0, place[OPERATION_FIELDS] = {0};
+  for (size_t i = 0; i < OPERATION_FIELDS; i++)
+    if (shapes[kind].fields & BIT(i)) {
+      place[i] = count;
+      fields[count++] = operation_fields[i];
+    }
+  if (!parse_fields(&reader, fields, count)) return false;
+  struct operation operation = {.kind = kind, .count = 1, .slot = (uint32_t)slot, .align = 1};
+  if (shapes[kind].fields & BIT(FIELD_COUNT))
+    operation.count = (unsigned)fields[place[FIELD_COUNT]].value;
+  if (shapes[kind].fields & BIT(FIELD_SIZE)) operation.size = fields[place[FIELD_SIZE]].value;
+  if (shapes[kind].fields & BIT(FIELD_MASK)) operation.size = fields[place[FIELD_MASK]].value;
+  if (shapes[kind].fields & BIT(FIELD_ALIGN)) operation.align = fields[place[FIELD_ALIGN]].value;
+  operation.thread = (unsigned)fields[place[FIELD_THREAD]].value;
+  *record = operation_record(&operation);
+  return true;
+}
+
+bool heap_parse(const char *line, struct heap *heap, char *reason, size_t reason_size,
+                size_t *column) {
+  struct reader reader = {line, line, reason, reason_size, column};
+  struct token word = next_token(&reader);
+  if (!token_is(word, "heap"))
+    return reject(&reader, word, "the first line must be the heap's: 'heap capacity=65536'");
+  struct field fields[HEAP_FIELDS];
+  memcpy(fields, heap_fields, sizeof fields);
+  if (!parse_fields(&reader, fields, HEAP_FIELDS)) return false;
+  *heap = (struct heap){
+      .source = (enum heap_source)fields[HEAP_SOURCE].value,
+      .page_size = (size_t)fields[HEAP_PAGE].value,
+      .capacity = (size_t)fields[HEAP_CAPACITY].value,
+      .skew = (unsigned)fields[HEAP_SKEW].value,
+      .variant = (unsigned)fields[HEAP_VARIANT].value,
+      .slots = (uint32_t)fields[HEAP_SLOTS].value,
+  };
+  return true;
+}
+
+// ## Whole texts
+
+bool text_is_program(const char *text, size_t size) {
+  size_t at = 0;
+  while (at < size && (is_blank(text[at]) || text[at] == '\n' || text[at] == '#')) {
+    if (text[at] == '#')
+      while (at < size && text[at] != '\n') at++;
+    else
+      at++;
+  }
+  struct token word = {text + at, 0};
+  while (at + word.length < size && !is_blank(word.start[word.length]) &&
+         !is_end(word.start[word.length]))
+    word.length++;
+  at += word.length;
+  enum operation_kind kind;
+  if (token_is(word, "heap")) return at == size || text[at] != '\0';
+  return find_operation(word, &kind) && at < size && is_blank(text[at]);
+}
+
+// Parses the line (in `line`, ended by 0) into the next record of the program.
+static bool parse_line(struct program *program, const char *line, char *reason, size_t reason_size,
+                       size_t *column) {
+  struct record record;
+  if (program->count == 0) {
+    struct heap heap;
+    if (!heap_parse(line, &heap, reason, reason_size, column)) return false;
+    record = heap_record(&heap);
+  } else {
+    if (!operation_parse(line, &record, reason, reason_size, column)) return false;
+    uint32_t slots = program_heap(program).slots;
+    if (record.slot >= slots) {
+      *column = 1;
+      snprintf(reason, reason_size, "slot %" PRIu32 " is not below the heap's slots=%" PRIu32,
+               record.slot, slots);
+      return false;
+    }
+  }
+  if (program_append(program, &record)) return true;
+  *column = 1;
+  snprintf(reason, reason_size, "no memory for more operations");
+  return false;
+}
+
+static bool parse_lines(struct program *program, const char *text, size_t size, char *reason,
+                        size_t reason_size, size_t *line_number, size_t *column) {
+  size_t start = 0;
+  for (*line_number = 1; start < size; ++*line_number) {
+    const char *newline = memchr(text + start, '\n', size - start);
+    size_t end = newline ? (size_t)(newline - text) : size;
+    const char *comment = memchr(text + start, '#', end - start);
+    size_t length = comment ? (size_t)(comment - text) - start : end - start;
+    while (length > 0 && is_blank(text[start + length - 1])) length--;
+    char line[MAX_LINE + 1];
+    if (length > MAX_LINE) {
+      *column = MAX_LINE + 1;
+      snprintf(reason, reason_size, "the line is longer than %d characters", MAX_LINE);
+      return false;
+    }
+    const char *zero = memchr(text + start, '\0', length);
+    if (zero) {
+      *column = (size_t)(zero - text) - start + 1;
+      snprintf(reason, reason_size, "a zero byte, which no text holds");
+      return false;
+    }
+    memcpy(line, text + start, length);
+    line[length] = '\0';
+    if (line[strspn(line, " \t\r")] != '\0' &&
+        !parse_line(program, line, reason, reason_size, column))
+      return false;
+    start = end + 1;
+  }
+  *column = 1;
+  if (program->count == 0) snprintf(reason, reason_size, "there is no line 'heap capacity=65536'");
+  return program->count > 0;
+}
+
+bool text_parse(struct program *program, const char *text, size_t size, const char *name,
+                struct file_error *error) {
+  char reason[160];
+  size_t line = 1, column = 1;
+  program_clear(program);
+  if (parse_lines(program, text, size, reason, sizeof reason, &line, &column)) return true;
+  program_clear(program);
+  return file_fail(error, name, "line %zu:%zu: %s", line, column, reason);
+}
