@@ -50,7 +50,8 @@ enum strategy_trait {
   STRATEGY_COALESCES = 1u << 5,
   // Once every block is released, the source has back all that came after create.
   STRATEGY_RETURNS_MEMORY = 1u << 6,
-  // Releasing a block whose memory serves no other block since says RELEASE_DOUBLE.
+  // Releasing a block again says RELEASE_DOUBLE, as long as no block was allocated or resized since
+  // within that one's footprint of it.
   STRATEGY_DETECTS_DOUBLE_RELEASE = 1u << 7,
   // Releasing an address outside all memory of this allocator says RELEASE_FOREIGN.
   STRATEGY_DETECTS_FOREIGN_RELEASE = 1u << 8,

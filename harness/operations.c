@@ -8,11 +8,14 @@
 
 static bool every_byte(const struct run *run) { return run_at_least(run, TIER_FULL); }
 
+// Bytes below `from` are known to hold the pattern already, if all of them are looked at.
 static void write_payload(const struct run *run, const struct shadow_block *block, size_t from) {
   void *start = (void *)block->start;
   memory_open(start, block->size);
-  if (every_byte(run) || block->size <= 2 * PAYLOAD_EDGE) {
+  if (every_byte(run)) {
     payload_write(start, from, block->size, block->key);
+  } else if (block->size <= 2 * PAYLOAD_EDGE) {
+    payload_write(start, 0, block->size, block->key);
   } else {
     payload_write(start, 0, PAYLOAD_EDGE, block->key);
     payload_write(start, block->size - PAYLOAD_EDGE, block->size, block->key);
@@ -127,9 +130,14 @@ static _Noreturn void overlaps(struct run *run, enum property property, uintptr_
                other_offset + (intptr_t)(other ? other->size : 0));
 }
 
-static void claim(struct run *run, size_t size, size_t align) {
+// Books a new extent of a block. It may keep up to its footprint from others, on either side: memory
+// there serves the block even where nobody asked for it.
+static void claim(struct run *run, const void *block, size_t size, size_t align) {
   size_t footprint = run->strategy->footprint(size, align, run->heap.page_size);
   run->claimed = add_saturating(run->claimed, footprint);
+  if (run->strategy->traits & STRATEGY_DETECTS_DOUBLE_RELEASE)
+    shadow_forget(&run->oracle->shadow, address_of(block) - footprint,
+                  address_of(block) + footprint);
 }
 
 static void note_block(struct run *run, const void *address, size_t size) {
@@ -167,7 +175,7 @@ static void settle(struct run *run, void *block, const struct snapshot *before, 
       shadow_add(&run->oracle->shadow, address_of(block), size, op->slot);
   if (!added) overlaps(run, PROPERTY_overlap, address_of(block), size, NULL);
   if (op->kind == OP_ALLOCATE_ZEROED) verify_zero(run, block, size);
-  claim(run, size, align);
+  claim(run, block, size, align);
   write_payload(run, added, 0);
   note_block(run, block, size);
 }
@@ -222,7 +230,7 @@ static void resize(struct run *run) {
   if (wrong != PAYLOAD_INTACT)
     run_violated(run, PROPERTY_resize_prefix, "byte %zu of the %zu that must be kept is lost",
                  wrong, kept);
-  claim(run, size, align);
+  claim(run, moved, size, align);
   write_payload(run, block, kept);
   note_block(run, moved, size);
 }

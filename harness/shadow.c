@@ -32,17 +32,8 @@ void shadow_begin(struct shadow *self, uint32_t slots, bool shared_granules) {
   occupancy_share_granules(&self->occupancy, shared_granules);
 }
 
-static void forget_ghosts(struct shadow *self, uintptr_t start, size_t size) {
-  if (!self->ghosts[0].size && !self->next_ghost) return;  // none were ever remembered
-  for (unsigned i = 0; i < SHADOW_GHOSTS; i++) {
-    struct shadow_ghost *ghost = &self->ghosts[i];
-    if (ghost->start < start + size && start < ghost->start + ghost->size) ghost->size = 0;
-  }
-}
-
 struct shadow_block *shadow_add(struct shadow *self, uintptr_t start, size_t size, uint32_t slot) {
   if (!occupancy_take(&self->occupancy, start, size)) return NULL;
-  forget_ghosts(self, start, size);
   if (self->count == self->capacity) {
     self->capacity *= 2;
     self->blocks = realloc(self->blocks, self->capacity * sizeof *self->blocks);
@@ -76,7 +67,6 @@ bool shadow_move(struct shadow *self, struct shadow_block *block, uintptr_t star
     occupancy_take(&self->occupancy, block->start, block->size);
     return false;
   }
-  forget_ghosts(self, start, size);
   self->live_bytes += size - block->size;
   block->start = start;
   block->size = size;
@@ -108,6 +98,13 @@ const struct shadow_block *shadow_overlapping(const struct shadow *self, uintptr
 void shadow_remember(struct shadow *self, uintptr_t start, size_t size) {
   self->ghosts[self->next_ghost] = (struct shadow_ghost){start, size};
   self->next_ghost = (self->next_ghost + 1) % SHADOW_GHOSTS;
+}
+
+void shadow_forget(struct shadow *self, uintptr_t start, uintptr_t end) {
+  for (unsigned i = 0; i < SHADOW_GHOSTS; i++) {
+    struct shadow_ghost *ghost = &self->ghosts[i];
+    if (ghost->start < end && start < ghost->start + ghost->size) ghost->size = 0;
+  }
 }
 
 const struct shadow_ghost *shadow_ghost(const struct shadow *self, unsigned which) {

@@ -68,8 +68,9 @@ void shadow_clear(struct shadow *self);
 const struct shadow_block *shadow_overlapping(const struct shadow *self, uintptr_t start, size_t size,
                                               const struct shadow_block *except);
 
-// Remembers a released block; blocks that are added later make it forgotten when they overlap it.
+// Remembers a released block, until memory in [start, end) that overlaps it is forgotten.
 void shadow_remember(struct shadow *self, uintptr_t start, size_t size);
+void shadow_forget(struct shadow *self, uintptr_t start, uintptr_t end);
 // One of the ghosts, chosen by `which`; NULL if there is none.
 const struct shadow_ghost *shadow_ghost(const struct shadow *self, unsigned which);
 
