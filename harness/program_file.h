@@ -16,7 +16,7 @@
 //   reset
 //   fault mask=0x5
 //   release_again SLOT
-//   release_foreign SLOT
+//   release_foreign CHOICE     any number: of the address
 //
 // Formatting a program and parsing it back gives a program that means the same, and
 // formatting that gives the same text.

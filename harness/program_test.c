@@ -179,7 +179,7 @@ static struct operation meaning(const struct record *record, uint32_t slots) {
   struct operation operation = record_operation(record);
   bool request = operation.kind == OP_ALLOCATE || operation.kind == OP_ALLOCATE_ZEROED ||
                  operation.kind == OP_RESIZE;
-  operation.slot &= slots - 1;
+  if (operation.kind != OP_RELEASE_FOREIGN) operation.slot &= slots - 1;
   if (!request) operation.align = 1;
   if (!request && operation.kind != OP_FAULT) operation.size = 0;
   if (operation.kind == OP_RESET || operation.kind == OP_FAULT) operation.slot = 0;

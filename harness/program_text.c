@@ -43,18 +43,18 @@ static const struct field operation_fields[OPERATION_FIELDS] = {
 #define BIT(field) (1u << (field))
 enum { REQUEST = BIT(FIELD_SIZE) | BIT(FIELD_ALIGN) | BIT(FIELD_THREAD) };
 static const struct shape {
-  bool slot;
+  enum { NO_SLOT, SLOT, CHOICE } slot;  // a choice: any number, no slot of the heap
   unsigned fields;
 } shapes[OP_KINDS] = {
-    [OP_ALLOCATE] = {true, REQUEST},
-    [OP_ALLOCATE_ZEROED] = {true, REQUEST | BIT(FIELD_COUNT)},
-    [OP_RELEASE] = {true, BIT(FIELD_THREAD)},
-    [OP_RESIZE] = {true, REQUEST},
-    [OP_USE] = {true, BIT(FIELD_THREAD)},
-    [OP_RESET] = {false, BIT(FIELD_THREAD)},
-    [OP_FAULT] = {false, BIT(FIELD_MASK) | BIT(FIELD_THREAD)},
-    [OP_RELEASE_AGAIN] = {true, BIT(FIELD_THREAD)},
-    [OP_RELEASE_FOREIGN] = {true, BIT(FIELD_THREAD)},
+    [OP_ALLOCATE] = {SLOT, REQUEST},
+    [OP_ALLOCATE_ZEROED] = {SLOT, REQUEST | BIT(FIELD_COUNT)},
+    [OP_RELEASE] = {SLOT, BIT(FIELD_THREAD)},
+    [OP_RESIZE] = {SLOT, REQUEST},
+    [OP_USE] = {SLOT, BIT(FIELD_THREAD)},
+    [OP_RESET] = {NO_SLOT, BIT(FIELD_THREAD)},
+    [OP_FAULT] = {NO_SLOT, BIT(FIELD_MASK) | BIT(FIELD_THREAD)},
+    [OP_RELEASE_AGAIN] = {SLOT, BIT(FIELD_THREAD)},
+    [OP_RELEASE_FOREIGN] = {CHOICE, BIT(FIELD_THREAD)},
 };
 
 // ## Formatting
@@ -64,7 +64,8 @@ void operation_format(const struct record *record, uint32_t slots, char *text, s
   const struct shape *shape = &shapes[operation.kind];
   char slot[16] = "", count[16] = "", bytes[32] = "", align[32] = "", mask[32] = "",
        thread[16] = "";
-  if (shape->slot) snprintf(slot, sizeof slot, " %" PRIu32, operation.slot & (slots - 1));
+  uint32_t mask_of_slots = shape->slot == SLOT ? slots - 1 : UINT32_MAX;
+  if (shape->slot) snprintf(slot, sizeof slot, " %" PRIu32, operation.slot & mask_of_slots);
   if (shape->fields & BIT(FIELD_COUNT)) snprintf(count, sizeof count, " count=%u", operation.count);
   if (shape->fields & BIT(FIELD_SIZE))
     snprintf(bytes, sizeof bytes, " size=%" PRIu64, operation.size);
@@ -316,7 +317,8 @@ static bool parse_line(struct program *program, const char *line, char *reason, 
   } else {
     if (!operation_parse(line, &record, reason, reason_size, column)) return false;
     uint32_t slots = program_heap(program).slots;
-    if (record.slot >= slots) {
+    bool any = shapes[record_operation(&record).kind].slot == CHOICE;
+    if (record.slot >= slots && !any) {
       *column = 1;
       snprintf(reason, reason_size, "slot %" PRIu32 " is not below the heap's slots=%" PRIu32,
                record.slot, slots);
