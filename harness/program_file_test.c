@@ -186,7 +186,7 @@ static void wrong_texts_are_explained(void) {
   struct file_error error;
   CHECK(program_parse(&program, longest, strlen(longest), "x", NULL, NULL, &error));
   CHECK(program.count == 1);
-  CHECK(program_parse(&program, "heap slots=1\nrelease_foreign 99", 30, "x", NULL, NULL, &error));
+  CHECK(program_parse(&program, "heap slots=1\nrelease_foreign 99", 31, "x", NULL, NULL, &error));
   CHECK(program.count == 2 && program.records[1].slot == 99);
   program_clear(&program);
 }
