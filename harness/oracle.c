@@ -321,6 +321,16 @@ static uint64_t hash_program(const struct program *program) {
 
 // ## The oracle
 
+bool tier_find(const char *name, enum tier *tier) {
+  static const char *const names[] = {"fast", "full", "paranoid"};
+  for (int i = 0; i < 3; i++) {
+    if (strcmp(name, names[i]) != 0) continue;
+    *tier = (enum tier)i;
+    return true;
+  }
+  return false;
+}
+
 static void *grow(void *memory, size_t count, size_t size) {
   void *grown = realloc(memory, count * size);
   if (!grown) abort();

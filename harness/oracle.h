@@ -26,6 +26,9 @@
 
 enum tier { TIER_FAST, TIER_FULL, TIER_PARANOID };
 
+// The tier with that name, in lower case. False if there is none.
+bool tier_find(const char *name, enum tier *tier);
+
 // What became of one operation, for those who watch.
 struct step {
   size_t index;
