@@ -166,6 +166,26 @@ static void test_damaged_notes(void) {
   }
 }
 
+// Notes that could be true, but for the next hole: it must lie below, or the chain would be a
+// circle.
+static void test_circular_notes(void) {
+  static unsigned char bytes[400];
+  for (size_t next = 0; next <= 400; next += 50) {
+    struct source_buffer buffer;
+    source_buffer_init(&buffer, bytes, sizeof bytes);
+    unsigned char *stretches[4];
+    for (size_t i = 0; i < 4; i++) stretches[i] = acquire(&buffer, 100);
+    release(&buffer, stretches[2], 100);
+    const size_t note[2] = {100, next};
+    memcpy(stretches[3] - sizeof note, note, sizeof note);
+    release(&buffer, stretches[0], 100);
+    release(&buffer, stretches[1], 100);
+    CHECK(available(&buffer) == 0);
+    release(&buffer, stretches[3], 100);
+    CHECK(available(&buffer) == 400);
+  }
+}
+
 int main(void) {
   test_any_address_and_size();
   test_empty_buffer();
@@ -174,5 +194,6 @@ int main(void) {
   test_every_order_of_release();
   test_holes_too_short_for_a_note();
   test_damaged_notes();
+  test_circular_notes();
   return 0;
 }

@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
+#include "allocators/address_space.h"
 #include "allocators/scratch.h"
 #include "allocators/source.h"
 
@@ -63,7 +64,6 @@ static void test_arguments(const char *path) {
   check_refusal(path, PAGE, SIZE_MAX, "no file has room");
   check_refusal(path, PAGE, SIZE_MAX / PAGE, "no file has room");
   check_refusal(path, SIZE_MAX / 2 + 1, 1, "no file has room");
-  check_refusal(path, PAGE, (size_t)1 << 44, "no room for");  // an exabyte
   make_file(path);
   check_refusal(path, 2 * PAGE, CAPACITY, "offset 16: page size 65536, expected 131072");
   check_refusal(path, PAGE, CAPACITY - 1, "offset 24: capacity of 5 pages, expected at most 4");
@@ -102,21 +102,6 @@ static void test_size(const char *path) {
   make_file(path);
   CHECK(truncate(path, whole + 1) == 0);
   check_refusal(path, PAGE, CAPACITY, "offset 458752: 1 bytes too many");
-}
-
-// A file can claim what no disk has, and be as long as it says. Nothing must be filled up for it.
-static void test_hostile_claim(const char *path) {
-  const uint64_t claim = (uint64_t)1 << 25;
-  struct statvfs disk;
-  struct stat status;
-  check_capacity(path, claim, "truncated, expected");
-  CHECK(statvfs(path, &disk) == 0);
-  if (disk.f_bavail * disk.f_frsize > claim * PAGE ||
-      truncate(path, (off_t)(PAGE + claim + claim * PAGE)) != 0)
-    return;
-  check_refusal(path, PAGE, CAPACITY, "capacity of 33554432 pages, expected at most 5");
-  check_refusal(path, PAGE, 0, "No space left");
-  CHECK(stat(path, &status) == 0 && status.st_blocks * 512 <= (2 + CAPACITY) * PAGE);
 }
 
 static void test_page_map(const char *path) {
@@ -204,20 +189,51 @@ static void test_unwritable(const char *path) {
   in_child(open_without_permission, path);
 }
 
-static void open_on_full_disk(const char *path) {
-  const struct rlimit limit = {4 * PAGE, 4 * PAGE};
+// ## Claims that no disk can meet
+//
+// Nothing must be filled up for them. Should that fail, the limit keeps the test from doing it.
+
+static void limit_file_size(rlim_t most) {
+  const struct rlimit limit = {most, most};
   CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
   CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+static void create_an_exabyte(const char *path) {
+  limit_file_size(1 << 20);
+  check_refusal(path, PAGE, (size_t)1 << 44, "No space left");
+}
+
+static void open_hostile_claim(const char *path) {
+  limit_file_size(1 << 20);
+  check_refusal(path, PAGE, CAPACITY, "capacity of 33554432 pages, expected at most 5");
+  check_refusal(path, PAGE, 0, "No space left");
+}
+
+static void test_claims(const char *path) {
+  in_child(create_an_exabyte, path);
+
+  // A hostile file may even be as long as it says.
+  const uint64_t claim = (uint64_t)1 << 25;
+  struct statvfs disk;
+  struct stat status;
+  check_capacity(path, claim, "truncated, expected");
+  CHECK(statvfs(path, &disk) == 0);
+  if (disk.f_bavail * disk.f_frsize > claim * PAGE ||
+      truncate(path, (off_t)(PAGE + claim + claim * PAGE)) != 0)
+    return;
+  in_child(open_hostile_claim, path);
+  CHECK(stat(path, &status) == 0 && status.st_blocks * 512 <= (2 + CAPACITY) * PAGE);
+}
+
+static void open_on_full_disk(const char *path) {
+  limit_file_size(4 * PAGE);
   check_refusal(path, PAGE, CAPACITY, "no room for 458752 bytes: File too large");
 }
 
 // Too few addresses left to map the file: what was created for it must go again.
 static void open_without_addresses(const char *path) {
-  FILE *statm = fopen("/proc/self/statm", "r");
-  size_t pages = 0;
-  CHECK(statm != NULL && fscanf(statm, "%zu", &pages) == 1);
-  fclose(statm);
-  rlim_t most = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + ((rlim_t)16 << 20);
+  rlim_t most = address_space() + ((rlim_t)16 << 20);
   const struct rlimit limit = {most, most};
   CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
   check_refusal(path, PAGE, 512, "cannot be mapped");
@@ -252,12 +268,11 @@ static void test_short_error_text(const char *path) {
 }
 
 int main(void) {
-  void (*const tests[])(const char *) = {
-      test_arguments,         test_header,        test_size,
-      test_page_map,          test_sparse_copy,   test_not_a_file,
-      test_missing_directory, test_unwritable,    test_full_disk,
-      test_few_addresses,     test_hostile_claim, test_second_user,
-      test_short_error_text};
+  void (*const tests[])(const char *) = {test_arguments,         test_header,      test_size,
+                                         test_page_map,          test_sparse_copy, test_not_a_file,
+                                         test_missing_directory, test_unwritable,  test_full_disk,
+                                         test_few_addresses,     test_claims,      test_second_user,
+                                         test_short_error_text};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
     struct scratch scratch;
     scratch_make(&scratch);

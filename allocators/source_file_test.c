@@ -1,9 +1,11 @@
 // The mapped file in good health: what is put into it is there when it is opened again.
 #define _DEFAULT_SOURCE
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "allocators/address_space.h"
 #include "allocators/scratch.h"
 #include "allocators/source.h"
 
@@ -70,6 +72,7 @@ static void test_acquire_and_release(const char *path) {
   release(&file, c + 4 * page, 2);
   source->release(source, c + 1, page);
   source->release(source, c, page - 1);
+  source->release(source, c, page + 1);
   CHECK(source_file_pages(&file) == 5);
   CHECK(source_file_close(&file));
 }
@@ -121,6 +124,24 @@ static void test_page_sizes(const char *path) {
   }
 }
 
+// Closing leaves none of the addresses behind that were taken to align the mapping. The spacers see
+// to it that the system does not put each mapping where the last one was.
+static void test_addresses(const char *path) {
+  const size_t page_size = (size_t)1 << 20;
+  size_t before = address_space();
+  const size_t spacer_size = 37 * machine_page();
+  void *spacers[64];
+  for (size_t i = 0; i < 64; i++) {
+    struct source_file file;
+    spacers[i] = mmap(NULL, spacer_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(spacers[i] != MAP_FAILED);
+    open_or_die(&file, path, page_size, 1);
+    CHECK(source_file_close(&file));
+  }
+  for (size_t i = 0; i < 64; i++) munmap(spacers[i], spacer_size);
+  CHECK(address_space() < before + 8 * page_size);
+}
+
 // A map of more than one page, and a capacity that is no multiple of anything.
 static void test_long_map(const char *path) {
   struct source_file file;
@@ -162,8 +183,8 @@ static void test_death(const char *path) {
 }
 
 int main(void) {
-  void (*const tests[])(const char *) = {test_acquire_and_release, test_reopen, test_page_sizes,
-                                         test_long_map, test_death};
+  void (*const tests[])(const char *) = {test_acquire_and_release, test_reopen,   test_page_sizes,
+                                         test_addresses,           test_long_map, test_death};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
     struct scratch scratch;
     scratch_make(&scratch);
