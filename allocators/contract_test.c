@@ -334,6 +334,52 @@ static void test_misuse(const struct rig_layout *layout) {
   close_subject();
 }
 
+// ## Damage
+
+// Whatever one word of its structures says, check neither crashes nor loops, and names a place of
+// its own. (Which words it must notice is for each strategy's own test.)
+static void damage_word(uintptr_t *word) {
+  const uintptr_t was = *word;
+  const uintptr_t wrong[] = {0,        UINTPTR_MAX, was + 1,  was ^ 2,       was + 8,
+                             was + 16, was - 32,    was + 64, was + 1048576, (uintptr_t)word,
+                             0 - was,  was / 2,     ~was};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    *word = wrong[i];
+    struct broken_invariant broken = subject.strategy->check(subject.allocator);
+    CHECK(broken.number == 0 || broken.where == NULL ||
+          source_account_find(&subject.rig.account, broken.where, 1) != NULL);
+    for (unsigned n = 0; n < broken.number; n++)
+      CHECK(subject.strategy->invariants[n] != NULL);
+  }
+  *word = was;
+}
+
+static void test_damage(const struct rig_layout *layout) {
+  if (!open_subject(layout))
+    return;
+  void *blocks[12];
+  for (size_t i = 0; i < 12; i++)
+    blocks[i] = allocate(10 + 9 * i, (size_t)1 << (i % 7));
+  for (size_t i = 0; i < 12; i += 3)
+    if (has(STRATEGY_RELEASES))
+      subject.strategy->release(subject.allocator, blocks[i]);
+  check_clean();
+  take(&before);
+  for (size_t i = 0; i < before.count; i++) {
+    const struct span *span = &before.spans[i];
+    // Headers, and the links that free memory may hold at its start.
+    size_t size = span->kind == SPAN_META ? span->size : span->kind == SPAN_FREE ? 32 : 0;
+    if (size > 256)
+      size = 256;
+    uintptr_t start = address_of(span->start), word;
+    CHECK(align_up(start, sizeof(uintptr_t), &word));
+    for (; word + sizeof word <= start + span->size && word < start + size; word += sizeof word)
+      damage_word((uintptr_t *)word);
+  }
+  check_unchanged();
+  close_subject();
+}
+
 // ## Source failures
 
 // A program of requests that must leave things alone whenever it is refused.
@@ -625,6 +671,7 @@ int main(void) {
         test_alignments(layout);
         test_reset(layout);
         test_misuse(layout);
+        test_damage(layout);
         test_source_failures(layout);
         test_random_programs(layout);
         test_determinism(layout);

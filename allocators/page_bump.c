@@ -29,9 +29,11 @@
 #define GRAIN ((size_t)16) // all headers and payloads lie at multiples of it, all extents are such
 
 // Chunks lie wherever the source has put them, so a damaged link can not be told by its value. The
-// seal can: next, memory and size are stored once more, as one complemented sum (J. R. Taylor, D.
-// E. Morgan and J. P. Black, "Redundancy in Data Structures", IEEE TSE 6(6), 1980). They are
-// followed only if it agrees; no fill with equal words and no change of one word keeps it.
+// seal can: next, memory and size are stored once more, as a complemented sum (D. J. Taylor, D. E.
+// Morgan and J. P. Black, "Redundancy in Data Structures", IEEE TSE 6(6), 1980), and followed only
+// if it agrees. The weights are odd, so that no change of one word keeps the seal, and differ, so
+// that two words can not be swapped; and no fill with equal words w passes, as ~9w = w has no
+// solution.
 struct chunk {
   // I1: the seal agrees
   _Alignas(16) struct chunk *next;
@@ -130,7 +132,7 @@ static bool stretch_for(size_t header, size_t extent, size_t align, size_t page_
 // ## Chunks
 
 static uintptr_t seal_for(const struct chunk *chunk) {
-  return ~(address_of(chunk->next) ^ address_of(chunk->memory) ^ chunk->size);
+  return ~(address_of(chunk->next) + 3 * address_of(chunk->memory) + 5 * chunk->size);
 }
 
 static bool is_sealed(const struct chunk *chunk) { return chunk->seal == seal_for(chunk); }
