@@ -1,0 +1,93 @@
+#include "harness/isolate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { DEFAULT_SECONDS = 60, EXIT_CLEAN = 0, EXIT_NO_MEMORY = 3 };
+
+// What the child leaves for its parent.
+struct legacy {
+  bool violated;
+  struct isolated_run run;
+};
+
+static struct legacy *legacy;
+static violation_handler *also;
+
+static void bequeath(const struct verdict *verdict) {
+  legacy->run.verdict = *verdict;
+  legacy->violated = true;
+  if (also) also(verdict);
+}
+
+static _Noreturn void child(const struct isolate_settings *settings,
+                            const struct strategy *strategy, const struct program *program) {
+  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+  alarm(settings->seconds ? settings->seconds : DEFAULT_SECONDS);
+  if (settings->quiet) {
+    int nowhere = open("/dev/null", O_WRONLY);
+    if (nowhere >= 0) dup2(nowhere, STDERR_FILENO);
+  }
+  also = settings->on_violation;
+  property_on_violation(bequeath);
+  static struct oracle oracle;
+  oracle_init(&oracle, &settings->oracle);
+  if (!oracle_run(&oracle, strategy, program)) _exit(EXIT_NO_MEMORY);
+  legacy->run.counts = oracle.counts;
+  fflush(stdout);
+  _exit(EXIT_CLEAN);
+}
+
+// The verdict on a child that left none.
+static struct verdict death(int status) {
+  bool hang = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
+  enum property property = hang ? PROPERTY_hang : PROPERTY_crash;
+  struct verdict verdict = {.property = property, .site = "process"};
+  snprintf(verdict.id, sizeof verdict.id, "%s", property_id(property));
+  if (hang)
+    snprintf(verdict.diagnosis, sizeof verdict.diagnosis, "the run did not end in time");
+  else if (WIFSIGNALED(status))
+    snprintf(verdict.diagnosis, sizeof verdict.diagnosis, "the process died: %s",
+             strsignal(WTERMSIG(status)));
+  else
+    snprintf(verdict.diagnosis, sizeof verdict.diagnosis, "the process left with exit code %d",
+             WEXITSTATUS(status));
+  return verdict;
+}
+
+bool isolate_run(struct isolated_run *run, const struct isolate_settings *settings,
+                 const struct strategy *strategy, const struct program *program) {
+  if (!legacy) {
+    void *shared = mmap(NULL, sizeof *legacy, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                        -1, 0);
+    if (shared == MAP_FAILED) return false;
+    legacy = shared;
+  }
+  *legacy = (struct legacy){0};
+  fflush(NULL);
+  pid_t pid = fork();
+  if (pid < 0) return false;
+  if (pid == 0) child(settings, strategy, program);
+  int status;
+  while (waitpid(pid, &status, 0) < 0)
+    if (errno != EINTR) return false;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_MEMORY) {
+    errno = ENOMEM;
+    return false;
+  }
+  *run = legacy->run;
+  if (!legacy->violated) {
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CLEAN)
+      snprintf(run->verdict.id, sizeof run->verdict.id, "%s", property_id(PROPERTY_NONE));
+    else
+      run->verdict = death(status);
+  }
+  return true;
+}
