@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -48,10 +49,11 @@ def parse_header(text):
 
 
 def apply(patch, source, output):
-    """Writes the patched source, exactly as the patch says or not at all."""
-    command = ["patch", "--silent", "--force", "--fuzz=1", "--reject-file=-"]
-    # Bazel's sandbox is made of symbolic links, which `patch` refuses.
-    command += ["--output=" + output, os.path.realpath(source), patch]
+    """Writes the patched source, as the patch says or not at all."""
+    # Patched in place: the source itself may be read-only, or a symbolic link of Bazel's sandbox.
+    shutil.copyfile(source, output)
+    command = ["patch", "--silent", "--force", "--fuzz=1", "--no-backup-if-mismatch",
+               "--reject-file=-", output, patch]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:

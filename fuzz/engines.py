@@ -16,8 +16,10 @@ SANITIZERS = {
 
 # afl-fuzz asks for a tuned machine and a terminal; a user's desktop or a container has neither.
 # AUTORESUME: without it, `-i seeds` deletes an earlier session of the same folder.
+# HANG_TMOUT: ms; on a loaded machine, a second passes without the target being at fault.
 AFL = {
     "AFL_AUTORESUME": "1",
+    "AFL_HANG_TMOUT": "10000",
     "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1",
     "AFL_NO_AFFINITY": "1",
     "AFL_NO_UI": "1",

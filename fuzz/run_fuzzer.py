@@ -108,7 +108,7 @@ def run_afl(options, start):
     # The ELF itself: a script would hide from afl-fuzz that the target is persistent.
     code = run([
         afl_fuzz, "-i", os.path.join(options.out, "seeds"), "-o", session,
-        "-V", str(options.seconds), "-m", "none", "-t", "1000+", "--", program(options.afl),
+        "-V", str(options.seconds), "-m", "none", "-t", "5000+", "--", program(options.afl),
     ], env, log)
     stats_path = os.path.join(session, "default", "fuzzer_stats")
     if not os.path.exists(stats_path) or os.path.getmtime(stats_path) < start:

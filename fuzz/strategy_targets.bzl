@@ -6,7 +6,7 @@ load(":fuzz_target.bzl", "fuzz_target")
 # What a target that runs programs on strategies consists of, its registry aside.
 PROGRAM_TARGET = [
     "//fuzz:target",
-    "//fuzz:mutator",
+    "//fuzz:mutator_libfuzzer",
     "//fuzz:replay_main",
     "//harness:harness",
 ]

@@ -85,7 +85,7 @@ def _impl(ctx):
         "" if afl_dir else ", without AFL++ (run ci/setup for it)",
     ))
     found = struct(
-        afl = str(afl) if afl_dir else "",
+        afl = str(afl) if afl_dir else "missing",
         clang = best.path,
         cpu = cpu,
         include_dirs = [best.resource_dir] + ([afl_dir] if afl_dir else []),
