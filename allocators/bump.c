@@ -13,7 +13,7 @@
 
 struct allocator {
   struct bump bump;
-  size_t used; // the offset: bytes of the buffer that are gone, padding included
+  size_t used;  // the offset: bytes of the buffer that are gone, padding included
 };
 
 static struct allocator *bump_create(struct source *source,
@@ -21,23 +21,20 @@ static struct allocator *bump_create(struct source *source,
   struct bump bump;
   struct allocator *self =
       bump_open(&bump, source, options, sizeof(struct allocator), _Alignof(struct allocator));
-  if (self != NULL)
-    *self = (struct allocator){bump, 0};
+  if (self != NULL) *self = (struct allocator){bump, 0};
   return self;
 }
 
 static void *bump_allocate(struct allocator *self, size_t size, size_t align) {
   size_t start;
-  if (!bump_place(&self->bump, self->used, size, align, &start))
-    return NULL;
+  if (!bump_place(&self->bump, self->used, size, align, &start)) return NULL;
   self->used = start + size;
   return self->bump.buffer + start;
 }
 
 static void *bump_allocate_zeroed(struct allocator *self, size_t count, size_t size, size_t align) {
   size_t bytes;
-  if (!multiply_sizes(count, size, &bytes))
-    return NULL;
+  if (!multiply_sizes(count, size, &bytes)) return NULL;
   void *block = bump_allocate(self, bytes, align);
   return block == NULL ? NULL : memset(block, 0, bytes);
 }

@@ -29,7 +29,7 @@ _Static_assert(ATOMIC_LONG_LOCK_FREE == 2 && sizeof(size_t) <= sizeof(long),
 
 struct allocator {
   struct bump bump;
-  _Atomic size_t used; // the offset: bytes of the buffer that are gone, padding included
+  _Atomic size_t used;  // the offset: bytes of the buffer that are gone, padding included
 };
 
 static size_t used_now(const struct allocator *self) {
@@ -41,8 +41,7 @@ static struct allocator *atomic_create(struct source *source,
   struct bump bump;
   struct allocator *self =
       bump_open(&bump, source, options, sizeof(struct allocator), _Alignof(struct allocator));
-  if (self == NULL)
-    return NULL;
+  if (self == NULL) return NULL;
   self->bump = bump;
   atomic_init(&self->used, 0);
   return self;
@@ -51,8 +50,7 @@ static struct allocator *atomic_create(struct source *source,
 static void *atomic_allocate(struct allocator *self, size_t size, size_t align) {
   size_t used = used_now(self), start;
   do {
-    if (!bump_place(&self->bump, used, size, align, &start))
-      return NULL;
+    if (!bump_place(&self->bump, used, size, align, &start)) return NULL;
   } while (!atomic_compare_exchange_weak_explicit(&self->used, &used, start + size,
                                                   memory_order_relaxed, memory_order_relaxed));
   return self->bump.buffer + start;
@@ -61,8 +59,7 @@ static void *atomic_allocate(struct allocator *self, size_t size, size_t align) 
 static void *atomic_allocate_zeroed(struct allocator *self, size_t count, size_t size,
                                     size_t align) {
   size_t bytes;
-  if (!multiply_sizes(count, size, &bytes))
-    return NULL;
+  if (!multiply_sizes(count, size, &bytes)) return NULL;
   void *block = atomic_allocate(self, bytes, align);
   return block == NULL ? NULL : memset(block, 0, bytes);
 }

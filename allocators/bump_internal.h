@@ -41,11 +41,9 @@ struct bump {
 static inline void *bump_open(struct bump *self, struct source *source,
                               const struct strategy_options *options, size_t state_size,
                               size_t state_align) {
-  if (options->variant != 0)
-    return NULL;
+  if (options->variant != 0) return NULL;
   struct fixed_heap heap;
-  if (!fixed_heap_acquire(&heap, source, options))
-    return NULL;
+  if (!fixed_heap_acquire(&heap, source, options)) return NULL;
   uintptr_t state;
   if (!align_up(address_of(heap.start), state_align, &state) ||
       !range_within((void *)state, state_size, heap.start, heap.size)) {
@@ -61,14 +59,11 @@ static inline void *bump_open(struct bump *self, struct source *source,
 // Padding and size are compared with what is left, never added to an address, so nothing can wrap.
 static inline bool bump_place(const struct bump *self, size_t used, size_t size, size_t align,
                               size_t *start) {
-  if (size == 0 || !is_power_of_two(align) || align > BUMP_MAX_ALIGN)
-    return false;
+  if (size == 0 || !is_power_of_two(align) || align > BUMP_MAX_ALIGN) return false;
   uintptr_t top = address_of(self->buffer) + used, aligned;
-  if (!align_up(top, align, &aligned))
-    return false;
+  if (!align_up(top, align, &aligned)) return false;
   size_t padding = aligned - top, room = self->capacity - used;
-  if (padding > room || size > room - padding)
-    return false;
+  if (padding > room || size > room - padding) return false;
   *start = used + padding;
   return true;
 }
@@ -80,8 +75,7 @@ static inline struct broken_invariant bump_check(const struct bump *self, const 
       !range_within(self->buffer, self->capacity, self->heap.start, self->heap.size) ||
       buffer + self->capacity != address_of(self->heap.start) + self->heap.size)
     return (struct broken_invariant){1, state};
-  if (used > self->capacity)
-    return (struct broken_invariant){2, state};
+  if (used > self->capacity) return (struct broken_invariant){2, state};
   return (struct broken_invariant){0, NULL};
 }
 
@@ -102,8 +96,7 @@ static inline struct statistics bump_count(const struct bump *self, size_t used)
 // At worst a block starts one byte past a multiple of its alignment.
 static inline size_t bump_footprint(size_t size, size_t align, size_t page_size) {
   (void)page_size;
-  if (size == 0 || !is_power_of_two(align) || align > BUMP_MAX_ALIGN)
-    return SIZE_MAX;
+  if (size == 0 || !is_power_of_two(align) || align > BUMP_MAX_ALIGN) return SIZE_MAX;
   return add_saturating(size, align - 1);
 }
 

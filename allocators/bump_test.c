@@ -54,8 +54,7 @@ static void test_exhaustion(void) {
     picture_take(&picture, s, self);
     CHECK(picture.count == 2 && picture.spans[1].kind == SPAN_USED);
     s->reset(self);
-    for (size_t i = 0; i < room; i++)
-      CHECK(s->allocate(self, 1, 1) == (void *)(all + i));
+    for (size_t i = 0; i < room; i++) CHECK(s->allocate(self, 1, 1) == (void *)(all + i));
     CHECK(s->allocate(self, 1, 1) == NULL);
     close_bump(self);
   }
@@ -91,7 +90,7 @@ static void test_check(void) {
   struct allocator *self = open_bump(0, 1000);
   CHECK(s->allocate(self, 10, 1) != NULL);
   size_t *state = (size_t *)self;
-  const unsigned expected[] = {0, 1, 1, 1, 1, 2}; // no invariant speaks of the source
+  const unsigned expected[] = {0, 1, 1, 1, 1, 2};  // no invariant speaks of the source
   for (size_t i = 1; i < 6; i++) {
     size_t was = state[i];
     state[i] = i == 5 ? largest_free(self) + 11 : was + 1;

@@ -1,94 +1,5 @@
 // Every sentence of strategy.h, on every clean strategy of the registry, over several sources.
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "allocators/arithmetic.h"
-#include "allocators/check.h"
-#include "allocators/registry.h"
-#include "allocators/rig.h"
-
-static const struct rig_layout layouts[] = {
-    {"buffer", 0, 0, 300000},           {"misaligned buffer", 0, 4097, 300001},
-    {"small buffer", 0, 3, 5000},       {"pages", 4096, 0, 400000},
-    {"large pages", 65536, 0, 8 << 16}, {"pages smaller than a word", 4, 0, 300000},
-};
-#define LAYOUTS (sizeof layouts / sizeof *layouts)
-
-// One allocator over one layout.
-struct subject {
-  struct rig rig;
-  struct source *source;
-  const struct strategy *strategy;
-  struct strategy_options options;
-  struct allocator *allocator;
-  size_t capacity; // what the source could give before create
-};
-
-static struct subject subject;
-static struct picture before, now;
-
-static bool has(unsigned trait) { return (subject.strategy->traits & trait) != 0; }
-
-static bool open_subject(const struct rig_layout *layout) {
-  subject.source = rig_init(&subject.rig, layout);
-  subject.capacity = subject.source->available(subject.source);
-  subject.allocator = subject.strategy->create(subject.source, &subject.options);
-  return subject.allocator != NULL;
-}
-
-static void close_subject(void) {
-  subject.strategy->destroy(subject.allocator);
-  rig_check_empty(&subject.rig);
-}
-
-static void *allocate(size_t size, size_t align) {
-  return subject.strategy->allocate(subject.allocator, size, align);
-}
-
-static void check_clean(void) {
-  struct broken_invariant broken = subject.strategy->check(subject.allocator);
-  if (broken.number != 0)
-    fprintf(stderr, "%s.I%u\n", subject.strategy->name, broken.number);
-  CHECK(broken.number == 0);
-}
-
-static void take(struct picture *picture) {
-  picture_take(picture, subject.strategy, subject.allocator);
-}
-
-// ## Walks
-
-// Spans lie in acquired stretches, ascend in each, and leave nothing out.
-static void check_picture(const struct picture *picture) {
-  static uintptr_t ends[RIG_STRETCHES];
-  memset(ends, 0, sizeof ends);
-  size_t total = 0;
-  for (size_t i = 0; i < picture->count; i++) {
-    const struct span *span = &picture->spans[i];
-    const struct source_stretch *stretch =
-        source_account_find(&subject.rig.account, span->start, span->size);
-    CHECK(stretch != NULL);
-    uintptr_t *end = &ends[stretch - subject.rig.stretches];
-    CHECK(address_of(span->start) >= *end);
-    *end = address_of(span->start) + span->size;
-    total += span->size;
-  }
-  CHECK(total == subject.rig.account.bytes);
-
-  struct statistics statistics = subject.strategy->statistics(subject.allocator);
-  CHECK(statistics.acquired == total);
-  CHECK(statistics.used == total - picture->bytes[SPAN_FREE]);
-  CHECK(statistics.largest_free <= picture->bytes[SPAN_FREE]);
-  if (has(STRATEGY_WALKS_BLOCKS))
-    CHECK(picture->bytes[SPAN_USED] == 0);
-}
-
-static void check_unchanged(void) {
-  take(&now);
-  CHECK(pictures_equal(&before, &now));
-  check_clean();
-}
+#include "allocators/contract.h"
 
 // ## The table of strategy.h
 
@@ -150,8 +61,7 @@ static void check_refusals(void *live) {
   take(&before);
   for (size_t i = 0; i < sizeof impossible / sizeof *impossible; i++) {
     size_t size = impossible[i].size, align = impossible[i].align;
-    if (max <= 4 && is_power_of_two(align) && align <= max && size != 0)
-      continue;
+    if (max <= 4 && is_power_of_two(align) && align <= max && size != 0) continue;
     CHECK(s->footprint(size, align, subject.source->page_size) == SIZE_MAX);
     check_refused(live, size, align);
   }
@@ -177,33 +87,27 @@ static void check_refusals(void *live) {
       CHECK(s->allocate_zeroed(subject.allocator, counts[i][0], counts[i][1], 16) == NULL);
     check_unchanged();
   }
-  if (has(STRATEGY_RELEASES))
-    CHECK(s->release(subject.allocator, NULL) == RELEASED);
-  if (has(STRATEGY_SIZES))
-    CHECK(s->usable_size(subject.allocator, NULL) == 0);
+  if (has(STRATEGY_RELEASES)) CHECK(s->release(subject.allocator, NULL) == RELEASED);
+  if (has(STRATEGY_SIZES)) CHECK(s->usable_size(subject.allocator, NULL) == 0);
   check_unchanged();
 }
 
 static void test_refusals(const struct rig_layout *layout) {
-  if (!open_subject(layout))
-    return;
+  if (!open_subject(layout)) return;
   check_refusals(NULL);
   unsigned char *a = allocate(100, 16), *b = allocate(33, 1), *c = allocate(64, 64);
   CHECK(a != NULL && b != NULL && c != NULL);
   memset(b, 7, 33);
-  if (has(STRATEGY_RELEASES))
-    CHECK(subject.strategy->release(subject.allocator, a) == RELEASED);
+  if (has(STRATEGY_RELEASES)) CHECK(subject.strategy->release(subject.allocator, a) == RELEASED);
   check_refusals(b);
-  for (size_t i = 0; i < 33; i++)
-    CHECK(b[i] == 7);
+  for (size_t i = 0; i < 33; i++) CHECK(b[i] == 7);
   close_subject();
 }
 
 static void test_alignments(const struct rig_layout *layout) {
   const size_t min = subject.strategy->min_align;
   for (size_t align = 1; align != 0 && align <= subject.strategy->max_align; align *= 2) {
-    if (!open_subject(layout))
-      return;
+    if (!open_subject(layout)) return;
     size_t footprint = subject.strategy->footprint(1, align, subject.source->page_size);
     CHECK(footprint != 0 && footprint != SIZE_MAX);
     for (int i = 0; i < 5; i++) {
@@ -222,8 +126,7 @@ static void test_create(const struct rig_layout *layout) {
 
   unsigned variants = 1;
   if (s->variants != NULL)
-    for (variants = 0; s->variants[variants] != NULL;)
-      variants++;
+    for (variants = 0; s->variants[variants] != NULL;) variants++;
   CHECK(variants != 0);
   subject.options.variant = variants;
   CHECK(!open_subject(layout));
@@ -234,8 +137,7 @@ static void test_create(const struct rig_layout *layout) {
   subject.options = fine;
 
   for (unsigned trait = 1; trait <= SOURCE_PERSISTS; trait *= 2) {
-    if ((s->needs & trait) == 0)
-      continue;
+    if ((s->needs & trait) == 0) continue;
     struct source *source = rig_init(&subject.rig, layout);
     source->traits &= ~trait;
     CHECK(s->create(source, &subject.options) == NULL);
@@ -252,8 +154,7 @@ static void test_create(const struct rig_layout *layout) {
       check_picture(&now);
       check_clean();
       void *block = allocate(1, 1);
-      if (block != NULL)
-        *(unsigned char *)block = 1;
+      if (block != NULL) *(unsigned char *)block = 1;
       check_clean();
       close_subject();
     } else {
@@ -275,16 +176,14 @@ static void test_create(const struct rig_layout *layout) {
 }
 
 static void test_reset(const struct rig_layout *layout) {
-  if (!has(STRATEGY_RESETS) || !open_subject(layout))
-    return;
+  if (!has(STRATEGY_RESETS) || !open_subject(layout)) return;
   static struct picture fresh;
   void *released_by_reset = NULL;
   take(&fresh);
   for (int round = 0; round < 3; round++) {
     for (size_t i = 1; i < 20; i++) {
       void *block = allocate(i * 7, (size_t)1 << (i % 8));
-      if (block != NULL)
-        released_by_reset = block;
+      if (block != NULL) released_by_reset = block;
     }
     check_clean();
     subject.strategy->reset(subject.allocator);
@@ -299,11 +198,9 @@ static void test_reset(const struct rig_layout *layout) {
 
 static void test_misuse(const struct rig_layout *layout) {
   const struct strategy *s = subject.strategy;
-  if (!has(STRATEGY_RELEASES) || !open_subject(layout))
-    return;
+  if (!has(STRATEGY_RELEASES) || !open_subject(layout)) return;
   void *blocks[12];
-  for (size_t i = 0; i < 12; i++)
-    CHECK((blocks[i] = allocate(10 + 9 * i, 1)) != NULL);
+  for (size_t i = 0; i < 12; i++) CHECK((blocks[i] = allocate(10 + 9 * i, 1)) != NULL);
   if (has(STRATEGY_DETECTS_FOREIGN_RELEASE)) {
     unsigned char elsewhere[64];
     take(&before);
@@ -348,29 +245,24 @@ static void damage_word(uintptr_t *word) {
     struct broken_invariant broken = subject.strategy->check(subject.allocator);
     CHECK(broken.number == 0 || broken.where == NULL ||
           source_account_find(&subject.rig.account, broken.where, 1) != NULL);
-    for (unsigned n = 0; n < broken.number; n++)
-      CHECK(subject.strategy->invariants[n] != NULL);
+    for (unsigned n = 0; n < broken.number; n++) CHECK(subject.strategy->invariants[n] != NULL);
   }
   *word = was;
 }
 
 static void test_damage(const struct rig_layout *layout) {
-  if (!open_subject(layout))
-    return;
+  if (!open_subject(layout)) return;
   void *blocks[12];
-  for (size_t i = 0; i < 12; i++)
-    blocks[i] = allocate(10 + 9 * i, (size_t)1 << (i % 7));
+  for (size_t i = 0; i < 12; i++) blocks[i] = allocate(10 + 9 * i, (size_t)1 << (i % 7));
   for (size_t i = 0; i < 12; i += 3)
-    if (has(STRATEGY_RELEASES))
-      subject.strategy->release(subject.allocator, blocks[i]);
+    if (has(STRATEGY_RELEASES)) subject.strategy->release(subject.allocator, blocks[i]);
   check_clean();
   take(&before);
   for (size_t i = 0; i < before.count; i++) {
     const struct span *span = &before.spans[i];
     // Headers, and the links that free memory may hold at its start.
     size_t size = span->kind == SPAN_META ? span->size : span->kind == SPAN_FREE ? 32 : 0;
-    if (size > 256)
-      size = 256;
+    if (size > 256) size = 256;
     uintptr_t start = address_of(span->start), word;
     CHECK(align_up(start, sizeof(uintptr_t), &word));
     for (; word + sizeof word <= start + span->size && word < start + size; word += sizeof word)
@@ -414,8 +306,7 @@ static void run_refusable(void) {
 }
 
 static void test_source_failures(const struct rig_layout *layout) {
-  if (!open_subject(layout))
-    return;
+  if (!open_subject(layout)) return;
   run_refusable();
   close_subject();
   size_t acquisitions = subject.rig.faults.acquisitions;
@@ -435,248 +326,18 @@ static void test_source_failures(const struct rig_layout *layout) {
     }
 }
 
-// ## Pseudo-random programs, beside an account of what must be true
-
-#define SLOTS 96
-
-struct live {
-  unsigned char *start; // NULL: none
-  size_t size;
-  unsigned char fill;
-};
-
-struct model {
-  struct live live[SLOTS];
-  size_t count;
-  size_t footprints; // of all blocks since there was none
-};
-
-static void check_filled(const struct live *live, size_t size) {
-  for (size_t i = 0; i < size; i++)
-    CHECK(live->start[i] == live->fill);
-}
-
-static void check_model(const struct model *model) {
-  take(&now);
-  check_picture(&now);
-  size_t blocks = 0;
-  for (size_t i = 0; i < now.count; i++)
-    blocks += now.spans[i].kind == SPAN_BLOCK;
-  if (has(STRATEGY_WALKS_BLOCKS)) {
-    CHECK(blocks == model->count);
-    CHECK(subject.strategy->statistics(subject.allocator).blocks == model->count);
-  }
-  for (size_t i = 0; i < SLOTS; i++) {
-    const struct live *live = &model->live[i];
-    if (live->start == NULL)
-      continue;
-    check_filled(live, live->size);
-    if (has(STRATEGY_WALKS_BLOCKS)) {
-      const struct span *span = picture_find(&now, live->start);
-      CHECK(span != NULL && span->kind == SPAN_BLOCK && span->size >= live->size);
-      if (has(STRATEGY_SIZES))
-        CHECK(subject.strategy->usable_size(subject.allocator, live->start) == span->size);
-    } else {
-      bool covered = false;
-      for (size_t j = 0; j < now.count; j++)
-        covered |= now.spans[j].kind == SPAN_USED &&
-                   range_within(live->start, live->size, now.spans[j].start, now.spans[j].size);
-      CHECK(covered);
-    }
-  }
-}
-
-static void own(struct model *model, struct live *live, unsigned char *start, size_t size,
-                size_t align, unsigned char fill) {
-  const size_t min = subject.strategy->min_align;
-  CHECK(address_of(start) % (align < min ? min : align) == 0);
-  CHECK(source_account_find(&subject.rig.account, start, size) != NULL);
-  for (size_t i = 0; i < SLOTS; i++) {
-    const struct live *other = &model->live[i];
-    CHECK(other == live || other->start == NULL || start + size <= other->start ||
-          other->start + other->size <= start);
-  }
-  size_t usable = size;
-  if (has(STRATEGY_SIZES))
-    usable = subject.strategy->usable_size(subject.allocator, start);
-  CHECK(usable >= size);
-  memset(start, fill, usable);
-  *live = (struct live){start, size, fill};
-}
-
-// Whether the stated bound says that the request must be met.
-static bool must_succeed(const struct model *model, size_t footprint) {
-  size_t overhead;
-  CHECK(align_up(subject.strategy->overhead, subject.source->page_size, &overhead));
-  return add_saturating(add_saturating(overhead, model->footprints), footprint) <= subject.capacity;
-}
-
-static void step(struct model *model, uint64_t *random) {
-  const struct strategy *s = subject.strategy;
-  struct live *live = &model->live[next_random(random) % SLOTS];
-  uint64_t kind = next_random(random) % 16;
-  size_t size = 1 + next_random(random) % ((size_t)1 << (1 + next_random(random) % 13));
-  size_t align = (size_t)1 << next_random(random) % (next_random(random) % 16 == 0 ? 17 : 6);
-  unsigned char fill = (unsigned char)next_random(random);
-  if (align > s->max_align)
-    align = s->max_align;
-  size_t footprint = s->footprint(size, align, subject.source->page_size);
-  bool must = must_succeed(model, footprint);
-
-  if (live->start == NULL) {
-    bool zeroed = has(STRATEGY_ZEROES) && kind < 4;
-    unsigned char *start =
-        zeroed ? s->allocate_zeroed(subject.allocator, size, 1, align) : allocate(size, align);
-    CHECK(start != NULL || !must);
-    if (start == NULL)
-      return;
-    for (size_t i = 0; zeroed && i < size; i++)
-      CHECK(start[i] == 0);
-    own(model, live, start, size, align, fill);
-    model->count++;
-    model->footprints = add_saturating(model->footprints, footprint);
-  } else if (has(STRATEGY_RESIZES) && kind < 8) {
-    struct live old = *live;
-    unsigned char *start = s->resize(subject.allocator, old.start, size, align);
-    CHECK(start != NULL || !must);
-    if (start == NULL)
-      return;
-    live->start = start;
-    check_filled(live, size < old.size ? size : old.size);
-    own(model, live, start, size, align, fill);
-    model->footprints = add_saturating(model->footprints, footprint);
-  } else if (has(STRATEGY_RELEASES)) {
-    check_filled(live, live->size);
-    CHECK(s->release(subject.allocator, live->start) == RELEASED);
-    if (has(STRATEGY_DETECTS_DOUBLE_RELEASE))
-      CHECK(s->release(subject.allocator, live->start) == RELEASE_DOUBLE);
-    live->start = NULL;
-    model->count--;
-  }
-  if (has(STRATEGY_RESETS) && kind == 15 && next_random(random) % 16 == 0) {
-    s->reset(subject.allocator);
-    *model = (struct model){0};
-  }
-  if (model->count == 0)
-    model->footprints = 0;
-}
-
-static void release_all(struct model *model) {
-  for (size_t i = 0; i < SLOTS; i++)
-    if (model->live[i].start != NULL)
-      CHECK(subject.strategy->release(subject.allocator, model->live[i].start) == RELEASED);
-  *model = (struct model){0};
-}
-
-static void test_random_programs(const struct rig_layout *layout) {
-  static struct model model;
-  if (!open_subject(layout))
-    return;
-  uint64_t random = 88172645463325252u;
-  for (int i = 0; i < 2000; i++) {
-    step(&model, &random);
-    check_clean();
-    if (i % 16 == 0)
-      check_model(&model);
-  }
-  // What is said to be free can be had.
-  size_t free_bytes = subject.strategy->statistics(subject.allocator).largest_free;
-  if (free_bytes != 0) {
-    struct live *live = &(struct live){0};
-    own(&model, live, allocate(free_bytes, 1), free_bytes, 1, 0xEE);
-    model.count++;
-    check_clean();
-    check_model(&model);
-  }
-  close_subject();
-  model = (struct model){0};
-
-  if (!has(STRATEGY_RELEASES))
-    return;
-  CHECK(open_subject(layout));
-  size_t held = subject.rig.account.bytes;
-  size_t largest = subject.strategy->statistics(subject.allocator).largest_free;
-  for (int round = 0; round < 4; round++) {
-    for (int i = 0; i < 300; i++)
-      step(&model, &random);
-    release_all(&model);
-    check_clean();
-    if (has(STRATEGY_RETURNS_MEMORY))
-      CHECK(subject.rig.account.bytes == held);
-    if (has(STRATEGY_COALESCES)) {
-      CHECK(subject.strategy->statistics(subject.allocator).largest_free == largest);
-      void *all = allocate(largest, 1);
-      CHECK(all != NULL);
-      CHECK(allocate(1, 1) == NULL);
-      CHECK(subject.strategy->release(subject.allocator, all) == RELEASED);
-      CHECK(allocate(largest + 1, 1) == NULL);
-    }
-  }
-  close_subject();
-}
-
-// The same program gives the same blocks, and goes on to do so if requests that must be refused are
-// mixed in: a refusal changes nothing that later requests could tell.
-static void test_determinism(const struct rig_layout *layout) {
-  enum { STEPS = 1500 };
-  static uintptr_t starts[STEPS];
-  static struct model model;
-  if (layout->page_size != 0) // the operating system chooses the addresses
-    return;
-  for (int mixed = 0; mixed < 2; mixed++) {
-    if (!open_subject(layout))
-      return;
-    uint64_t random = 2463534242u;
-    model = (struct model){0};
-    for (size_t i = 0; i < STEPS; i++) {
-      step(&model, &random);
-      uintptr_t sum = 0;
-      for (size_t j = 0; j < SLOTS; j++)
-        sum = sum * 31 + address_of(model.live[j].start);
-      CHECK(!mixed || starts[i] == sum);
-      starts[i] = sum;
-      if (!mixed)
-        continue;
-      CHECK(allocate(subject.capacity, 1) == NULL);
-      CHECK(allocate(1, 3) == NULL);
-      CHECK(allocate(SIZE_MAX - i, 16) == NULL);
-      struct live *live = &model.live[i % SLOTS];
-      if (has(STRATEGY_RESIZES) && live->start != NULL)
-        CHECK(subject.strategy->resize(subject.allocator, live->start, subject.capacity, 1) ==
-              NULL);
-    }
-    close_subject();
-  }
+static void test_all(const struct rig_layout *layout) {
+  test_slots();
+  test_create(layout);
+  test_refusals(layout);
+  test_alignments(layout);
+  test_reset(layout);
+  test_misuse(layout);
+  test_damage(layout);
+  test_source_failures(layout);
 }
 
 int main(void) {
-  for (const struct registry_entry *entry = registry; entry->name != NULL; entry++) {
-    if (entry->bug != NULL)
-      continue;
-    subject.strategy = entry->strategy;
-    test_slots();
-    unsigned variants = 0;
-    do {
-      subject.options = (struct strategy_options){.variant = variants};
-      for (size_t i = 0; i < LAYOUTS; i++) {
-        const struct rig_layout *layout = &layouts[i];
-        const struct source *source = rig_init(&subject.rig, layout);
-        if ((source->traits & subject.strategy->needs) != subject.strategy->needs) {
-          CHECK(!open_subject(layout));
-          continue;
-        }
-        fprintf(stderr, "%s, variant %u, over %s\n", entry->name, variants, layout->name);
-        test_create(layout);
-        test_refusals(layout);
-        test_alignments(layout);
-        test_reset(layout);
-        test_misuse(layout);
-        test_damage(layout);
-        test_source_failures(layout);
-        test_random_programs(layout);
-        test_determinism(layout);
-      }
-    } while (subject.strategy->variants != NULL && subject.strategy->variants[++variants] != NULL);
-  }
+  for_each_subject(test_all);
   return 0;
 }

@@ -23,15 +23,12 @@ static inline bool fixed_heap_acquire(struct fixed_heap *self, struct source *so
   size_t wanted = options->heap_size;
   if (wanted == 0) {
     wanted = align_down(source->available(source), source->page_size);
-    if (source->available(source) == SIZE_MAX)
-      wanted = STRATEGY_DEFAULT_HEAP_SIZE;
+    if (source->available(source) == SIZE_MAX) wanted = STRATEGY_DEFAULT_HEAP_SIZE;
   }
   size_t size;
-  if (!align_up(wanted, source->page_size, &size))
-    return false;
+  if (!align_up(wanted, source->page_size, &size)) return false;
   unsigned char *start = source->acquire(source, size);
-  if (start == NULL)
-    return false;
+  if (start == NULL) return false;
   *self = (struct fixed_heap){source, start, size};
   return true;
 }

@@ -39,11 +39,11 @@
 #define MAX_ALIGN ((size_t)1 << 16)
 
 struct block {
-  size_t left_size;  // bytes of the block to the left; 0: there is none
-  size_t size_state; // bytes of this block, header included, and STATE_FREE if it is free
+  size_t left_size;   // bytes of the block to the left; 0: there is none
+  size_t size_state;  // bytes of this block, header included, and STATE_FREE if it is free
   // Only in free blocks; in a live one this is payload already.
-  struct block *next;     // the next free block by address
-  struct block *previous; // the one before
+  struct block *next;      // the next free block by address
+  struct block *previous;  // the one before
 };
 
 #define UNIT sizeof(struct block)
@@ -141,26 +141,21 @@ static void link_after(struct allocator *self, struct block *previous, struct bl
   block->previous = previous;
   block->next = previous == NULL ? self->first : previous->next;
   *(previous == NULL ? &self->first : &previous->next) = block;
-  if (block->next != NULL)
-    block->next->previous = block;
+  if (block->next != NULL) block->next->previous = block;
 }
 
+// A rover that was there goes on behind it.
 static void unlink_block(struct allocator *self, struct block *block) {
   *(block->previous == NULL ? &self->first : &block->previous->next) = block->next;
-  if (block->next != NULL)
-    block->next->previous = block->previous;
-  if (self->rover == block)
-    self->rover = block->next;
+  if (block->next != NULL) block->next->previous = block->previous;
+  if (self->rover == block) self->rover = block->next;
 }
 
 // `heir` takes the place of `block` in the list: no free block lies between the two.
 static void relink(struct allocator *self, struct block *block, struct block *heir) {
   struct block *previous = block->previous;
-  bool roved = self->rover == block;
   unlink_block(self, block);
   link_after(self, previous, heir);
-  if (roved)
-    self->rover = heir;
 }
 
 // The last free block before `block`, or NULL. Two searches in step: along the list from its start,
@@ -170,10 +165,8 @@ static void relink(struct allocator *self, struct block *block, struct block *he
 static struct block *free_before(const struct allocator *self, const struct block *block) {
   struct block *listed = NULL, *next = self->first;
   for (struct block *left = left_of(block); left != NULL; left = left_of(left)) {
-    if (is_free(left))
-      return left;
-    if (next == NULL || next > block)
-      return listed;
+    if (is_free(left)) return left;
+    if (next == NULL || next > block) return listed;
     listed = next;
     next = next->next;
   }
@@ -190,8 +183,7 @@ static bool fits(const struct block *block, size_t needed, size_t align) {
 // The first that fits from `from` on, before `until`.
 static struct block *find_first(struct block *from, const struct block *until, size_t needed,
                                 size_t align) {
-  while (from != until && !fits(from, needed, align))
-    from = from->next;
+  while (from != until && !fits(from, needed, align)) from = from->next;
   return from == until ? NULL : from;
 }
 
@@ -201,15 +193,13 @@ static struct block *find_best(struct block *first, size_t needed, size_t align)
   for (struct block *block = first; block != NULL; block = block->next)
     if (fits(block, needed, align) && (best == NULL || size_of(block) < size_of(best))) {
       best = block;
-      if (size_of(best) == needed)
-        break;
+      if (size_of(best) == needed) break;
     }
   return best;
 }
 
 static struct block *find_fit(const struct allocator *self, size_t needed, size_t align) {
-  if (self->fit == BEST_FIT)
-    return find_best(self->first, needed, align);
+  if (self->fit == BEST_FIT) return find_best(self->first, needed, align);
   if (self->fit == FIRST_FIT || self->rover == NULL)
     return find_first(self->first, NULL, needed, align);
   struct block *block = find_first(self->rover, NULL, needed, align);
@@ -237,8 +227,7 @@ static struct block *carve(struct allocator *self, struct block *block, size_t g
   } else if (gap == 0) {
     unlink_block(self, block);
   }
-  if (gap != 0)
-    mark(block, gap, STATE_FREE);
+  if (gap != 0) mark(block, gap, STATE_FREE);
   mark(chosen, needed, 0);
   self->rover = follower;
   return chosen;
@@ -249,19 +238,17 @@ static void coalesce(struct allocator *self, struct block *block) {
   struct block *left = left_of(block), *right = right_of(block);
   size_t size = size_of(block);
   bool joins_left = left != NULL && is_free(left), joins_right = is_free(right);
-  mark(block, size, STATE_FREE); // first of all: this is what a second release will see
+  mark(block, size, STATE_FREE);  // first of all: this is what a second release will see
 
-  if (joins_left && joins_right) { // [ left ][ block ][ right ] -> [          left          ]
-    if (self->rover == right)
-      self->rover = left;
+  if (joins_left && joins_right) {  // [ left ][ block ][ right ] -> [          left          ]
     unlink_block(self, right);
     mark(left, size_of(left) + size + size_of(right), STATE_FREE);
-  } else if (joins_left) { //         [ left ][ block ]   live   -> [      left     ]  live
+  } else if (joins_left) {  //         [ left ][ block ]   live   -> [      left     ]  live
     mark(left, size_of(left) + size, STATE_FREE);
-  } else if (joins_right) { //          live  [ block ][ right ] ->  live  [     block      ]
+  } else if (joins_right) {  //          live  [ block ][ right ] ->  live  [     block      ]
     relink(self, right, block);
     mark(block, size + size_of(right), STATE_FREE);
-  } else { //                           live  [ block ]   live
+  } else {  //                           live  [ block ]   live
     link_after(self, free_before(self, block), block);
   }
 }
@@ -269,8 +256,7 @@ static void coalesce(struct allocator *self, struct block *block) {
 // Gives back what a live block has beyond `needed` bytes.
 static void trim(struct allocator *self, struct block *block, size_t needed) {
   size_t rest_size = size_of(block) - needed;
-  if (rest_size == 0)
-    return;
+  if (rest_size == 0) return;
   mark(block, needed, 0);
   struct block *rest = right_of(block);
   mark(rest, rest_size, 0);
@@ -280,8 +266,7 @@ static void trim(struct allocator *self, struct block *block, size_t needed) {
 // Extends a live block over the whole of its right neighbour, if that is free and suffices.
 static bool extend(struct allocator *self, struct block *block, size_t needed) {
   struct block *right = right_of(block);
-  if (!is_free(right) || needed - size_of(block) > size_of(right))
-    return false;
+  if (!is_free(right) || needed - size_of(block) > size_of(right)) return false;
   unlink_block(self, right);
   mark(block, size_of(block) + size_of(right), 0);
   return true;
@@ -302,8 +287,7 @@ static void clear(struct allocator *self) {
 // allocator, and the highest. False if there is no block between.
 static bool lay_out(const struct fixed_heap *heap, struct block **first, struct block **end) {
   uintptr_t start = address_of(heap->start), lowest;
-  if (!align_up(start + sizeof(struct allocator) + HEADER, UNIT, &lowest))
-    return false;
+  if (!align_up(start + sizeof(struct allocator) + HEADER, UNIT, &lowest)) return false;
   uintptr_t highest = align_down(start + heap->size, UNIT);
   *first = (struct block *)(lowest - HEADER);
   *end = (struct block *)(highest - HEADER);
@@ -313,8 +297,7 @@ static bool lay_out(const struct fixed_heap *heap, struct block **first, struct 
 static struct allocator *list_create(struct source *source,
                                      const struct strategy_options *options) {
   struct fixed_heap heap;
-  if (options->variant >= FITS || !fixed_heap_acquire(&heap, source, options))
-    return NULL;
+  if (options->variant >= FITS || !fixed_heap_acquire(&heap, source, options)) return NULL;
   struct block *first, *end;
   if (!lay_out(&heap, &first, &end)) {
     fixed_heap_release(heap);
@@ -330,32 +313,27 @@ static struct allocator *list_create(struct source *source,
 
 static void *list_allocate(struct allocator *self, size_t size, size_t align) {
   size_t needed;
-  if (!is_request(size, align) || !size_with_header(size, &needed))
-    return NULL;
+  if (!is_request(size, align) || !size_with_header(size, &needed)) return NULL;
   struct block *block = find_fit(self, needed, align);
-  if (block == NULL)
-    return NULL;
+  if (block == NULL) return NULL;
   return payload_of(carve(self, block, gap_before(block, align), needed));
 }
 
 static void *list_allocate_zeroed(struct allocator *self, size_t count, size_t size, size_t align) {
   size_t bytes;
-  if (!multiply_sizes(count, size, &bytes))
-    return NULL;
+  if (!multiply_sizes(count, size, &bytes)) return NULL;
   void *payload = list_allocate(self, bytes, align);
   return payload == NULL ? NULL : memset(payload, 0, bytes);
 }
 
 static enum release_result list_release(struct allocator *self, void *payload) {
-  if (payload == NULL)
-    return RELEASED;
+  if (payload == NULL) return RELEASED;
   const struct block *first = first_block(self);
   if (address_of(payload) % UNIT != 0 ||
       !range_within(payload, 1, first, bytes_between(first, self->end)))
     return RELEASE_FOREIGN;
   struct block *block = block_of(payload);
-  if (is_free(block))
-    return RELEASE_DOUBLE;
+  if (is_free(block)) return RELEASE_DOUBLE;
   coalesce(self, block);
   return RELEASED;
 }
@@ -367,10 +345,8 @@ static size_t list_usable_size(const struct allocator *self, const void *payload
 
 static void *list_resize(struct allocator *self, void *payload, size_t size, size_t align) {
   size_t needed;
-  if (payload == NULL)
-    return list_allocate(self, size, align);
-  if (!is_request(size, align) || !size_with_header(size, &needed))
-    return NULL;
+  if (payload == NULL) return list_allocate(self, size, align);
+  if (!is_request(size, align) || !size_with_header(size, &needed)) return NULL;
   struct block *block = block_of(payload);
   bool in_place =
       gap_before(block, align) == 0 && (needed <= size_of(block) || extend(self, block, needed));
@@ -379,8 +355,7 @@ static void *list_resize(struct allocator *self, void *payload, size_t size, siz
     return payload;
   }
   void *moved = list_allocate(self, size, align);
-  if (moved == NULL)
-    return NULL;
+  if (moved == NULL) return NULL;
   size_t usable = size_of(block) - HEADER;
   memcpy(moved, payload, usable < size ? usable : size);
   coalesce(self, block);
@@ -412,28 +387,20 @@ static struct broken_invariant list_check(const struct allocator *self) {
   const struct block *listed = NULL, *expected = self->first, *left = NULL;
   bool rover_met = self->rover == NULL;
   for (const struct block *block = first; block != end; left = block, block = right_of(block)) {
-    if (!tiles(self, block))
-      return (struct broken_invariant){2, block};
+    if (!tiles(self, block)) return (struct broken_invariant){2, block};
     if (block->left_size != (left == NULL ? 0 : size_of(left)))
       return (struct broken_invariant){3, block};
-    if (!is_free(block))
-      continue;
-    if (left != NULL && is_free(left))
-      return (struct broken_invariant){4, block};
-    if (block != expected || block->previous != listed)
-      return (struct broken_invariant){5, block};
+    if (!is_free(block)) continue;
+    if (left != NULL && is_free(left)) return (struct broken_invariant){4, block};
+    if (block != expected || block->previous != listed) return (struct broken_invariant){5, block};
     listed = block;
     expected = block->next;
     rover_met |= block == self->rover;
   }
-  if (end->size_state != 0)
-    return (struct broken_invariant){2, end};
-  if (end->left_size != size_of(left))
-    return (struct broken_invariant){3, end};
-  if (expected != NULL)
-    return (struct broken_invariant){5, listed};
-  if (!rover_met)
-    return (struct broken_invariant){6, self};
+  if (end->size_state != 0) return (struct broken_invariant){2, end};
+  if (end->left_size != size_of(left)) return (struct broken_invariant){3, end};
+  if (expected != NULL) return (struct broken_invariant){5, listed};
+  if (!rover_met) return (struct broken_invariant){6, self};
   return (struct broken_invariant){0, NULL};
 }
 
@@ -453,8 +420,7 @@ static void list_walk(const struct allocator *self, span_visitor *visit, void *c
 
 static void count_span(void *context, const struct span *span) {
   struct statistics *statistics = context;
-  if (span->kind == SPAN_BLOCK)
-    statistics->blocks++;
+  if (span->kind == SPAN_BLOCK) statistics->blocks++;
   if (span->kind != SPAN_FREE) {
     statistics->used += span->size;
   } else if (span->size > statistics->largest_free) {
@@ -475,8 +441,7 @@ static void list_destroy(struct allocator *self) { fixed_heap_release(self->heap
 static size_t list_footprint(size_t size, size_t align, size_t page_size) {
   (void)page_size;
   size_t needed;
-  if (!is_request(size, align) || !size_with_header(size, &needed))
-    return SIZE_MAX;
+  if (!is_request(size, align) || !size_with_header(size, &needed)) return SIZE_MAX;
   return add_saturating(needed, align > UNIT ? align - UNIT : 0);
 }
 

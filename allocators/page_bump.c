@@ -26,7 +26,7 @@
 #include "allocators/strategy.h"
 
 #define MAX_ALIGN ((size_t)1 << 16)
-#define GRAIN ((size_t)16) // all headers and payloads lie at multiples of it, all extents are such
+#define GRAIN ((size_t)16)  // all headers and payloads lie at multiples of it, all extents are such
 
 // Chunks lie wherever the source has put them, so a damaged link can not be told by its value. The
 // seal can: next, memory and size are stored once more, as a complemented sum (D. J. Taylor, D. E.
@@ -37,13 +37,13 @@
 struct chunk {
   // I1: the seal agrees
   _Alignas(16) struct chunk *next;
-  unsigned char *memory; // as the source gave it
-  size_t size;           // of that
+  unsigned char *memory;  // as the source gave it
+  size_t size;            // of that
   uintptr_t seal;
   // I2: the chunks form a ring through the allocator's own, linked both ways, as long as counted
   struct chunk *previous;
   // I3: the chunk lies at the first grain of its memory; its top is a grain within it, or its end
-  size_t used; // top: bytes from the header's start that are gone
+  size_t used;  // top: bytes from the header's start that are gone
   // I5: this many of the blocks live: in each chunk but the allocator's own, at least one
   size_t live;
 };
@@ -51,7 +51,7 @@ struct chunk {
 struct block {
   // I4: blocks tile a chunk from its header to its top: each is whole grains, and names the chunk
   _Alignas(16) struct chunk *chunk;
-  size_t extent_state; // bytes, this header included, and STATE_LIVE
+  size_t extent_state;  // bytes, this header included, and STATE_LIVE
 };
 
 #define STATE_LIVE ((size_t)1)
@@ -60,9 +60,9 @@ _Static_assert(sizeof(struct block) == GRAIN, "a gap is whole grains, so it has 
 _Static_assert(sizeof(struct chunk) % GRAIN == 0, "blocks follow a chunk's header without padding");
 
 struct allocator {
-  struct chunk own; // the stretch in which the allocator lies, and the head of the ring
+  struct chunk own;  // the stretch in which the allocator lies, and the head of the ring
   struct source *source;
-  size_t chunks; // in the ring, without this one
+  size_t chunks;  // in the ring, without this one
   // I6: the current chunk is in the ring, or NULL
   struct chunk *current;
 };
@@ -146,8 +146,7 @@ static void link_chunks(struct chunk *left, struct chunk *right) {
 // A chunk without links in memory fresh from the source, or NULL.
 static struct chunk *acquire_chunk(struct source *source, size_t size, size_t header) {
   unsigned char *memory = source->acquire(source, size);
-  if (memory == NULL)
-    return NULL;
+  if (memory == NULL) return NULL;
   struct chunk *chunk = (struct chunk *)(memory + ((0 - address_of(memory)) & (GRAIN - 1)));
   *chunk = (struct chunk){.memory = memory, .size = size, .used = header};
   return chunk;
@@ -158,8 +157,7 @@ static struct chunk *open_chunk(struct allocator *self, size_t extent, size_t al
   if (!stretch_for(sizeof(struct chunk), extent, align, self->source->page_size, &size))
     return NULL;
   struct chunk *chunk = acquire_chunk(self->source, size, sizeof(struct chunk));
-  if (chunk == NULL)
-    return NULL;
+  if (chunk == NULL) return NULL;
   link_chunks(self->own.previous, chunk);
   link_chunks(chunk, &self->own);
   self->chunks++;
@@ -169,8 +167,7 @@ static struct chunk *open_chunk(struct allocator *self, size_t extent, size_t al
 static void close_chunk(struct allocator *self, struct chunk *chunk) {
   link_chunks(chunk->previous, chunk->next);
   self->chunks--;
-  if (self->current == chunk)
-    self->current = NULL;
+  if (self->current == chunk) self->current = NULL;
   self->source->release(self->source, chunk->memory, chunk->size);
 }
 
@@ -190,8 +187,7 @@ static struct block *push_extent(struct chunk *chunk, size_t extent, size_t stat
 
 static struct block *push(struct chunk *chunk, size_t extent, size_t align) {
   size_t gap = gap_before(top_of(chunk), align);
-  if (gap != 0)
-    push_extent(chunk, gap, 0);
+  if (gap != 0) push_extent(chunk, gap, 0);
   chunk->live++;
   return push_extent(chunk, extent, STATE_LIVE);
 }
@@ -199,8 +195,7 @@ static struct block *push(struct chunk *chunk, size_t extent, size_t align) {
 static void drop(struct allocator *self, struct block *block) {
   struct chunk *chunk = block->chunk;
   block->extent_state &= ~STATE_LIVE;
-  if (--chunk->live == 0)
-    close_chunk(self, chunk);
+  if (--chunk->live == 0) close_chunk(self, chunk);
 }
 
 // Moves the end of a block, which others can follow only if it is the last of its chunk. A block
@@ -208,10 +203,8 @@ static void drop(struct allocator *self, struct block *block) {
 // it.
 static bool stretch_in_place(struct block *block, size_t extent) {
   struct chunk *chunk = block->chunk;
-  if (next_block(block) != top_of(chunk))
-    return extent <= extent_of(block);
-  if (extent > extent_of(block) && extent - extent_of(block) > room_of(chunk))
-    return false;
+  if (next_block(block) != top_of(chunk)) return extent <= extent_of(block);
+  if (extent > extent_of(block) && extent - extent_of(block) > room_of(chunk)) return false;
   chunk->used += extent - extent_of(block);
   block->extent_state = extent | STATE_LIVE;
   return true;
@@ -226,10 +219,9 @@ static struct allocator *page_create(struct source *source,
       !stretch_for(sizeof(struct allocator), 0, 1, source->page_size, &size))
     return NULL;
   struct chunk *own = acquire_chunk(source, size, sizeof(struct allocator));
-  if (own == NULL)
-    return NULL;
+  if (own == NULL) return NULL;
   link_chunks(own, own);
-  struct allocator *self = (struct allocator *)own; // its first member
+  struct allocator *self = (struct allocator *)own;  // its first member
   self->source = source;
   self->chunks = 0;
   self->current = NULL;
@@ -238,32 +230,26 @@ static struct allocator *page_create(struct source *source,
 
 static void *page_allocate(struct allocator *self, size_t size, size_t align) {
   size_t extent;
-  if (!is_request(size, align) || !extent_for(size, &extent))
-    return NULL;
+  if (!is_request(size, align) || !extent_for(size, &extent)) return NULL;
   struct chunk *chunk = self->current;
-  if (chunk == NULL || !has_room(chunk, extent, align))
-    chunk = open_chunk(self, extent, align);
-  if (chunk == NULL)
-    return NULL;
+  if (chunk == NULL || !has_room(chunk, extent, align)) chunk = open_chunk(self, extent, align);
+  if (chunk == NULL) return NULL;
   struct block *block = push(chunk, extent, align);
   // Of an old and a new chunk the roomier is current: one large block does not end a half-empty
   // chunk.
-  if (self->current == NULL || room_of(chunk) > room_of(self->current))
-    self->current = chunk;
+  if (self->current == NULL || room_of(chunk) > room_of(self->current)) self->current = chunk;
   return payload_of(block);
 }
 
 static void *page_allocate_zeroed(struct allocator *self, size_t count, size_t size, size_t align) {
   size_t bytes;
-  if (!multiply_sizes(count, size, &bytes))
-    return NULL;
+  if (!multiply_sizes(count, size, &bytes)) return NULL;
   void *payload = page_allocate(self, bytes, align);
   return payload == NULL ? NULL : memset(payload, 0, bytes);
 }
 
 static enum release_result page_release(struct allocator *self, void *payload) {
-  if (payload != NULL)
-    drop(self, block_of(payload));
+  if (payload != NULL) drop(self, block_of(payload));
   return RELEASED;
 }
 
@@ -274,16 +260,12 @@ static size_t page_usable_size(const struct allocator *self, const void *payload
 
 static void *page_resize(struct allocator *self, void *payload, size_t size, size_t align) {
   size_t extent;
-  if (payload == NULL)
-    return page_allocate(self, size, align);
-  if (!is_request(size, align) || !extent_for(size, &extent))
-    return NULL;
+  if (payload == NULL) return page_allocate(self, size, align);
+  if (!is_request(size, align) || !extent_for(size, &extent)) return NULL;
   struct block *block = block_of(payload);
-  if (gap_before(block, align) == 0 && stretch_in_place(block, extent))
-    return payload;
+  if (gap_before(block, align) == 0 && stretch_in_place(block, extent)) return payload;
   void *moved = page_allocate(self, size, align);
-  if (moved == NULL)
-    return NULL;
+  if (moved == NULL) return NULL;
   size_t usable = page_usable_size(self, payload);
   memcpy(moved, payload, usable < size ? usable : size);
   drop(self, block);
@@ -291,8 +273,7 @@ static void *page_resize(struct allocator *self, void *payload, size_t size, siz
 }
 
 static void page_reset(struct allocator *self) {
-  while (self->chunks != 0)
-    close_chunk(self, self->own.previous);
+  while (self->chunks != 0) close_chunk(self, self->own.previous);
 }
 
 static struct broken_invariant broken(unsigned number, const void *where) {
@@ -301,8 +282,7 @@ static struct broken_invariant broken(unsigned number, const void *where) {
 
 static struct broken_invariant check_shape(const struct chunk *chunk, size_t header) {
   uintptr_t start;
-  if (!is_sealed(chunk))
-    return broken(1, chunk);
+  if (!is_sealed(chunk)) return broken(1, chunk);
   if (!align_up(address_of(chunk->memory), GRAIN, &start) || start != address_of(chunk) ||
       chunk->used < header || chunk->used % GRAIN != 0 ||
       !range_within(chunk, chunk->used, chunk->memory, chunk->size))
@@ -321,8 +301,7 @@ static struct broken_invariant check_blocks(const struct chunk *chunk) {
   size_t live = 0;
   for (const struct block *block = first_block(chunk); block != top_of(chunk);
        block = next_block(block)) {
-    if (!tiles(chunk, block))
-      return broken(4, block);
+    if (!tiles(chunk, block)) return broken(4, block);
     live += is_live(block);
   }
   return live == chunk->live && live != 0 ? broken(0, NULL) : broken(5, chunk);
@@ -333,22 +312,18 @@ static struct broken_invariant page_check(const struct allocator *self) {
   const struct chunk *left = &self->own;
   bool current_met = self->current == NULL;
   size_t met = 0;
-  if (found.number != 0)
-    return found;
+  if (found.number != 0) return found;
   for (const struct chunk *chunk = left->next; chunk != &self->own; chunk = chunk->next) {
     found = check_shape(chunk, sizeof(struct chunk));
     if (found.number == 0 && (chunk->previous != left || met == self->chunks))
       found = broken(2, chunk);
-    if (found.number == 0)
-      found = check_blocks(chunk);
-    if (found.number != 0)
-      return found;
+    if (found.number == 0) found = check_blocks(chunk);
+    if (found.number != 0) return found;
     current_met |= chunk == self->current;
     left = chunk;
     met++;
   }
-  if (self->own.previous != left || met != self->chunks)
-    return broken(2, &self->own);
+  if (self->own.previous != left || met != self->chunks) return broken(2, &self->own);
   return current_met ? broken(0, NULL) : broken(6, self);
 }
 
@@ -368,8 +343,7 @@ static void walk_chunk(const struct chunk *chunk, bool is_current, span_visitor 
                       ? align_down(room - sizeof(struct block), GRAIN)
                       : 0;
   visit_span(visit, context, block, serves == 0 ? room : sizeof(struct block), SPAN_META);
-  if (serves == 0)
-    return;
+  if (serves == 0) return;
   visit_span(visit, context, payload_of(block), serves, SPAN_FREE);
   visit_span(visit, context, block_at(payload_of(block), serves),
              room - sizeof(struct block) - serves, SPAN_META);
@@ -388,8 +362,7 @@ static void page_walk(const struct allocator *self, span_visitor *visit, void *c
 static void count_span(void *context, const struct span *span) {
   struct statistics *statistics = context;
   statistics->acquired += span->size;
-  if (span->kind == SPAN_BLOCK)
-    statistics->blocks++;
+  if (span->kind == SPAN_BLOCK) statistics->blocks++;
   if (span->kind == SPAN_FREE)
     statistics->largest_free = span->size;
   else
@@ -425,7 +398,7 @@ const struct strategy page_bump_strategy = {
     .needs = SOURCE_RECLAIMS,
     .min_align = GRAIN,
     .max_align = MAX_ALIGN,
-    .overhead = sizeof(struct allocator) + GRAIN - 1, // in whole pages, as all bounds
+    .overhead = sizeof(struct allocator) + GRAIN - 1,  // in whole pages, as all bounds
     .invariants = invariants,
     .create = page_create,
     .allocate = page_allocate,

@@ -42,11 +42,11 @@ static void test_chunks(void) {
   struct allocator *self = open_pages(SIZE_MAX);
   CHECK(pages_held() == 1);
   unsigned char *a = get(self, 100, 1), *b = get(self, 100, 1);
-  CHECK(pages_held() == 2 && b > a && b - a < 200); // the offset goes on from where it was
+  CHECK(pages_held() == 2 && b > a && b - a < 200);  // the offset goes on from where it was
   unsigned char *large = get(self, 4 * PAGE - 200, 1);
   CHECK(pages_held() == 6);
   unsigned char *c = get(self, 2000, 1);
-  CHECK(pages_held() == 6 && c > b && c - a < (ptrdiff_t)PAGE); // the roomier chunk is current
+  CHECK(pages_held() == 6 && c > b && c - a < (ptrdiff_t)PAGE);  // the roomier chunk is current
   unsigned char *d = get(self, 3000, 1);
   CHECK(pages_held() == 7);
   put(self, large);
@@ -86,17 +86,17 @@ static void test_alignment(void) {
 static void test_resize(void) {
   struct allocator *self = open_pages(SIZE_MAX);
   unsigned char *a = get(self, 100, 1), *b = get(self, 100, 1);
-  CHECK(s->resize(self, b, 1000, 1) == b); // the last of its chunk grows,
-  CHECK(s->resize(self, b, 50, 1) == b);   // shrinks,
-  CHECK(s->usable_size(self, b) < 100);    // and gives back
-  CHECK(s->resize(self, a, 10, 1) == a);   // another one shrinks where it is,
-  CHECK(s->resize(self, a, 100, 1) == a);  // and keeps its room
+  CHECK(s->resize(self, b, 1000, 1) == b);  // the last of its chunk grows,
+  CHECK(s->resize(self, b, 50, 1) == b);    // shrinks,
+  CHECK(s->usable_size(self, b) < 100);     // and gives back
+  CHECK(s->resize(self, a, 10, 1) == a);    // another one shrinks where it is,
+  CHECK(s->resize(self, a, 100, 1) == a);   // and keeps its room
   CHECK(b[0] == 0x3C && b[49] == 0x3C);
-  unsigned char *c = s->resize(self, a, 200, 1); // but moves to grow
+  unsigned char *c = s->resize(self, a, 200, 1);  // but moves to grow
   CHECK(c > b && c[0] == 0x3C && c[9] == 0x3C && pages_held() == 2);
-  unsigned char *d = s->resize(self, c, 2 * PAGE, 1); // to a chunk of its own if need be
+  unsigned char *d = s->resize(self, c, 2 * PAGE, 1);  // to a chunk of its own if need be
   CHECK(d != NULL && d[9] == 0x3C && pages_held() == 5 && s->check(self).number == 0);
-  unsigned char *e = s->resize(self, d, 10, PAGE * 2); // alignment moves it as well
+  unsigned char *e = s->resize(self, d, 10, PAGE * 2);  // alignment moves it as well
   CHECK(e != NULL && address_of(e) % (PAGE * 2) == 0 && e[9] == 0x3C);
   CHECK(s->check(self).number == 0);
   put(self, e);
@@ -112,8 +112,7 @@ static void test_exhaustion(void) {
   struct allocator *self = open_pages(4 * PAGE);
   CHECK(s->allocate(self, 3 * PAGE, 1) == NULL && pages_held() == 1);
   void *blocks[3];
-  for (size_t i = 0; i < 3; i++)
-    blocks[i] = get(self, 3000, 1);
+  for (size_t i = 0; i < 3; i++) blocks[i] = get(self, 3000, 1);
   CHECK(s->allocate(self, 3000, 1) == NULL && pages_held() == 4);
   CHECK(s->resize(self, blocks[0], 5000, 1) == NULL && pages_held() == 4);
   put(self, blocks[1]);
@@ -179,13 +178,11 @@ static void test_check(void) {
   const size_t wrong[] = {0, SIZE_MAX, 16, address_of(last), address_of(other)};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     for (size_t field = NEXT; field <= SEAL; field++) {
-      if (own[field] != wrong[i])
-        expect_broken(self, &own[field], wrong[i], 1, own);
-      if (chunk[field] != wrong[i])
-        expect_broken(self, &chunk[field], wrong[i], 1, chunk);
+      if (own[field] != wrong[i]) expect_broken(self, &own[field], wrong[i], 1, own);
+      if (chunk[field] != wrong[i]) expect_broken(self, &chunk[field], wrong[i], 1, chunk);
     }
   size_t sealed[4];
-  for (size_t byte = 0; byte < 256; byte++) { // overrun by a fill
+  for (size_t byte = 0; byte < 256; byte++) {  // overrun by a fill
     memcpy(sealed, chunk, sizeof sealed);
     memset(chunk, (int)byte, sizeof sealed);
     CHECK(s->check(self).number == 1);

@@ -37,9 +37,9 @@ static inline size_t dirt_available(const struct source *base) {
 
 struct rig_layout {
   const char *name;
-  size_t page_size; // 0: a buffer, else pages of that size
-  size_t offset;    // of the buffer from an aligned address
-  size_t size;      // of the buffer, or the limit on pages
+  size_t page_size;  // 0: a buffer, else pages of that size
+  size_t offset;     // of the buffer from an aligned address
+  size_t size;       // of the buffer, or the limit on pages
 };
 
 struct rig {
@@ -86,7 +86,7 @@ static inline void rig_check_empty(const struct rig *self) {
 struct picture {
   struct span spans[PICTURE_SPANS];
   size_t count;
-  size_t bytes[SPAN_FREE + 1]; // by kind
+  size_t bytes[SPAN_FREE + 1];  // by kind
 };
 
 static inline void picture_add(void *context, const struct span *span) {
@@ -105,8 +105,7 @@ static inline void picture_take(struct picture *self, const struct strategy *str
 }
 
 static inline bool pictures_equal(const struct picture *a, const struct picture *b) {
-  if (a->count != b->count)
-    return false;
+  if (a->count != b->count) return false;
   for (size_t i = 0; i < a->count; i++)
     if (a->spans[i].start != b->spans[i].start || a->spans[i].size != b->spans[i].size ||
         a->spans[i].kind != b->spans[i].kind)
@@ -117,8 +116,7 @@ static inline bool pictures_equal(const struct picture *a, const struct picture 
 // The span that begins at `start`, or NULL.
 static inline const struct span *picture_find(const struct picture *self, const void *start) {
   for (size_t i = 0; i < self->count; i++)
-    if (self->spans[i].start == start)
-      return &self->spans[i];
+    if (self->spans[i].start == start) return &self->spans[i];
   return NULL;
 }
 

@@ -8,8 +8,7 @@
 
 static inline void visit_span(span_visitor *visit, void *context, const void *start, size_t size,
                               enum span_kind kind) {
-  if (size > 0)
-    visit(context, &(struct span){start, size, kind});
+  if (size > 0) visit(context, &(struct span){start, size, kind});
 }
 
 #endif

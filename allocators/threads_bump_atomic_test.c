@@ -33,13 +33,12 @@ static atomic_uint waiting;
 static void *work(void *context) {
   struct worker *self = context;
   atomic_fetch_sub(&waiting, 1);
-  while (atomic_load(&waiting) != 0) { // start together
+  while (atomic_load(&waiting) != 0) {  // start together
   }
   for (size_t size = 100; size != 0;) {
     size_t align = (size_t)1 << next_random(&self->random) % 16;
     size_t wanted = 1 + next_random(&self->random) % size;
-    if (align > self->max_align)
-      align = self->max_align;
+    if (align > self->max_align) align = self->max_align;
     unsigned char *start = s->allocate(self->allocator, wanted, align);
     if (start == NULL && align == 1) {
       size = wanted - 1;
@@ -50,7 +49,7 @@ static void *work(void *context) {
       continue;
     }
     CHECK(self->count < BLOCKS && address_of(start) % align == 0);
-    memset(start, (int)(1 + self->count % 255), wanted); // a race here is an overlap
+    memset(start, (int)(1 + self->count % 255), wanted);  // a race here is an overlap
     self->blocks[self->count].start = start;
     self->blocks[self->count++].size = wanted;
   }
@@ -68,8 +67,7 @@ static size_t run(struct allocator *allocator, size_t max_align, unsigned round)
     worker->count = 0;
     CHECK(pthread_create(&worker->thread, NULL, work, worker) == 0);
   }
-  for (unsigned i = 0; i < THREADS; i++)
-    CHECK(pthread_join(workers[i].thread, NULL) == 0);
+  for (unsigned i = 0; i < THREADS; i++) CHECK(pthread_join(workers[i].thread, NULL) == 0);
   // Each block still holds what its owner wrote, so nobody else wrote there.
   for (unsigned i = 0; i < THREADS; i++)
     for (size_t j = 0; j < workers[i].count; j++) {
