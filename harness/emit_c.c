@@ -1,0 +1,119 @@
+#include "harness/emit_c.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "harness/program_file.h"
+
+// The symbol of a registry entry: `bump+no_bounds` is bump__no_bounds_strategy.
+static void print_symbol(FILE *to, const char *name) {
+  for (; *name; name++) fputs(*name == '+' ? "__" : (char[]){*name, 0}, to);
+  fputs("_strategy", to);
+}
+
+static void print_building(FILE *to, const struct registry_entry *entry) {
+  const char *bug = strchr(entry->name, '+');
+  fprintf(to, "// Build and run it in the top folder of Assay, as repro.c:\n//   ");
+  if (bug) fprintf(to, "bazel build //fuzz:planted_registry &&\n//   ");
+  fprintf(to, "cc -std=c17 -g -D_GNU_SOURCE -I. -Iallocators repro.c ");
+  if (bug)
+    fprintf(to, "-D%s_strategy=%s__%s_strategy bazel-bin/fuzz/planted/%s.%s.c",
+            entry->strategy->name, entry->strategy->name, bug + 1, entry->strategy->name, bug + 1);
+  else
+    fprintf(to, "allocators/%s.c", entry->name);
+  fprintf(to, " \\\n//     allocators/source_limit.c allocators/source_faults.c "
+              "allocators/source_account.c \\\n//     -o repro && ./repro\n");
+}
+
+static void print_operation(FILE *to, const struct operation *op, uint32_t mask, size_t index) {
+  uint32_t slot = op->slot & mask;
+  char call[160];
+  switch (op->kind) {
+  case OP_ALLOCATE:
+    snprintf(call, sizeof call, "repro_allocate(%" PRIu32 ", %" PRIu64 "u, %" PRIu64 "u);", slot,
+             op->size, op->align);
+    break;
+  case OP_ALLOCATE_ZEROED:
+    snprintf(call, sizeof call, "repro_zeroed(%" PRIu32 ", %u, %" PRIu64 "u, %" PRIu64 "u);", slot,
+             op->count, op->size, op->align);
+    break;
+  case OP_RELEASE:
+    snprintf(call, sizeof call, "repro_release(%" PRIu32 ");", slot);
+    break;
+  case OP_RESIZE:
+    snprintf(call, sizeof call, "repro_resize(%" PRIu32 ", %" PRIu64 "u, %" PRIu64 "u);", slot,
+             op->size, op->align);
+    break;
+  case OP_USE:
+    snprintf(call, sizeof call, "repro_use(%" PRIu32 ");", slot);
+    break;
+  case OP_RESET:
+    snprintf(call, sizeof call, "repro_reset();");
+    break;
+  case OP_FAULT:
+    snprintf(call, sizeof call, "repro_fault(0x%" PRIx64 ");", op->size);
+    break;
+  case OP_RELEASE_AGAIN:
+    snprintf(call, sizeof call, "repro_release_again();");
+    break;
+  case OP_RELEASE_FOREIGN:
+    snprintf(call, sizeof call, "repro_release_foreign();");
+    break;
+  case OP_KINDS:
+    return;
+  }
+  fprintf(to, "  %-48s  // %zu\n", call, index);
+}
+
+static unsigned needed_trait(enum operation_kind kind) {
+  switch (kind) {
+  case OP_ALLOCATE_ZEROED:
+    return STRATEGY_ZEROES;
+  case OP_RELEASE:
+    return STRATEGY_RELEASES;
+  case OP_RESIZE:
+    return STRATEGY_RESIZES;
+  case OP_USE:
+    return STRATEGY_SIZES;
+  case OP_RESET:
+    return STRATEGY_RESETS;
+  case OP_RELEASE_AGAIN:
+    return STRATEGY_DETECTS_DOUBLE_RELEASE;
+  case OP_RELEASE_FOREIGN:
+    return STRATEGY_DETECTS_FOREIGN_RELEASE;
+  default:
+    return 0;
+  }
+}
+
+void emit_c(FILE *to, const struct registry_entry *entry, const struct program *program,
+            const struct verdict *verdict) {
+  const struct strategy *strategy = entry->strategy;
+  struct heap heap = program_heap(program);
+  bool pages = heap.source == HEAP_PAGES || strategy->needs & SOURCE_RECLAIMS;
+  unsigned variants = 0;
+  while (strategy->variants && strategy->variants[variants]) variants++;
+  fprintf(to, "// %s: %s\n//   %s\n//\n", entry->name, verdict->id, verdict->diagnosis);
+  print_building(to, entry);
+  fprintf(to, "#include \"harness/reproducer.h\"\n\nextern const struct strategy ");
+  print_symbol(to, entry->name);
+  size_t index = 0, length = program_length(program);
+  uint64_t fault = 0;
+  for (; index < length; index++) {
+    struct operation op = record_operation(program_at(program, index));
+    if (op.kind != OP_FAULT) break;
+    fault = op.size;
+  }
+  fprintf(to, ";\n\nint main(void) {\n  repro_open(&");
+  print_symbol(to, entry->name);
+  fprintf(to, ", %zu, %zu, %u, %u, 0x%" PRIx64 ");\n  size_t fresh_bytes = repro.account.bytes;\n",
+          pages ? heap.capacity / heap.page_size * heap.page_size : heap.capacity,
+          pages ? heap.page_size : 0, pages ? 0 : heap.skew,
+          variants ? heap.variant % variants : 0, fault);
+  for (; index < length; index++) {
+    struct operation op = record_operation(program_at(program, index));
+    unsigned trait = needed_trait(op.kind);
+    if ((strategy->traits & trait) == trait) print_operation(to, &op, heap.slots - 1, index);
+  }
+  fprintf(to, "  repro_close(fresh_bytes);\n  return 0;\n}\n");
+}
