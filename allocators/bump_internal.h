@@ -1,5 +1,4 @@
-// What bump and bump_atomic have in common: all but the offset, which one of them shares among
-// threads.
+// What bump and bump_atomic have in common: all but the offset, which in one of them is atomic.
 //
 //      heap.start                buffer             buffer + used       buffer + capacity
 //      |                         |                  |                   |
@@ -29,12 +28,12 @@ struct bump {
   // I1: the buffer begins where the allocator ends, and ends where the heap ends
   unsigned char *buffer;
   size_t capacity;
-  // I2: the offset, which each strategy keeps in its own way, is at most `capacity`
+  // I2: the offset is at most the capacity (each strategy keeps it in its own way)
 };
 
 #define BUMP_INVARIANTS                                                                            \
   "the buffer begins where the allocator ends, and ends where the heap ends",                      \
-      "the offset is at most the capacity", NULL
+      "the offset is at most the capacity (each strategy keeps it in its own way)", NULL
 
 // Takes a heap and finds the place in it for an allocator of `state_size` bytes. NULL, with nothing
 // held, if there is none.

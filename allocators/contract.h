@@ -91,8 +91,7 @@ static inline void check_unchanged(void) {
   check_clean();
 }
 
-// Runs `test` on every clean strategy in each of its variants, over every layout that it can live
-// on.
+// Runs `test` on every clean strategy, in each variant, over every layout that meets its needs.
 static inline void for_each_subject(void (*test)(const struct rig_layout *layout)) {
   for (const struct registry_entry *entry = registry; entry->name != NULL; entry++) {
     if (entry->bug != NULL) continue;

@@ -1,5 +1,4 @@
-// One stretch of memory for life: how strategies with a heap of fixed size take it from their
-// source.
+// One stretch of memory for life: how strategies with a heap of fixed size take theirs.
 #ifndef ALLOCATORS_FIXED_HEAP_H_
 #define ALLOCATORS_FIXED_HEAP_H_
 
@@ -16,8 +15,7 @@ struct fixed_heap {
   size_t size;
 };
 
-// Takes what the options ask for, rounded up to whole pages. False, with nothing held, if the
-// source refuses.
+// Takes what the options ask for, in whole pages. False, with nothing held, if the source refuses.
 static inline bool fixed_heap_acquire(struct fixed_heap *self, struct source *source,
                                       const struct strategy_options *options) {
   size_t wanted = options->heap_size;

@@ -1,10 +1,10 @@
 // Free list: headers before every block, and the free ones in a list by address.
 //
 // First, next and best fit with splitting and immediate coalescing: D. E. Knuth, "The Art of
-// Computer Programming", vol. 1, 2.5 (algorithms A and C, boundary tags, the roving pointer). Why
-// the list is kept by address: P. R. Wilson, M. S. Johnstone, M. Neely and D. Boles, "Dynamic
-// Storage Allocation: A Survey and Critical Review", IWMM 1995, 3.5 (address-ordered first fit
-// fragments least).
+// Computer Programming", vol. 1, 2.5 (first fit, boundary tags, the roving pointer). Why the list
+// is kept by address: P. R. Wilson, M. S. Johnstone, M. Neely and D. Boles, "Dynamic Storage
+// Allocation: A Survey and Critical Review", IWMM 1995 (on sequential fits: best fit and
+// address-ordered first fit fragment least).
 //
 // ## The lattice
 //
@@ -19,17 +19,13 @@
 //        block begins^                               ^block begins                   ^
 //
 // Three things follow from it, and make the rest of this file short:
-//   - A free block always has room for its links; whatever is cut off a block, in front (to align
-//   the
-//     payload) or behind, is no unit or some whole units: a block in its own right.
-//   - Blocks begin and end between a header's predecessor and the header, never between a header
-//   and
-//     its payload. So as long as no other block has the first byte of a payload, none has the
-//     header.
-//   - Therefore a released block still has its header, and the header still says free, even when it
-//     lies inside a larger free block by now: every header is marked free before it is merged, and
-//     no one but a new block in that place writes there. Double release is seen for certain, at
-//     once.
+//   - A free block always has room for its links. What is cut off a block, in front to align the
+//     payload or behind, is whole units: a block in its own right.
+//   - Edges of blocks lie in front of headers, never between a header and its payload. So as long
+//     as no other block has the first byte of a payload, none has the header.
+//   - Therefore a released block still has its header, and that still says free, even if it lies
+//     inside a larger free block by now: every header is marked free before it is merged, and only
+//     a new block in that place writes there. Double release is seen for certain, and at once.
 #include "allocators/arithmetic.h"
 #include "allocators/fixed_heap.h"
 #include "allocators/memory.h"
@@ -54,9 +50,8 @@ _Static_assert((UNIT & (UNIT - 1)) == 0 && HEADER * 2 == UNIT, "a header is half
 
 enum fit { FIRST_FIT, NEXT_FIT, BEST_FIT, FITS };
 
-//   heap.start                                                         end     heap.start +
-//   heap.size | padding | struct allocator | block | block | ...         | block | header | padding
-//   |
+//   heap.start                                              end
+//   | padding | struct allocator | block | block | ... | block | header | padding |
 //
 // `end` is a header without a block, of size 0 and never free: a right neighbour for the last one.
 struct allocator {
@@ -68,7 +63,7 @@ struct allocator {
   // I4: no two neighbours are both free
   // I5: the list links all free blocks, and only those, by ascending address, in both directions
   struct block *first;
-  // I6: the rover, where next fit goes on, is NULL (from the start) or a free block
+  // I6: the rover is NULL or a free block (next fit goes on there; NULL: from the start)
   struct block *rover;
   enum fit fit;
 };
@@ -79,7 +74,7 @@ static const char *const invariants[] = {
     "each block knows the size of its left neighbour",
     "no two neighbours are both free",
     "the list links all free blocks, and only those, by ascending address, in both directions",
-    "the rover is NULL or a free block",
+    "the rover is NULL or a free block (next fit goes on there; NULL: from the start)",
     NULL,
 };
 
@@ -160,8 +155,7 @@ static void relink(struct allocator *self, struct block *block, struct block *he
 
 // The last free block before `block`, or NULL. Two searches in step: along the list from its start,
 // and leftwards through the blocks. If F blocks are free and L live, the first ends after F steps
-// and the second after L / F on average, so that the faster of the two needs about sqrt(L) at
-// worst.
+// and the second after L / F on average: the faster of the two needs at most about sqrt(L).
 static struct block *free_before(const struct allocator *self, const struct block *block) {
   struct block *listed = NULL, *next = self->first;
   for (struct block *left = left_of(block); left != NULL; left = left_of(left)) {
@@ -362,8 +356,7 @@ static void *list_resize(struct allocator *self, void *payload, size_t size, siz
   return moved;
 }
 
-// Live blocks are marked free one by one, since releasing one of them after reset is a double
-// release.
+// Live blocks are marked free one by one: to release one of them after reset is a double release.
 static void list_reset(struct allocator *self) {
   for (struct block *block = first_block(self); block != self->end; block = right_of(block))
     block->size_state |= STATE_FREE;

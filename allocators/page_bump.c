@@ -1,12 +1,11 @@
-// Page bump: bump inside chunks of whole pages, each of which goes back when its last block has
-// gone.
+// Page bump: bump inside chunks of whole pages; a chunk goes back when its last block has gone.
 //
 // A bump allocator needs all its memory at once, and gives it back at once. Cut into chunks that
 // come from the source one by one, with a count of live blocks in each, it becomes a region
-// allocator that grows and shrinks: GNU obstacks are the grown half of it (chunks, a next-free
-// pointer, larger chunks for larger objects); the count per chunk that tells when to give it back
-// is that of reaps: E. D. Berger, B. G. Zorn and K. S. McKinley, "Reconsidering Custom Memory
-// Allocation", OOPSLA 2002.
+// allocator that grows and shrinks. The growing half is that of GNU obstacks (chunks, a next-free
+// pointer, larger chunks for larger objects). The shrinking half, a count of live blocks that tells
+// when pages are empty, is in most allocators that are built of pages, such as D. Leijen, B. Zorn
+// and L. de Moura, "Mimalloc: Free List Sharding in Action", APLAS 2019.
 //
 //   memory                                                      top                memory + size
 //   |                                                           |                  |
@@ -32,19 +31,18 @@
 // seal can: next, memory and size are stored once more, as a complemented sum (D. J. Taylor, D. E.
 // Morgan and J. P. Black, "Redundancy in Data Structures", IEEE TSE 6(6), 1980), and followed only
 // if it agrees. The weights are odd, so that no change of one word keeps the seal, and differ, so
-// that two words can not be swapped; and no fill with equal words w passes, as ~9w = w has no
-// solution.
+// that two words can not be swapped; and no fill with equal words w passes: ~9w is never w.
 struct chunk {
-  // I1: the seal agrees
+  // I1: a chunk's seal agrees with its next, memory and size
   _Alignas(16) struct chunk *next;
   unsigned char *memory;  // as the source gave it
   size_t size;            // of that
   uintptr_t seal;
   // I2: the chunks form a ring through the allocator's own, linked both ways, as long as counted
   struct chunk *previous;
-  // I3: the chunk lies at the first grain of its memory; its top is a grain within it, or its end
+  // I3: a chunk lies at the first grain of its memory, and its top at a grain within it
   size_t used;  // top: bytes from the header's start that are gone
-  // I5: this many of the blocks live: in each chunk but the allocator's own, at least one
+  // I5: a chunk counts its live blocks, and has one (the allocator's own, which serves none, aside)
   size_t live;
 };
 
@@ -70,9 +68,9 @@ struct allocator {
 static const char *const invariants[] = {
     "a chunk's seal agrees with its next, memory and size",
     "the chunks form a ring through the allocator's own, linked both ways, as long as counted",
-    "a chunk lies at the first grain of its memory, and its top within it",
+    "a chunk lies at the first grain of its memory, and its top at a grain within it",
     "blocks tile a chunk from its header to its top: each is whole grains, and names the chunk",
-    "a chunk counts its live blocks, and has one",
+    "a chunk counts its live blocks, and has one (the allocator's own, which serves none, aside)",
     "the current chunk is in the ring, or NULL",
     NULL,
 };
@@ -198,9 +196,8 @@ static void drop(struct allocator *self, struct block *block) {
   if (--chunk->live == 0) close_chunk(self, chunk);
 }
 
-// Moves the end of a block, which others can follow only if it is the last of its chunk. A block
-// that is not the last can shrink without a move, but what it gives up would serve nobody: it keeps
-// it.
+// Moves the end of a block, which others can follow only if it is the last of its chunk. Another
+// one need not move to shrink, but keeps all it has: what it would give up could serve nobody.
 static bool stretch_in_place(struct block *block, size_t extent) {
   struct chunk *chunk = block->chunk;
   if (next_block(block) != top_of(chunk)) return extent <= extent_of(block);
@@ -235,8 +232,7 @@ static void *page_allocate(struct allocator *self, size_t size, size_t align) {
   if (chunk == NULL || !has_room(chunk, extent, align)) chunk = open_chunk(self, extent, align);
   if (chunk == NULL) return NULL;
   struct block *block = push(chunk, extent, align);
-  // Of an old and a new chunk the roomier is current: one large block does not end a half-empty
-  // chunk.
+  // Of an old and a new chunk the roomier is current: a large block ends no half-empty chunk.
   if (self->current == NULL || room_of(chunk) > room_of(self->current)) self->current = chunk;
   return payload_of(block);
 }
