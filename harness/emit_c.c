@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "harness/program_file.h"
+#include "harness/oracle.h"
 
 // The symbol of a registry entry: `bump+no_bounds` is bump__no_bounds_strategy.
 static void print_symbol(FILE *to, const char *name) {
@@ -65,34 +65,11 @@ static void print_operation(FILE *to, const struct operation *op, uint32_t mask,
   fprintf(to, "  %-48s  // %zu\n", call, index);
 }
 
-static unsigned needed_trait(enum operation_kind kind) {
-  switch (kind) {
-  case OP_ALLOCATE_ZEROED:
-    return STRATEGY_ZEROES;
-  case OP_RELEASE:
-    return STRATEGY_RELEASES;
-  case OP_RESIZE:
-    return STRATEGY_RESIZES;
-  case OP_USE:
-    return STRATEGY_SIZES;
-  case OP_RESET:
-    return STRATEGY_RESETS;
-  case OP_RELEASE_AGAIN:
-    return STRATEGY_DETECTS_DOUBLE_RELEASE;
-  case OP_RELEASE_FOREIGN:
-    return STRATEGY_DETECTS_FOREIGN_RELEASE;
-  default:
-    return 0;
-  }
-}
-
 void emit_c(FILE *to, const struct registry_entry *entry, const struct program *program,
             const struct verdict *verdict) {
   const struct strategy *strategy = entry->strategy;
-  struct heap heap = program_heap(program);
-  bool pages = heap.source == HEAP_PAGES || strategy->needs & SOURCE_RECLAIMS;
-  unsigned variants = 0;
-  while (strategy->variants && strategy->variants[variants]) variants++;
+  struct heap heap = oracle_heap(strategy, program);
+  bool pages = heap.source == HEAP_PAGES;
   fprintf(to, "// %s: %s\n//   %s\n//\n", entry->name, verdict->id, verdict->diagnosis);
   print_building(to, entry);
   fprintf(to, "#include \"harness/reproducer.h\"\n\nextern const struct strategy ");
@@ -107,13 +84,11 @@ void emit_c(FILE *to, const struct registry_entry *entry, const struct program *
   fprintf(to, ";\n\nint main(void) {\n  repro_open(&");
   print_symbol(to, entry->name);
   fprintf(to, ", %zu, %zu, %u, %u, 0x%" PRIx64 ");\n  size_t fresh_bytes = repro.account.bytes;\n",
-          pages ? heap.capacity / heap.page_size * heap.page_size : heap.capacity,
-          pages ? heap.page_size : 0, pages ? 0 : heap.skew,
-          variants ? heap.variant % variants : 0, fault);
+          heap.capacity, pages ? heap.page_size : 0, pages ? 0 : heap.skew, heap.variant, fault);
   for (; index < length; index++) {
     struct operation op = record_operation(program_at(program, index));
-    unsigned trait = needed_trait(op.kind);
-    if ((strategy->traits & trait) == trait) print_operation(to, &op, heap.slots - 1, index);
+    unsigned needs = operation_needs(op.kind);
+    if ((strategy->traits & needs) == needs) print_operation(to, &op, heap.slots - 1, index);
   }
   fprintf(to, "  repro_close(fresh_bytes);\n  return 0;\n}\n");
 }

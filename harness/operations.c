@@ -88,7 +88,7 @@ static void verify_refusal(struct run *run, const struct snapshot *before, bool 
   if (!rightly && !injected && !run->oracle->arena.exhausted) {
     size_t footprint = run->strategy->footprint((size_t)(op->size * op->count),
                                                 effective_align(run, op->align), run->heap.page_size);
-    size_t need = add_saturating(add_saturating(run->strategy->overhead, run->claimed), footprint);
+    size_t need = add_saturating(add_saturating(run_overhead(run), run->claimed), footprint);
     run_exercise(run, PROPERTY_spurious_oom);
     if (need <= run->heap.capacity)
       run_violated(run, PROPERTY_spurious_oom,
@@ -330,7 +330,7 @@ static void verify_detected(struct run *run, const void *address, enum release_r
 
 static void release_again(struct run *run) {
   const struct shadow_ghost *ghost = shadow_ghost(&run->oracle->shadow, run->operation.slot);
-  if (!(run->strategy->traits & STRATEGY_DETECTS_DOUBLE_RELEASE) || !ghost) {
+  if (!ghost) {
     run->step.skipped = true;
     return;
   }
@@ -339,10 +339,6 @@ static void release_again(struct run *run) {
 }
 
 static void release_foreign(struct run *run) {
-  if (!(run->strategy->traits & STRATEGY_DETECTS_FOREIGN_RELEASE)) {
-    run->step.skipped = true;
-    return;
-  }
   static _Alignas(64) unsigned char elsewhere[128];
   // Every other one lies just past the heap's addresses, where an off-by-one would still accept it.
   const struct arena *arena = &run->oracle->arena;
@@ -364,9 +360,11 @@ static const struct {
     [OP_USE] = {use, STRATEGY_SIZES},
     [OP_RESET] = {reset, STRATEGY_RESETS},
     [OP_FAULT] = {fault, 0},
-    [OP_RELEASE_AGAIN] = {release_again, STRATEGY_RELEASES},
-    [OP_RELEASE_FOREIGN] = {release_foreign, STRATEGY_RELEASES},
+    [OP_RELEASE_AGAIN] = {release_again, STRATEGY_DETECTS_DOUBLE_RELEASE},
+    [OP_RELEASE_FOREIGN] = {release_foreign, STRATEGY_DETECTS_FOREIGN_RELEASE},
 };
+
+unsigned operation_needs(enum operation_kind kind) { return operations[kind].needs; }
 
 void operation_execute(struct run *run) {
   unsigned needs = operations[run->operation.kind].needs;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "allocators/arithmetic.h"
+#include "harness/cpu_time.h"
 #include "harness/forbid.h"
 #include "harness/run.h"
 
@@ -155,7 +156,7 @@ static void create(struct run *run, struct source *source) {
   if (run->account.bytes > 0)
     run_violated(run, PROPERTY_source_leak, "failed, but kept %zu bytes of its source",
                  run->account.bytes);
-  size_t need = add_saturating(run->strategy->overhead, run->heap.page_size);
+  size_t need = run_overhead(run);
   if (need <= run->heap.capacity && !run->faults.injected)
     run_violated(run, PROPERTY_spurious_oom,
                  "failed on %zu bytes, although the bound says that %zu suffice",
@@ -296,8 +297,11 @@ static void run_once(struct run *run, bool twice) {
     run->claimed = 0;
     run->fresh_walk = inspect(run).hash;
     run->phase = NULL;
+    uint64_t start = oracle->settings.timed ? cpu_time() : 0;
     for (; run->index < length; run->index++)
       step(run, program_at(program, run->index), twice);
+    if (oracle->settings.timed && !run->second)
+      oracle->counts.nanoseconds += cpu_time() - start;
     run->phase = "end";
     inspect(run);
     empty(run);
@@ -377,8 +381,7 @@ static unsigned variants_of(const struct strategy *strategy) {
   return count ? count : 1;
 }
 
-// The heap that the program asks for, as far as the strategy can live on it.
-static struct heap heap_for(const struct strategy *strategy, const struct program *program) {
+struct heap oracle_heap(const struct strategy *strategy, const struct program *program) {
   struct heap heap = program_heap(program);
   heap.variant %= variants_of(strategy);
   if (strategy->needs & SOURCE_RECLAIMS) heap.source = HEAP_PAGES;
@@ -395,7 +398,7 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
   struct run run = {.oracle = self,
                     .strategy = strategy,
                     .program = program,
-                    .heap = heap_for(strategy, program)};
+                    .heap = oracle_heap(strategy, program)};
   if (!prepare(self, &run.heap, program_length(program))) return false;
   bool twice = self->settings.tier == TIER_PARANOID ||
                (self->settings.tier == TIER_FULL && hash_program(program) % TWICE_ONE_IN == 0);

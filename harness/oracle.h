@@ -42,6 +42,7 @@ typedef void step_observer(void *context, const struct step *step);
 
 struct oracle_settings {
   enum tier tier;
+  bool timed;
   step_observer *before;  // operation not yet carried out: of the step, index and operation count
   step_observer *after;   // of an operation that violated nothing. Either may be NULL
   void *context;          // of the observers
@@ -52,6 +53,7 @@ struct run_counts {
   uint64_t operations;  // carried out
   uint64_t refused;
   uint64_t skipped;
+  uint64_t nanoseconds;  // CPU time of all operations in first passes, where settings.timed
   uint64_t exercised[PROPERTY_COUNT];
 };
 
@@ -82,6 +84,13 @@ void oracle_free(struct oracle *self);
 // be had from the system, with nothing run.
 bool oracle_run(struct oracle *self, const struct strategy *strategy,
                 const struct program *program);
+
+// The heap that the program asks for, as far as the strategy can live on it: its variant is one that there
+// is, and a strategy that needs pages gets pages.
+struct heap oracle_heap(const struct strategy *strategy, const struct program *program);
+
+// The traits without which a strategy does not offer such operations.
+unsigned operation_needs(enum operation_kind kind);
 
 // ## During a run, for observers and violation handlers
 

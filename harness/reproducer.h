@@ -35,8 +35,8 @@ static struct {
     unsigned char fill;
     int slot;
   } blocks[REPRO_BLOCKS];
-  size_t count;
-  unsigned char *released;  // last block that was
+  size_t count, released_size;
+  unsigned char *released;  // last block that was, until another may cover it
   uint64_t walk, fresh_walk;
 } repro;
 
@@ -117,9 +117,9 @@ static inline void repro_check_refused(size_t size, size_t align, bool rightly, 
   REPRO_CHECK(repro_hash_walk() == repro.walk, "refused, but the walk changed");
   if (rightly || repro.faults.injected != injected) return;
   if (align < repro.strategy->min_align) align = repro.strategy->min_align;
-  size_t need = add_saturating(
-      add_saturating(repro.strategy->overhead, repro.claimed),
-      repro.strategy->footprint(size, align, repro.memory.page_size));
+  size_t page = repro.memory.page_size, overhead = (repro.strategy->overhead + page - 1) & ~(page - 1);
+  size_t need = add_saturating(add_saturating(overhead, repro.claimed),
+                               repro.strategy->footprint(size, align, page));
   REPRO_CHECK(need > repro.capacity, "refused, although %zu bytes of %zu suffice by its own bound",
               need, repro.capacity);
 }
@@ -141,10 +141,13 @@ static inline bool repro_must_refuse(size_t count, size_t size, size_t align) {
          !is_power_of_two(align) || align > repro.strategy->max_align;
 }
 
-static inline void repro_claim(size_t size, size_t align) {
+static inline void repro_claim(const unsigned char *block, size_t size, size_t align) {
   if (align < repro.strategy->min_align) align = repro.strategy->min_align;
-  repro.claimed = add_saturating(
-      repro.claimed, repro.strategy->footprint(size, align, repro.memory.page_size));
+  size_t footprint = repro.strategy->footprint(size, align, repro.memory.page_size);
+  repro.claimed = add_saturating(repro.claimed, footprint);
+  if (repro.released + repro.released_size + footprint > block &&
+      repro.released < block + footprint)
+    repro.released = NULL;
 }
 
 // ## Blocks
@@ -179,7 +182,7 @@ static inline void repro_settle(int slot, unsigned char *block, size_t count, si
     repro_check_place(block, count * size, align, repro.count);
     for (size_t i = 0; zeroed && i < count * size; i++)
       REPRO_CHECK(block[i] == 0, "byte %zu is not zero", i);
-    repro_claim(count * size, align);
+    repro_claim(block, count * size, align);
     repro_add(slot, block, count * size);
   }
   repro_check_all();
@@ -200,6 +203,7 @@ static inline void repro_zeroed(int slot, size_t count, size_t size, size_t alig
 
 static inline void repro_release_at(size_t i) {
   repro.released = repro.blocks[i].start;
+  repro.released_size = repro.blocks[i].size;
   repro.blocks[i] = repro.blocks[--repro.count];
   REPRO_CHECK(repro.strategy->release(repro.allocator, repro.released) == RELEASED,
               "the release of a live block was refused");
@@ -249,7 +253,7 @@ static inline void repro_resize(int slot, size_t size, size_t align) {
     repro.blocks[i].start = block;
     repro.blocks[i].size = size;
     memset(block, repro.blocks[i].fill, size);
-    repro_claim(size, align);
+    repro_claim(block, size, align);
   }
   repro_check_all();
   repro.operation++;

@@ -2,6 +2,7 @@
 #ifndef HARNESS_RUN_H_
 #define HARNESS_RUN_H_
 
+#include "allocators/arithmetic.h"
 #include "harness/oracle.h"
 #include "harness/watch.h"
 
@@ -46,6 +47,12 @@ _Noreturn void run_broken_invariant(struct run *run, const struct broken_invaria
 
 static inline void run_exercise(struct run *run, enum property property) {
   run->oracle->counts.exercised[property]++;
+}
+
+// What the stated bound allows an allocator for itself: whole pages.
+static inline size_t run_overhead(const struct run *run) {
+  size_t overhead;
+  return align_up(run->strategy->overhead, run->heap.page_size, &overhead) ? overhead : SIZE_MAX;
 }
 
 static inline bool run_at_least(const struct run *run, enum tier tier) {

@@ -1,0 +1,14 @@
+// CPU time of this process: what measurements compare, since machines are shared.
+#ifndef HARNESS_CPU_TIME_H_
+#define HARNESS_CPU_TIME_H_
+
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t cpu_time(void) {  // nanoseconds
+  struct timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+#endif
