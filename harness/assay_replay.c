@@ -32,7 +32,8 @@ static double each(uint64_t nanoseconds, uint64_t operations) {
 static int replay_without_oracle(const struct request *request, const char *path,
                                  const struct program *program) {
   struct replay result;
-  if (!replay_bare(&result, request->entry->strategy, program))
+  static struct arena arena;
+  if (!replay_bare(&result, &arena, request->entry->strategy, program))
     return cli_error("%s: could not be replayed: %s", path, strerror(errno));
   if (request->json)
     printf("{\"file\": \"%s\", \"strategy\": \"%s\", \"tier\": \"none\", \"operations\": %" PRIu64

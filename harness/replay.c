@@ -73,15 +73,17 @@ static void run_all(struct replay *result, const struct strategy *strategy,
   }
 }
 
-bool replay_bare(struct replay *result, const struct strategy *strategy,
+bool replay_bare(struct replay *result, struct arena *arena, const struct strategy *strategy,
                  const struct program *program) {
   *result = (struct replay){.operations = program_length(program)};
   struct heap heap = oracle_heap(strategy, program);
-  struct arena arena;
-  if (!arena_init(&arena, heap.capacity)) return false;
+  if (!arena_fits(arena, &heap)) {
+    arena_free(arena);
+    if (!arena_init(arena, heap.capacity)) return false;
+  }
   struct bare *bare = decode(program, heap.slots - 1);
   void **slots = calloc(heap.slots, sizeof *slots);
-  struct source *source = arena_open(&arena, &heap, 0, ARENA_DIRT);
+  struct source *source = arena_open(arena, &heap, 0, ARENA_DIRT);
   struct allocator *allocator =
       strategy->create(source, &(struct strategy_options){.variant = heap.variant});
   bool done = bare && slots && allocator;
@@ -93,8 +95,7 @@ bool replay_bare(struct replay *result, const struct strategy *strategy,
   } else {
     errno = allocator ? ENOMEM : ENOSPC;
   }
-  arena_close(&arena);
-  arena_free(&arena);
+  arena_close(arena);
   free(bare);
   free(slots);
   return done;

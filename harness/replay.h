@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "allocators/strategy.h"
+#include "harness/arena.h"
 #include "harness/program.h"
 
 struct replay {
@@ -19,9 +20,9 @@ struct replay {
 // The first operation that the strategy does not offer, by its traits; program_length if it offers all.
 size_t replay_unsupported(const struct strategy *strategy, const struct program *program);
 
-// On the same memory that the oracle would give. False with errno if memory is out, or if the
-// allocator cannot be created (ENOSPC).
-bool replay_bare(struct replay *result, const struct strategy *strategy,
+// On the same memory that the oracle would give: `arena` is made to fit if it does not; a zeroed one does.
+// False with errno if memory is out, or if the allocator cannot be created (ENOSPC).
+bool replay_bare(struct replay *result, struct arena *arena, const struct strategy *strategy,
                  const struct program *program);
 
 #endif
