@@ -44,6 +44,10 @@ void *__wrap_memcpy(void *to, const void *from, size_t size) {
 #ifdef BUILT_WITH_ASAN
 #include <sanitizer/asan_interface.h>
 
+// Of UBSan's runtime, for processes that watch it (ubsan_monitor.h); no header is installed.
+void __ubsan_get_current_report_data(const char **kind, const char **message, const char **file,
+                                     unsigned *line, unsigned *column, char **address);
+
 // The function of the allocator; NULL where an interceptor of the runtime made the report.
 static const char *function_at(void *pc) {
   static char name[96];
@@ -52,17 +56,24 @@ static const char *function_at(void *pc) {
   return name[0] && name[0] != '<' && strncmp(name, "__", 2) != 0 ? name : NULL;
 }
 
+// The address of a signal is not among what ASan tells; it is NULL then.
 void __asan_on_error(void);
 void __asan_on_error(void) {
   if (!watch_inside) return;
-  const char *what = __asan_get_report_description();
-  caught(__asan_get_report_address() ? WATCH_BAD_ACCESS : WATCH_UNDEFINED,
-         __asan_get_report_address(), what, function_at(__asan_get_report_pc()));
+  caught(WATCH_BAD_ACCESS, __asan_get_report_address(), __asan_get_report_description(),
+         function_at(__asan_get_report_pc()));
 }
 
 void __ubsan_on_report(void);
 void __ubsan_on_report(void) {
-  if (watch_inside) caught(WATCH_UNDEFINED, NULL, "undefined behaviour (see UBSan's report)", NULL);
+  if (!watch_inside) return;
+  const char *kind, *message, *file;
+  char *address;
+  unsigned line, column;
+  __ubsan_get_current_report_data(&kind, &message, &file, &line, &column, &address);
+  // An access through NULL is the crash that it would be in any other build.
+  bool access = strcmp(kind, "null-pointer-use") == 0;
+  caught(access ? WATCH_BAD_ACCESS : WATCH_UNDEFINED, NULL, message, NULL);
 }
 #endif
 
