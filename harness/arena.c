@@ -35,13 +35,15 @@ bool arena_init(struct arena *self, size_t capacity) {
   }
   self->taken = maps;
   self->owned = maps + words;
-  memory_forbid(self->base, size);
+  // The guards too: a sanitizer names the culprit's address, a signal does not.
+  memory_forbid(self->base - GUARD, size + 2 * (size_t)GUARD);
   return true;
 }
 
 void arena_free(struct arena *self) {
   if (!self->mapping) return;
-  memory_grant(self->base, self->size);  // the addresses may serve something else
+  // The addresses may serve something else.
+  memory_grant(self->base - GUARD, self->size + 2 * (size_t)GUARD);
   munmap(self->mapping, self->mapping_size);
   munmap(self->taken, 2 * self->map_words * sizeof *self->taken);
   *self = (struct arena){0};
