@@ -67,13 +67,12 @@ void run_broken_invariant(struct run *run, const struct broken_invariant *broken
   property_violated(&verdict, run->strategy->name);
 }
 
-// What an access at this address is.
+// What an access at this address is. Memory that went back to the source is outside the heap, even if a
+// block that is still live lies there.
 static enum property classify(const struct run *run, const void *address) {
   const struct arena *arena = &run->oracle->arena;
-  if (shadow_overlapping(&run->oracle->shadow, (uintptr_t)address, 1, NULL))
-    return PROPERTY_touched_live_block;
-  if (range_within(address, 1, arena->mapping, arena->mapping_size)) return PROPERTY_outside_heap;
-  return PROPERTY_crash;
+  if (!range_within(address, 1, arena->mapping, arena->mapping_size)) return PROPERTY_crash;
+  return arena_holds(arena, address, 1) ? PROPERTY_touched_live_block : PROPERTY_outside_heap;
 }
 
 static void on_watch(const struct watch_report *report) {
