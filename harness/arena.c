@@ -62,6 +62,7 @@ static size_t canary_size(const struct arena *self) {
 }
 
 static void place_canary(unsigned char *at, size_t size) {
+  memory_grant_contents(at, size);
   memory_fill(at, ARENA_CANARY, size);
   memory_forbid(at, size);
 }
@@ -81,24 +82,22 @@ static void hand_out(const struct arena *self, unsigned char *at, size_t size) {
 
 // ## One buffer
 
-static unsigned char *buffer(const struct arena *self) { return self->start + self->heap.skew; }
-
 static void *acquire_buffer(struct source *source, size_t size) {
   struct arena *self = (struct arena *)source;
   if (self->acquired || size == 0 || size > self->heap.capacity) return NULL;
   // A smaller request still gets the low end, with the canary right behind it.
   self->heap.capacity = size;
   self->acquired = true;
-  hand_out(self, buffer(self), size);
+  hand_out(self, arena_buffer(self), size);
   place_canary(self->start, self->heap.skew);
-  place_canary(buffer(self) + size, ARENA_CANARY_SIZE);
-  return buffer(self);
+  place_canary(arena_buffer(self) + size, ARENA_CANARY_SIZE);
+  return arena_buffer(self);
 }
 
 static void release_buffer(struct source *source, void *memory, size_t size) {
   struct arena *self = (struct arena *)source;
   (void)memory;
-  memory_forbid(buffer(self), size);
+  memory_forbid(arena_buffer(self), size);
   self->acquired = false;
 }
 
@@ -216,7 +215,7 @@ struct source *arena_open(struct arena *self, const struct heap *heap, unsigned 
 
 void arena_close(struct arena *self) {
   if (self->heap.source == HEAP_FIXED) {
-    if (self->acquired) memory_forbid(buffer(self), self->heap.capacity);
+    if (self->acquired) memory_forbid(arena_buffer(self), self->heap.capacity);
     self->acquired = false;
     return;
   }
@@ -226,9 +225,7 @@ void arena_close(struct arena *self) {
   self->top = self->first_free = 0;
 }
 
-bool arena_holds(const struct arena *self, const void *start, size_t size) {
-  if (self->heap.source == HEAP_FIXED)
-    return self->acquired && range_within(start, size, buffer(self), self->heap.capacity);
+bool arena_holds_pages(const struct arena *self, const void *start, size_t size) {
   if (!range_within(start, size, self->start, self->top * self->heap.page_size)) return false;
   size_t offset = (size_t)((const unsigned char *)start - self->start);
   size_t first = offset / self->heap.page_size;
@@ -239,7 +236,7 @@ bool arena_holds(const struct arena *self, const void *start, size_t size) {
 const void *arena_damage(const struct arena *self) {
   if (self->heap.source == HEAP_FIXED) {
     if (!self->acquired) return NULL;
-    const void *damage = canary_damage(buffer(self) + self->heap.capacity, ARENA_CANARY_SIZE);
+    const void *damage = canary_damage(arena_buffer(self) + self->heap.capacity, ARENA_CANARY_SIZE);
     return damage || !self->heap.skew ? damage : canary_damage(self->start, self->heap.skew);
   }
   for (size_t page = 0; page < self->top; page++) {

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "allocators/arithmetic.h"
 #include "allocators/source.h"
 #include "harness/program.h"
 
@@ -49,9 +50,20 @@ struct source *arena_open(struct arena *self, const struct heap *heap, unsigned 
 // Ends the heap; the allocator must not be used any more.
 void arena_close(struct arena *self);
 
+// HEAP_FIXED: where the buffer begins.
+static inline unsigned char *arena_buffer(const struct arena *self) {
+  return self->start + self->heap.skew;
+}
+
+bool arena_holds_pages(const struct arena *self, const void *start, size_t size);
+
 // Whether [start, start + size) lies in one stretch that is handed out. Constant time for blocks of up
 // to 64 pages.
-bool arena_holds(const struct arena *self, const void *start, size_t size);
+static inline bool arena_holds(const struct arena *self, const void *start, size_t size) {
+  if (self->heap.source == HEAP_FIXED)
+    return self->acquired && range_within(start, size, arena_buffer(self), self->heap.capacity);
+  return arena_holds_pages(self, start, size);
+}
 
 // The first canary byte that changed, or NULL. HEAP_FIXED: constant time.
 const void *arena_damage(const struct arena *self);

@@ -1,87 +1,78 @@
 #include "harness/forbid.h"
 
 #if defined(BUILT_WITH_ASAN)
+
 #include <sanitizer/asan_interface.h>
-#elif defined(BUILT_WITH_MSAN)
-#include <sanitizer/msan_interface.h>
-#elif defined(__has_include)
-#if __has_include(<valgrind/memcheck.h>)
-#include <valgrind/memcheck.h>
-#define WITH_VALGRIND 1
-#endif
-#endif
 
-#ifdef WITH_VALGRIND
-// The client request costs some ten instructions even outside Valgrind; a test of a flag costs one.
-static int valgrind_state;  // 0: not asked yet, 1: no, 2: yes
-static bool on_valgrind(void) {
-  if (!valgrind_state) valgrind_state = RUNNING_ON_VALGRIND ? 2 : 1;
-  return valgrind_state == 2;
-}
-#endif
-
-void memory_forbid(const void *start, size_t size) {
-#if defined(BUILT_WITH_ASAN)
+void memory_guard_forbid(const void *start, size_t size) {
   __asan_poison_memory_region(start, size);
-#elif defined(BUILT_WITH_MSAN)
-  __msan_poison(start, size);
-#elif defined(WITH_VALGRIND)
-  if (on_valgrind()) VALGRIND_MAKE_MEM_NOACCESS(start, size);
-#else
-  (void)start, (void)size;
-#endif
 }
 
-void memory_grant(void *start, size_t size) {
-#if defined(BUILT_WITH_ASAN)
+void memory_guard_grant(void *start, size_t size, bool contents) {
+  (void)contents;  // ASan does not track what is initialised
   __asan_unpoison_memory_region(start, size);
+}
+
 #elif defined(BUILT_WITH_MSAN)
-  __msan_poison(start, size);
-#elif defined(WITH_VALGRIND)
-  // Defined: what remains to be reported then is access to forbidden memory alone.
-  if (on_valgrind()) VALGRIND_MAKE_MEM_DEFINED(start, size);
-#else
-  (void)start, (void)size;
-#endif
+
+#include <sanitizer/msan_interface.h>
+
+void memory_guard_forbid(const void *start, size_t size) { __msan_poison(start, size); }
+
+void memory_guard_grant(void *start, size_t size, bool contents) {
+  if (contents)
+    __msan_unpoison(start, size);
+  else
+    __msan_poison(start, size);
 }
 
-void memory_grant_contents(void *start, size_t size) {
-#if defined(BUILT_WITH_MSAN)
-  __msan_unpoison(start, size);
-#else
-  memory_grant(start, size);
-#endif
+#elif defined(__has_include) && __has_include(<valgrind/memcheck.h>)
+
+#include <valgrind/memcheck.h>
+
+bool memory_on_valgrind;
+
+// A client request costs some ten instructions even outside Valgrind: asked once.
+__attribute__((constructor)) static void ask_for_valgrind(void) {
+  memory_on_valgrind = RUNNING_ON_VALGRIND != 0;
 }
 
-void memory_open(const void *start, size_t size) {
-#ifdef WITH_VALGRIND
-  if (on_valgrind()) VALGRIND_MAKE_MEM_DEFINED(start, size);
-#else
-  (void)start, (void)size;
-#endif
+void memory_guard_forbid(const void *start, size_t size) {
+  VALGRIND_MAKE_MEM_NOACCESS(start, size);
 }
 
-void memory_close(const void *start, size_t size) {
-#ifdef WITH_VALGRIND
-  if (on_valgrind()) VALGRIND_MAKE_MEM_NOACCESS(start, size);
-#else
-  (void)start, (void)size;
-#endif
+void memory_guard_grant(void *start, size_t size, bool contents) {
+  // Defined in either case: what remains to be reported then is access to forbidden memory alone.
+  (void)contents;
+  VALGRIND_MAKE_MEM_DEFINED(start, size);
 }
 
-unsigned memory_errors(void) {
-#ifdef WITH_VALGRIND
-  if (on_valgrind()) return (unsigned)VALGRIND_COUNT_ERRORS;
-#endif
-  return 0;
+void memory_guard_open(const void *start, size_t size) { VALGRIND_MAKE_MEM_DEFINED(start, size); }
+
+unsigned memory_guard_errors(void) { return (unsigned)VALGRIND_COUNT_ERRORS; }
+
+#else  // without Valgrind's header there is nothing to ask
+
+bool memory_on_valgrind;
+
+void memory_guard_forbid(const void *start, size_t size) { (void)start, (void)size; }
+
+void memory_guard_grant(void *start, size_t size, bool contents) {
+  (void)start, (void)size, (void)contents;
 }
+
+void memory_guard_open(const void *start, size_t size) { (void)start, (void)size; }
+
+unsigned memory_guard_errors(void) { return 0; }
+
+#endif
 
 SEES_FORBIDDEN void memory_fill(void *start, int byte, size_t size) {
-  unsigned char *at = start;
 #if !defined(BUILT_WITH_ASAN) && !defined(BUILT_WITH_MSAN)
-  __builtin_memset(at, byte, size);
+  __builtin_memset(start, byte, size);
 #else
   typedef uint64_t __attribute__((may_alias, aligned(1))) word;
+  unsigned char *at = start;
   word pattern = (unsigned char)byte * 0x0101010101010101u;
   for (; size >= sizeof pattern; size -= sizeof pattern, at += sizeof pattern)
     *(volatile word *)at = pattern;

@@ -20,23 +20,52 @@
 #endif
 
 // For functions of the harness that look at forbidden memory. They must not call memcpy and the like,
-// whose interceptors would object.
-#define SEES_FORBIDDEN __attribute__((no_sanitize("address", "memory", "thread"), noinline))
+// whose interceptors would object. Compilers do not inline them into functions that are instrumented.
+#define SEES_FORBIDDEN __attribute__((no_sanitize("address", "memory", "thread")))
+
+// Whether anything is done at all. A constant where it can be one: a plain build must not pay.
+#if defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN)
+#define MEMORY_GUARDED 1
+#define MEMORY_ON_VALGRIND 0
+#else
+extern bool memory_on_valgrind;  // set before main
+#define MEMORY_GUARDED memory_on_valgrind
+#define MEMORY_ON_VALGRIND memory_on_valgrind
+#endif
+
+void memory_guard_forbid(const void *start, size_t size);
+void memory_guard_grant(void *start, size_t size, bool contents);
+void memory_guard_open(const void *start, size_t size);
+unsigned memory_guard_errors(void);
 
 // The allocator must not read or write these bytes until they are granted.
-void memory_forbid(const void *start, size_t size);
-// The allocator may use these bytes; what they hold is undefined to it.
-void memory_grant(void *start, size_t size);
-// The allocator may use these bytes, and read what they hold.
-void memory_grant_contents(void *start, size_t size);
+static inline void memory_forbid(const void *start, size_t size) {
+  if (MEMORY_GUARDED) memory_guard_forbid(start, size);
+}
 
-// Valgrind has no functions that see forbidden memory: the harness must open it first and forbid
-// it again after. Nothing in other builds.
-void memory_open(const void *start, size_t size);
-void memory_close(const void *start, size_t size);
+// The allocator may use these bytes; what they hold is undefined to it.
+static inline void memory_grant(void *start, size_t size) {
+  if (MEMORY_GUARDED) memory_guard_grant(start, size, false);
+}
+
+// The allocator may use these bytes, and read what they hold.
+static inline void memory_grant_contents(void *start, size_t size) {
+  if (MEMORY_GUARDED) memory_guard_grant(start, size, true);
+}
+
+// Valgrind has no functions that see forbidden memory: the harness must open it first and close it
+// again after. Nothing in other builds.
+static inline void memory_open(const void *start, size_t size) {
+  if (MEMORY_ON_VALGRIND) memory_guard_open(start, size);
+}
+static inline void memory_close(const void *start, size_t size) {
+  if (MEMORY_ON_VALGRIND) memory_guard_forbid(start, size);
+}
 
 // Errors that Valgrind has reported so far; 0 in other builds.
-unsigned memory_errors(void);
+static inline unsigned memory_errors(void) {
+  return MEMORY_ON_VALGRIND ? memory_guard_errors() : 0;
+}
 
 // Fills with one byte, past interceptors.
 void memory_fill(void *start, int byte, size_t size);

@@ -274,6 +274,15 @@ static void step(struct run *run, const struct record *record, bool twice) {
   if (settings->after && !run->second) settings->after(settings->context, &run->step);
 }
 
+// Each address that a request returned was checked for all of these.
+static void count_answers(struct run *run) {
+  static const enum property checked[] = {PROPERTY_alignment, PROPERTY_bounds, PROPERTY_overlap,
+                                          PROPERTY_oversize_accepted};
+  for (size_t i = 0; i < sizeof checked / sizeof *checked; i++)
+    run->oracle->counts.exercised[checked[i]] += run->answers;
+  run->answers = 0;
+}
+
 static void run_once(struct run *run, bool twice) {
   const struct program *program = run->program;
   struct oracle *oracle = run->oracle;
@@ -309,6 +318,13 @@ static void run_once(struct run *run, bool twice) {
   shadow_clear(&oracle->shadow);
   arena_close(&oracle->arena);
   run->phase = NULL;
+  count_answers(run);
+}
+
+static bool releases_again(const struct program *program) {
+  for (size_t i = 0; i < program_length(program); i++)
+    if (record_kind(program_at(program, i)) == OP_RELEASE_AGAIN) return true;
+  return false;
 }
 
 static uint64_t hash_program(const struct program *program) {
@@ -397,7 +413,9 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
   struct run run = {.oracle = self,
                     .strategy = strategy,
                     .program = program,
-                    .heap = oracle_heap(strategy, program)};
+                    .heap = oracle_heap(strategy, program),
+                    .releases_again = strategy->traits & STRATEGY_DETECTS_DOUBLE_RELEASE &&
+                                      releases_again(program)};
   if (!prepare(self, &run.heap, program_length(program))) return false;
   bool twice = self->settings.tier == TIER_PARANOID ||
                (self->settings.tier == TIER_FULL && hash_program(program) % TWICE_ONE_IN == 0);

@@ -49,35 +49,12 @@ struct record heap_record(const struct heap *heap) {
   };
 }
 
-// Codes 0..63 are 2^n, 64 is 0, 65..126 are 3 * 2^n, the rest are small powers of two again, so that a
-// random byte is mostly an alignment that can be met.
-enum { ALIGN_ZERO = 64, ALIGN_THREES = 65, ALIGN_SMALL = 127, ALIGN_SMALL_COUNT = 17 };
-
-uint64_t align_decode(uint8_t code) {
-  if (code < ALIGN_ZERO) return (uint64_t)1 << code;
-  if (code == ALIGN_ZERO) return 0;
-  if (code < ALIGN_SMALL) return (uint64_t)3 << (code - ALIGN_THREES);
-  return (uint64_t)1 << ((code - ALIGN_SMALL) % ALIGN_SMALL_COUNT);
-}
-
 uint8_t align_encode(uint64_t align) {
   if (align == 0) return ALIGN_ZERO;
   unsigned n = log2_floor(align);
   if ((align & (align - 1)) == 0) return (uint8_t)n;
   if (n < 63 && align == (uint64_t)3 << (n - 1)) return (uint8_t)(ALIGN_THREES + n - 1);
   return (uint8_t)(n < 63 ? n + 1 : 63);
-}
-
-struct operation record_operation(const struct record *record) {
-  enum operation_kind kind = (enum operation_kind)((record->code & 15) % OP_KINDS);
-  return (struct operation){
-      .kind = kind,
-      .count = kind == OP_ALLOCATE_ZEROED ? (record->code >> 4) + 1u : 1u,
-      .thread = record->thread,
-      .slot = record->slot,
-      .size = record->size,
-      .align = align_decode(record->align),
-  };
 }
 
 struct record operation_record(const struct operation *operation) {

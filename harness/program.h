@@ -85,14 +85,38 @@ struct operation {
   uint64_t align;   // bytes; may be 0 or no power of two: such requests must be refused
 };
 
-struct operation record_operation(const struct record *record);
 // The record that means `operation`. An alignment that no record can say becomes the next larger power
 // of two; see program_align.
 struct record operation_record(const struct operation *operation);
 
-// The alignments that a record can say: 0, 2^n, and 3 * 2^n (which is none).
-uint64_t align_decode(uint8_t code);
+// The alignments that a record can say: 0, 2^n, and 3 * 2^n (which is none). Codes 0..63 are 2^n, 64 is 0,
+// 65..126 are 3 * 2^n, the rest are small powers of two again, so that a random byte is mostly an
+// alignment that can be met.
+enum { ALIGN_ZERO = 64, ALIGN_THREES = 65, ALIGN_SMALL = 127, ALIGN_SMALL_COUNT = 17 };
+
+static inline uint64_t align_decode(uint8_t code) {
+  if (code < ALIGN_ZERO) return (uint64_t)1 << code;
+  if (code == ALIGN_ZERO) return 0;
+  if (code < ALIGN_SMALL) return (uint64_t)3 << (code - ALIGN_THREES);
+  return (uint64_t)1 << ((code - ALIGN_SMALL) % ALIGN_SMALL_COUNT);
+}
 uint8_t align_encode(uint64_t align);
+
+static inline enum operation_kind record_kind(const struct record *record) {
+  return (enum operation_kind)((record->code & 15) % OP_KINDS);
+}
+
+static inline struct operation record_operation(const struct record *record) {
+  enum operation_kind kind = record_kind(record);
+  return (struct operation){
+      .kind = kind,
+      .count = kind == OP_ALLOCATE_ZEROED ? (record->code >> 4) + 1u : 1u,
+      .thread = record->thread,
+      .slot = record->slot,
+      .size = record->size,
+      .align = align_decode(record->align),
+  };
+}
 
 const char *operation_name(enum operation_kind kind);
 

@@ -21,7 +21,10 @@ struct run {
   size_t largest;              // largest block of a fresh heap; 0: not known
   uint64_t fresh_walk;         // hash of the walk after create
   size_t fresh_bytes;          // acquired after create
-  size_t claimed;              // footprints of all blocks allocated since there was none
+  size_t claimed;              // footprints of all blocks allocated since there was none; not
+                               // kept up once it is more than the heap
+  uint64_t answers;            // addresses that requests returned
+  bool releases_again;         // the program has OP_RELEASE_AGAIN
   long credit;                 // for walks
   bool second;                 // the second pass
   bool refused;                // the operation in progress was
@@ -65,6 +68,9 @@ void operation_execute(struct run *run);
 void block_verify(struct run *run, const struct shadow_block *block);
 // Releases a live block after verifying it.
 void block_release(struct run *run, struct shadow_block *block);
+
+// What is true of every address that a request returned: it is aligned and inside what the source gave.
+void address_verify(struct run *run, const void *address, size_t size, size_t align);
 
 // Walks the allocator and compares with what is live; and its own check.
 struct inspection inspect(struct run *run);
