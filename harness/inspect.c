@@ -101,42 +101,55 @@ void verify_canaries(struct run *run) {
 
 // ## The largest block of a heap without blocks, told by behaviour
 
+static void *ask(struct run *run, size_t size) {
+  run_enter(run);
+  void *block = run->strategy->allocate(run->allocator, size, run->strategy->min_align);
+  run_leave(run);
+  return block;
+}
+
+static void give_back(struct run *run, void *block) {
+  run_enter(run);
+  if (run->strategy->traits & STRATEGY_RELEASES)
+    run->strategy->release(run->allocator, block);
+  else
+    run->strategy->reset(run->allocator);
+  run_leave(run);
+}
+
 static bool can_have(struct run *run, size_t size) {
   if (size == 0) return true;
-  const struct strategy *strategy = run->strategy;
-  run_enter(run);
-  void *block = strategy->allocate(run->allocator, size, strategy->min_align);
-  run_leave(run);
+  void *block = ask(run, size);
   if (!block) return false;
   if (size > run->heap.capacity)
     run_violated(run, PROPERTY_oversize_accepted, "%zu bytes were granted on a heap of %zu", size,
                  run->heap.capacity);
-  address_verify(run, block, size, strategy->min_align);
-  run_enter(run);
-  if (strategy->traits & STRATEGY_RELEASES)
-    strategy->release(run->allocator, block);
-  else
-    strategy->reset(run->allocator);
-  run_leave(run);
+  address_verify(run, block, size, run->strategy->min_align);
+  give_back(run, block);
   return true;
 }
 
-// Same, with whatever an earlier refusal left behind gone first: what refusals leave behind is for the
-// program to find, where the guilty operation can be named.
-static bool can_have_afresh(struct run *run, size_t size) {
+// For measuring a fresh heap. An answer that is wrong counts as none, and what a refusal leaves behind
+// is reset: both are for the program to find, whose operations can be named.
+static bool could_have(struct run *run, size_t size) {
+  if (size == 0) return true;
   if (run->strategy->traits & STRATEGY_RESETS) {
     run_enter(run);
     run->strategy->reset(run->allocator);
     run_leave(run);
   }
-  return can_have(run, size);
+  void *block = ask(run, size);
+  if (!block) return false;
+  bool right = arena_holds(&run->oracle->arena, block, size);
+  give_back(run, block);
+  return right;
 }
 
 size_t find_largest(struct run *run) {
   size_t low = 0, high = run->heap.capacity + 1;  // low can be had, high cannot
   // What an empty heap keeps for itself is mostly little: search from that end, then halve.
   for (size_t kept = 64; kept < high; kept *= 4) {
-    if (can_have_afresh(run, high - 1 - kept)) {
+    if (could_have(run, high - 1 - kept)) {
       low = high - 1 - kept;
       break;
     }
@@ -144,7 +157,7 @@ size_t find_largest(struct run *run) {
   }
   while (high - low > 1) {
     size_t middle = low + (high - low) / 2;
-    if (can_have_afresh(run, middle))
+    if (could_have(run, middle))
       low = middle;
     else
       high = middle;
