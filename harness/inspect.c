@@ -1,5 +1,5 @@
-// What the allocator says of itself, compared with what is live: its check, its walk, and what a heap
-// without blocks can still give.
+// What the allocator says of itself, compared with what is live: its check, its walk, and what a
+// heap without blocks can still give.
 #include "harness/run.h"
 
 // In units of roughly a nanosecond: what an operation earns, and what a look at a span costs. With
@@ -28,20 +28,18 @@ static void examine(struct walker *walker, const struct span *span) {
   if (span->size == 0 || !arena_holds(arena, start, span->size))
     run_violated(run, PROPERTY_walk, "span %#tx..%#tx is not inside what the source gave", offset,
                  end);
-  if (start < walker->end &&
-      source_account_find(&run->account, walker->start, 1) ==
-          source_account_find(&run->account, start, 1))
+  if (start < walker->end && source_account_find(&run->account, walker->start, 1) ==
+                                 source_account_find(&run->account, start, 1))
     run_violated(run, PROPERTY_walk, "span %#tx..%#tx does not come after the one before", offset,
                  end);
   bool live = span->kind == SPAN_BLOCK || span->kind == SPAN_USED;
-  bool taken =
-      occupancy_any(&run->oracle->shadow.occupancy, (uintptr_t)start, span->size, !live);
+  bool taken = occupancy_any(&run->oracle->shadow.occupancy, (uintptr_t)start, span->size, !live);
   if (live && !taken)
     run_violated(run, PROPERTY_walk, "%#tx..%#tx is shown as live, but no live block is there",
                  offset, end);
   if (!live && taken)
-    run_violated(run, PROPERTY_walk, "%#tx..%#tx is shown as %s, but a live block is there",
-                 offset, end, span->kind == SPAN_FREE ? "free" : "the allocator's own");
+    run_violated(run, PROPERTY_walk, "%#tx..%#tx is shown as %s, but a live block is there", offset,
+                 end, span->kind == SPAN_FREE ? "free" : "the allocator's own");
   walker->seen.blocks += span->kind == SPAN_BLOCK;
   walker->seen.used += live ? span->size : 0;
   walker->seen.hash = mix(mix(mix(walker->seen.hash, (uint64_t)offset), span->size), span->kind);
@@ -66,7 +64,10 @@ static void check_invariants(struct run *run) {
 }
 
 struct inspection inspect(struct run *run) {
-  check_invariants(run);  // first: a walk along broken links would blame the wrong thing
+  // From cause to effect: a wrong return makes the walk wrong, and a walk along broken links would
+  // blame the wrong thing.
+  verify_returns(run);
+  check_invariants(run);
   struct walker walker = {.run = run, .seen.hash = 1};
   run_enter(run);
   run->strategy->walk(run->allocator, visit, &walker);
@@ -88,6 +89,15 @@ bool inspect_in_turn(struct run *run) {
   if (run->credit <= 0 || !run_at_least(run, TIER_FULL)) return false;
   inspect(run);
   return true;
+}
+
+void verify_returns(struct run *run) {
+  run_exercise(run, PROPERTY_source_leak);
+  if (run->account.errors > 0)
+    run_violated(run, PROPERTY_source_leak,
+                 "%zu times memory went back to the source that it did not "
+                 "give, or not in that size",
+                 run->account.errors);
 }
 
 void verify_canaries(struct run *run) {
@@ -129,8 +139,8 @@ static bool can_have(struct run *run, size_t size) {
   return true;
 }
 
-// For measuring a fresh heap. An answer that is wrong counts as none, and what a refusal leaves behind
-// is reset: both are for the program to find, whose operations can be named.
+// For measuring a fresh heap. An answer that is wrong counts as none, and what a refusal leaves
+// behind is reset: both are for the program to find, whose operations can be named.
 static bool could_have(struct run *run, size_t size) {
   if (size == 0) return true;
   if (run->strategy->traits & STRATEGY_RESETS) {

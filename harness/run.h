@@ -81,5 +81,7 @@ size_t find_largest(struct run *run);
 // Whether the largest block of a fresh heap can be had, and not one byte more; else `property`.
 void verify_largest(struct run *run, enum property property);
 void verify_canaries(struct run *run);
+// Whether all that went back to the source went back as it came.
+void verify_returns(struct run *run);
 
 #endif
