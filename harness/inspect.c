@@ -8,6 +8,7 @@ enum { EARNED_BY_OPERATION = 20, COST_OF_SPAN = 20, COST_OF_WALK = 100 };
 
 struct walker {
   struct run *run;
+  enum property stale;  // what a span violates that is shown as live and is not
   struct inspection seen;
   size_t spans;
   size_t bytes;
@@ -35,13 +36,12 @@ static void examine(struct walker *walker, const struct span *span) {
   bool live = span->kind == SPAN_BLOCK || span->kind == SPAN_USED;
   bool taken = occupancy_any(&run->oracle->shadow.occupancy, (uintptr_t)start, span->size, !live);
   if (live && !taken)
-    run_violated(run, PROPERTY_walk, "%#tx..%#tx is shown as live, but no live block is there",
+    run_violated(run, walker->stale, "%#tx..%#tx is shown as live, but no live block is there",
                  offset, end);
   if (!live && taken)
     run_violated(run, PROPERTY_walk, "%#tx..%#tx is shown as %s, but a live block is there", offset,
                  end, span->kind == SPAN_FREE ? "free" : "the allocator's own");
   walker->seen.blocks += span->kind == SPAN_BLOCK;
-  walker->seen.used += live ? span->size : 0;
   walker->seen.hash = mix(mix(mix(walker->seen.hash, (uint64_t)offset), span->size), span->kind);
   walker->spans++;
   walker->bytes += span->size;
@@ -63,12 +63,12 @@ static void check_invariants(struct run *run) {
   if (broken.number) run_broken_invariant(run, &broken);
 }
 
-struct inspection inspect(struct run *run) {
+static struct inspection inspect_for(struct run *run, enum property stale) {
   // From cause to effect: a wrong return makes the walk wrong, and a walk along broken links would
   // blame the wrong thing.
   verify_returns(run);
   check_invariants(run);
-  struct walker walker = {.run = run, .seen.hash = 1};
+  struct walker walker = {.run = run, .stale = stale, .seen.hash = 1};
   run_enter(run);
   run->strategy->walk(run->allocator, visit, &walker);
   run_leave(run);
@@ -82,6 +82,39 @@ struct inspection inspect(struct run *run) {
                  run->oracle->shadow.count);
   run->credit -= COST_OF_WALK + (long)walker.spans * COST_OF_SPAN;
   return walker.seen;
+}
+
+struct inspection inspect(struct run *run) { return inspect_for(run, PROPERTY_walk); }
+
+struct inspection inspect_after_reset(struct run *run) { return inspect_for(run, PROPERTY_reset); }
+
+struct owned_range {
+  struct run *run;
+  const struct shadow_block *block;
+  size_t spans;
+};
+
+static void visit_usable(void *context, const struct span *span) {
+  struct owned_range *range = context;
+  const struct shadow_block *block = range->block;
+  uintptr_t start = (uintptr_t)span->start;
+  range->spans++;
+  if (span->kind != SPAN_META && span->kind != SPAN_FREE) return;
+  if (start >= block->start + block->size || block->start >= start + span->size) return;
+  watch_leave();
+  const struct arena *arena = &range->run->oracle->arena;
+  run_violated(range->run, PROPERTY_usable_size, "is %zu, but %#tx, within that, is shown as %s",
+               block->size,
+               arena_offset(arena, start > block->start ? span->start : (void *)block->start),
+               span->kind == SPAN_FREE ? "free" : "the allocator's own");
+}
+
+void verify_usable(struct run *run, const struct shadow_block *block) {
+  struct owned_range range = {run, block, 0};
+  run_enter(run);
+  run->strategy->walk(run->allocator, visit_usable, &range);
+  run_leave(run);
+  run->credit -= COST_OF_WALK + (long)range.spans * COST_OF_SPAN;
 }
 
 bool inspect_in_turn(struct run *run) {

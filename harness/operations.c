@@ -278,6 +278,9 @@ static void use(struct run *run) {
     run_violated(run, PROPERTY_usable_size, "is %zu, more than what the source gave", usable);
   if (!shadow_move(&run->oracle->shadow, block, block->start, usable))
     overlaps(run, PROPERTY_usable_size, block->start, usable, block);
+  // Before it is written: afterwards the damage would speak first.
+  if (run_at_least(run, TIER_PARANOID) || (run_at_least(run, TIER_FULL) && run->credit > 0))
+    verify_usable(run, block);
   write_payload(run, block, 0);
   note_block(run, address, usable);
 }
@@ -295,9 +298,7 @@ static void reset(struct run *run) {
   run_leave(run);
   if (!run_at_least(run, TIER_FULL)) return;
   run_exercise(run, PROPERTY_reset);
-  struct inspection now = inspect(run);
-  if (now.used > 0)
-    run_violated(run, PROPERTY_reset, "%zu bytes are still in use by the walk", now.used);
+  struct inspection now = inspect_after_reset(run);
   if (now.hash != run->fresh_walk)
     run_violated(run, PROPERTY_reset, "the walk is not what it was after create");
 }

@@ -35,7 +35,6 @@ struct run {
 struct inspection {
   uint64_t hash;  // of all spans
   size_t blocks;  // SPAN_BLOCK
-  size_t used;    // bytes of SPAN_BLOCK and SPAN_USED
 };
 
 // Calls into the allocator are bracketed by these. leave() checks what can only be told afterwards.
@@ -74,6 +73,10 @@ void address_verify(struct run *run, const void *address, size_t size, size_t al
 
 // Walks the allocator and compares with what is live; and its own check.
 struct inspection inspect(struct run *run);
+// Same, right after a reset: what is still shown as live violates `reset`.
+struct inspection inspect_after_reset(struct run *run);
+// Whether the walk leaves a block all of its bytes.
+void verify_usable(struct run *run, const struct shadow_block *block);
 // Same, when enough credit for it has been saved up. True if it was done.
 bool inspect_in_turn(struct run *run);
 // The largest block that a heap gives that has no blocks now, by trying. The heap is used up by this.
