@@ -285,14 +285,28 @@ static void use(struct run *run) {
   note_block(run, address, usable);
 }
 
-static void reset(struct run *run) {
+void blocks_abandon(struct run *run) {
   struct shadow *shadow = &run->oracle->shadow;
-  for (size_t i = 0; i < shadow->count; i++) {
+  size_t count = shadow->count;
+  for (size_t i = 0; i < count; i++) {
     block_verify(run, &shadow->blocks[i]);
     memory_grant((void *)shadow->blocks[i].start, shadow->blocks[i].size);
   }
   shadow_clear(shadow);
   run->claimed = 0;
+}
+
+// To release again what reset released is a double release too.
+static void remember_all(struct shadow *shadow) {
+  for (size_t i = shadow->count < SHADOW_GHOSTS ? 0 : shadow->count - SHADOW_GHOSTS;
+       i < shadow->count; i++)
+    shadow_remember(shadow, shadow->blocks[i].start, shadow->blocks[i].size);
+}
+
+static void reset(struct run *run) {
+  struct shadow *shadow = &run->oracle->shadow;
+  if (run->releases_again) remember_all(shadow);
+  blocks_abandon(run);
   run_enter(run);
   run->strategy->reset(run->allocator);
   run_leave(run);

@@ -67,8 +67,8 @@ void run_broken_invariant(struct run *run, const struct broken_invariant *broken
   property_violated(&verdict, run->strategy->name);
 }
 
-// What an access at this address is. Memory that went back to the source is outside the heap, even if a
-// block that is still live lies there.
+// What an access at this address is. Memory that went back to the source is outside the heap, even
+// if a block that is still live lies there.
 static enum property classify(const struct run *run, const void *address) {
   const struct arena *arena = &run->oracle->arena;
   if (!range_within(address, 1, arena->mapping, arena->mapping_size)) return PROPERTY_crash;
@@ -204,7 +204,6 @@ static size_t fresh_largest(struct run *run) {
 static void empty(struct run *run) {
   const struct strategy *strategy = run->strategy;
   struct shadow *shadow = &run->oracle->shadow;
-  source_faults_arm(&run->faults, 0, SIZE_MAX);
   run->phase = "release of all";
   if (strategy->traits & STRATEGY_RELEASES) {
     while (shadow->count > 0) block_release(run, &shadow->blocks[shadow->count - 1]);
@@ -221,18 +220,24 @@ static void empty(struct run *run) {
   }
   if (strategy->traits & STRATEGY_RESETS) {
     run->phase = "reset of all";
-    for (size_t i = 0; i < shadow->count; i++) {
-      block_verify(run, &shadow->blocks[i]);
-      memory_grant((void *)shadow->blocks[i].start, shadow->blocks[i].size);
-    }
-    shadow_clear(shadow);
+    blocks_abandon(run);
     run_enter(run);
     strategy->reset(run->allocator);
     run_leave(run);
     if (promises_largest(run)) verify_largest(run, PROPERTY_reset);
   }
-  for (size_t i = 0; i < shadow->count; i++) block_verify(run, &shadow->blocks[i]);
-  verify_canaries(run);
+}
+
+// Did the first pass end with the same walk, or likewise without an allocator?
+static void compare_walk(struct run *run, uint64_t walk) {
+  if (!run->second)
+    run->last_walk = walk;
+  else if (!walk != !run->last_walk)
+    run_violated(run, PROPERTY_nondeterministic,
+                 "create failed on one fresh heap and not on another");
+  else if (walk != run->last_walk)
+    run_violated(run, PROPERTY_nondeterministic,
+                 "all answers were the same on two fresh heaps, but the walk is not");
 }
 
 static void note_result(struct run *run) {
@@ -298,7 +303,9 @@ static void run_once(struct run *run, bool twice) {
     if (twice) oracle->results[run->index] = 0;
   }
   create(run, source);
-  if (run->allocator) {
+  if (!run->allocator) {
+    compare_walk(run, 0);
+  } else {
     run->fresh_bytes = run->account.bytes;
     run->claimed = 0;
     run->fresh_walk = inspect(run).hash;
@@ -309,8 +316,13 @@ static void run_once(struct run *run, bool twice) {
     if (oracle->settings.timed && !run->second)
       oracle->counts.nanoseconds += cpu_time() - start;
     run->phase = "end";
-    inspect(run);
-    empty(run);
+    compare_walk(run, inspect(run).hash);
+    source_faults_arm(&run->faults, 0, SIZE_MAX);
+    // Destroy must cope with live blocks as well as without.
+    if (!run->second) empty(run);
+    run->phase = "end";
+    blocks_abandon(run);
+    verify_canaries(run);
     destroy(run);
   }
   shadow_clear(&oracle->shadow);

@@ -20,6 +20,8 @@ struct run {
   const char *phase;           // instead of an operation: "create", "destroy" ...; NULL: an operation
   size_t largest;              // largest block of a fresh heap; 0: not known
   uint64_t fresh_walk;         // hash of the walk after create
+  uint64_t last_walk;          // hash of the walk after the last operation of the first pass; 0: the
+                               // allocator could not be created
   size_t fresh_bytes;          // acquired after create
   size_t claimed;              // footprints of all blocks allocated since there was none; not
                                // kept up once it is more than the heap
@@ -67,8 +69,11 @@ void operation_execute(struct run *run);
 void block_verify(struct run *run, const struct shadow_block *block);
 // Releases a live block after verifying it.
 void block_release(struct run *run, struct shadow_block *block);
+// Verifies all live blocks, and leaves them to the allocator: before a call that ends them all.
+void blocks_abandon(struct run *run);
 
-// What is true of every address that a request returned: it is aligned and inside what the source gave.
+// What is true of every address that a request returned: it is aligned, and inside what the source
+// gave.
 void address_verify(struct run *run, const void *address, size_t size, size_t align);
 
 // Walks the allocator and compares with what is live; and its own check.

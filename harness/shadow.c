@@ -27,6 +27,8 @@ void shadow_free(struct shadow *self) {
 
 void shadow_begin(struct shadow *self, uint32_t slots, bool shared_granules) {
   shadow_clear(self);
+  for (unsigned i = 0; i < SHADOW_GHOSTS; i++) self->ghosts[i].size = 0;
+  self->next_ghost = 0;
   self->slot_mask = slots - 1;
   self->serial = 0;
   occupancy_share_granules(&self->occupancy, shared_granules);
@@ -81,8 +83,6 @@ void shadow_clear(struct shadow *self) {
   }
   self->count = 0;
   self->live_bytes = 0;
-  for (unsigned i = 0; i < SHADOW_GHOSTS; i++) self->ghosts[i].size = 0;
-  self->next_ghost = 0;
 }
 
 const struct shadow_block *shadow_overlapping(const struct shadow *self, uintptr_t start,

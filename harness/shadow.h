@@ -62,6 +62,7 @@ struct shadow_block *shadow_add(struct shadow *self, uintptr_t start, size_t siz
 void shadow_remove(struct shadow *self, struct shadow_block *block);
 // The block lies elsewhere or has another size now. False, and nothing changed, if that overlaps another.
 bool shadow_move(struct shadow *self, struct shadow_block *block, uintptr_t start, size_t size);
+// Nothing is live any more. What was released stays remembered.
 void shadow_clear(struct shadow *self);
 
 // Some block other than `except` that overlaps the range; NULL if none. Linear: for diagnoses only.
