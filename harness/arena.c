@@ -8,7 +8,7 @@
 #include "harness/forbid.h"
 #include "harness/payload.h"
 
-enum { GUARD = 1 << 16, WORD = 64, MIN_PAGE = 64 };
+enum { GUARD = 1 << 16, WORD = 64, MIN_PAGE = 64, MAPS = 3 };
 
 // Addresses for stretches, gaps and fragmentation.
 static size_t addresses_for(size_t capacity) { return 4 * capacity + 4 * (size_t)ARENA_ALIGN; }
@@ -21,7 +21,7 @@ bool arena_init(struct arena *self, size_t capacity) {
       mmap(NULL, mapping_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) return false;
   size_t words = size / MIN_PAGE / WORD + 2;
-  uint64_t *maps = mmap(NULL, 2 * words * sizeof *maps, PROT_READ | PROT_WRITE,
+  uint64_t *maps = mmap(NULL, MAPS * words * sizeof *maps, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   uintptr_t base = ((uintptr_t)mapping + GUARD + ARENA_ALIGN - 1) & ~(uintptr_t)(ARENA_ALIGN - 1);
   self->mapping = mapping;
@@ -35,6 +35,7 @@ bool arena_init(struct arena *self, size_t capacity) {
   }
   self->taken = maps;
   self->owned = maps + words;
+  self->returned = maps + 2 * words;
   // The guards too: a sanitizer names the culprit's address, a signal does not.
   memory_forbid(self->base - GUARD, size + 2 * (size_t)GUARD);
   return true;
@@ -45,7 +46,7 @@ void arena_free(struct arena *self) {
   // The addresses may serve something else.
   memory_grant(self->base - GUARD, self->size + 2 * (size_t)GUARD);
   munmap(self->mapping, self->mapping_size);
-  munmap(self->taken, 2 * self->map_words * sizeof *self->taken);
+  munmap(self->taken, MAPS * self->map_words * sizeof *self->taken);
   *self = (struct arena){0};
 }
 
@@ -84,26 +85,33 @@ static void hand_out(const struct arena *self, unsigned char *at, size_t size) {
 
 static void *acquire_buffer(struct source *source, size_t size) {
   struct arena *self = (struct arena *)source;
-  if (self->acquired || size == 0 || size > self->heap.capacity) return NULL;
-  // A smaller request still gets the low end, with the canary right behind it.
-  self->heap.capacity = size;
-  self->acquired = true;
+  if (self->held) {
+    self->exhausted = true;
+    return NULL;
+  }
+  if (size == 0 || size > self->heap.capacity) return NULL;
+  self->held = size;
   hand_out(self, arena_buffer(self), size);
   place_canary(self->start, self->heap.skew);
   place_canary(arena_buffer(self) + size, ARENA_CANARY_SIZE);
   return arena_buffer(self);
 }
 
+static const unsigned char *buffer_damage(const struct arena *self) {
+  const unsigned char *damage = canary_damage(arena_buffer(self) + self->held, ARENA_CANARY_SIZE);
+  return damage ? damage : canary_damage(self->start, self->heap.skew);
+}
+
 static void release_buffer(struct source *source, void *memory, size_t size) {
   struct arena *self = (struct arena *)source;
-  (void)memory;
-  memory_forbid(arena_buffer(self), size);
-  self->acquired = false;
+  if (!self->damaged) self->damaged = buffer_damage(self);
+  memory_forbid(memory, size);
+  self->held = 0;
 }
 
 static size_t available_buffer(const struct source *source) {
   const struct arena *self = (const struct arena *)source;
-  return self->acquired ? 0 : self->heap.capacity;
+  return self->held ? 0 : self->heap.capacity;
 }
 
 // ## Pages: first fit in a bitmap, one page of gap behind every stretch
@@ -140,6 +148,16 @@ static unsigned char *page_address(const struct arena *self, size_t page) {
   return self->start + page * self->heap.page_size;
 }
 
+// Of pages [first, end) that came back.
+static const unsigned char *returned_damage(const struct arena *self, size_t first, size_t end) {
+  if (end > self->top) end = self->top;
+  while ((first = find_bit(self->returned, first, end, true)) < end) {
+    const unsigned char *damage = canary_damage(page_address(self, first++), canary_size(self));
+    if (damage) return damage;
+  }
+  return NULL;
+}
+
 static void *acquire_pages(struct source *source, size_t size) {
   struct arena *self = (struct arena *)source;
   size_t page_size = self->heap.page_size;
@@ -158,6 +176,8 @@ static void *acquire_pages(struct source *source, size_t size) {
     }
     page = find_bit(self->taken, end, self->pages, false);
   }
+  if (!self->damaged) self->damaged = returned_damage(self, page, page + need);
+  set_bits(self->returned, page, need, false);
   set_bits(self->taken, page, need, true);
   set_bits(self->owned, page, count, true);
   if (page + need > self->top) self->top = page + need;
@@ -171,10 +191,12 @@ static void release_pages(struct source *source, void *memory, size_t size) {
   struct arena *self = (struct arena *)source;
   size_t page = (size_t)((unsigned char *)memory - self->start) / self->heap.page_size;
   size_t count = size / self->heap.page_size;
-  // A damaged canary keeps its gap, so that it is still there to be found.
-  size_t gap = canary_damage((unsigned char *)memory + size, canary_size(self)) ? 0 : 1;
-  set_bits(self->taken, page, count + gap, false);
+  if (!self->damaged)
+    self->damaged = canary_damage((unsigned char *)memory + size, canary_size(self));
+  set_bits(self->taken, page, count + 1, false);
   set_bits(self->owned, page, count, false);
+  set_bits(self->returned, page, count + 1, true);  // the gap has its canary already
+  for (size_t i = 0; i < count; i++) place_canary(page_address(self, page + i), canary_size(self));
   memory_forbid(memory, size);
   if (page < self->first_free) self->first_free = page;
 }
@@ -191,8 +213,9 @@ struct source *arena_open(struct arena *self, const struct heap *heap, unsigned 
   self->heap = *heap;
   self->dirt = dirt;
   self->start = self->base + shift * (ARENA_ALIGN / 2);
-  self->acquired = false;
+  self->held = 0;
   self->exhausted = false;
+  self->damaged = NULL;
   self->top = self->first_free = 0;
   if (heap->source == HEAP_FIXED) {
     self->pages = 0;
@@ -215,13 +238,14 @@ struct source *arena_open(struct arena *self, const struct heap *heap, unsigned 
 
 void arena_close(struct arena *self) {
   if (self->heap.source == HEAP_FIXED) {
-    if (self->acquired) memory_forbid(arena_buffer(self), self->heap.capacity);
-    self->acquired = false;
+    if (self->held) memory_forbid(arena_buffer(self), self->held);
+    self->held = 0;
     return;
   }
   memory_forbid(self->start, self->top * self->heap.page_size);
   set_bits(self->taken, 0, self->top, false);
   set_bits(self->owned, 0, self->top, false);
+  set_bits(self->returned, 0, self->top, false);
   self->top = self->first_free = 0;
 }
 
@@ -234,16 +258,13 @@ bool arena_holds_pages(const struct arena *self, const void *start, size_t size)
 }
 
 const void *arena_damage(const struct arena *self) {
-  if (self->heap.source == HEAP_FIXED) {
-    if (!self->acquired) return NULL;
-    const void *damage = canary_damage(arena_buffer(self) + self->heap.capacity, ARENA_CANARY_SIZE);
-    return damage || !self->heap.skew ? damage : canary_damage(self->start, self->heap.skew);
-  }
+  if (self->damaged) return self->damaged;
+  if (self->heap.source == HEAP_FIXED) return self->held ? buffer_damage(self) : NULL;
   for (size_t page = 0; page < self->top; page++) {
     page = find_bit(self->taken, page, self->top, true);
     if (page >= self->top || bit(self->owned, page)) continue;
     const void *damage = canary_damage(page_address(self, page), canary_size(self));
     if (damage) return damage;
   }
-  return NULL;
+  return returned_damage(self, 0, self->top);
 }

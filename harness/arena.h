@@ -1,8 +1,9 @@
 // The memory that an allocator under test gets: a source that makes mistakes visible.
 //
 // Fresh memory is handed out dirty (0xA5), never zero by luck. Below the heap is a page that cannot be
-// accessed, past the end of each stretch are canary bytes. All of it that is not handed out is
-// forbidden (see forbid.h). The same address range serves program after program.
+// accessed; past the end of each stretch are canary bytes, and at the start of each page that came
+// back. All of it that is not handed out is forbidden (see forbid.h). The same address range serves
+// program after program.
 #ifndef HARNESS_ARENA_H_
 #define HARNESS_ARENA_H_
 
@@ -26,14 +27,16 @@ struct arena {
   struct heap heap;
   unsigned char *start;  // of its addresses
   unsigned char dirt;
-  bool acquired;         // HEAP_FIXED: the buffer is out
+  size_t held;           // HEAP_FIXED: bytes of the buffer that are out
   size_t pages;          // HEAP_PAGES: how many pages the range has
   size_t top;            // pages from this one on were never used since open
   size_t first_free;     // no free page below
   uint64_t *taken;       // one bit a page: handed out, or a gap behind what is
   uint64_t *owned;       // one bit a page: handed out
+  uint64_t *returned;    // one bit a page: was handed out, and not since it came back
   size_t map_words;      // of each
   bool exhausted;        // refused for want of addresses, not of capacity
+  const void *damaged;   // a canary byte that had changed when its place was used again
 };
 
 // Room for heaps of `capacity` bytes. False if the system has no such address range.
@@ -61,7 +64,7 @@ bool arena_holds_pages(const struct arena *self, const void *start, size_t size)
 // to 64 pages.
 static inline bool arena_holds(const struct arena *self, const void *start, size_t size) {
   if (self->heap.source == HEAP_FIXED)
-    return self->acquired && range_within(start, size, arena_buffer(self), self->heap.capacity);
+    return self->held && range_within(start, size, arena_buffer(self), self->held);
   return arena_holds_pages(self, start, size);
 }
 

@@ -157,7 +157,7 @@ static void create(struct run *run, struct source *source) {
     run_violated(run, PROPERTY_source_leak, "failed, but kept %zu bytes of its source",
                  run->account.bytes);
   size_t need = run_overhead(run);
-  if (need <= run->heap.capacity && !run->faults.injected)
+  if (need <= run->heap.capacity && !run->faults.injected && !run->oracle->arena.exhausted)
     run_violated(run, PROPERTY_spurious_oom,
                  "failed on %zu bytes, although the bound says that %zu suffice",
                  run->heap.capacity, need);
@@ -172,6 +172,7 @@ static void destroy(struct run *run) {
   if (run->account.bytes > 0)
     run_violated(run, PROPERTY_source_leak, "%zu bytes did not go back to the source",
                  run->account.bytes);
+  verify_canaries(run);
   run->phase = NULL;
 }
 
