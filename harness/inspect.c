@@ -55,6 +55,11 @@ static void visit(void *context, const struct span *span) {
   watch_enter();
 }
 
+static void pay(struct run *run, size_t spans) {
+  run->walk_cost = COST_OF_WALK + (long)spans * COST_OF_SPAN;
+  run->credit -= run->walk_cost;
+}
+
 static void check_invariants(struct run *run) {
   run_enter(run);
   struct broken_invariant broken = run->strategy->check(run->allocator);
@@ -80,7 +85,7 @@ static struct inspection inspect_for(struct run *run, enum property stale) {
       walker.seen.blocks != run->oracle->shadow.count)
     run_violated(run, PROPERTY_walk, "it shows %zu blocks, but %zu are live", walker.seen.blocks,
                  run->oracle->shadow.count);
-  run->credit -= COST_OF_WALK + (long)walker.spans * COST_OF_SPAN;
+  pay(run, walker.spans);
   return walker.seen;
 }
 
@@ -114,7 +119,7 @@ void verify_usable(struct run *run, const struct shadow_block *block) {
   run_enter(run);
   run->strategy->walk(run->allocator, visit_usable, &range);
   run_leave(run);
-  run->credit -= COST_OF_WALK + (long)range.spans * COST_OF_SPAN;
+  pay(run, range.spans);
 }
 
 bool inspect_in_turn(struct run *run) {
@@ -122,6 +127,11 @@ bool inspect_in_turn(struct run *run) {
   if (run->credit <= 0 || !run_at_least(run, TIER_FULL)) return false;
   inspect(run);
   return true;
+}
+
+bool inspect_affordable(const struct run *run) {
+  if (!run_at_least(run, TIER_FULL)) return false;
+  return run_at_least(run, TIER_PARANOID) || run->credit > -run->walk_cost;
 }
 
 void verify_returns(struct run *run) {

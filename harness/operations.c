@@ -67,10 +67,7 @@ struct snapshot {
 static struct snapshot snapshot_take(struct run *run, bool likely) {
   struct snapshot before = {.bytes = run->account.bytes, .injected = run->faults.injected};
   // Most requests are met; a walk before each of them is for the most patient.
-  if (run_at_least(run, TIER_PARANOID)) {
-    before.walk = inspect(run).hash;
-    before.taken = true;
-  } else if (likely && run_at_least(run, TIER_FULL) && run->credit > 0) {
+  if ((likely || run_at_least(run, TIER_PARANOID)) && inspect_affordable(run)) {
     before.walk = inspect(run).hash;
     before.taken = true;
   }
@@ -276,13 +273,15 @@ static void use(struct run *run) {
                  block->size);
   if (!arena_holds(&run->oracle->arena, address, usable))
     run_violated(run, PROPERTY_usable_size, "is %zu, more than what the source gave", usable);
+  note_block(run, address, usable);
+  // The walk must vouch for bytes that nobody asked for: once they are written, what was lost there
+  // would speak first.
+  bool vouch = usable > block->size && run_at_least(run, TIER_FULL);
+  if (vouch && !inspect_affordable(run)) return;
   if (!shadow_move(&run->oracle->shadow, block, block->start, usable))
     overlaps(run, PROPERTY_usable_size, block->start, usable, block);
-  // Before it is written: afterwards the damage would speak first.
-  if (run_at_least(run, TIER_PARANOID) || (run_at_least(run, TIER_FULL) && run->credit > 0))
-    verify_usable(run, block);
+  if (vouch) verify_usable(run, block);
   write_payload(run, block, 0);
-  note_block(run, address, usable);
 }
 
 void blocks_abandon(struct run *run) {
@@ -323,7 +322,7 @@ static void fault(struct run *run) {
 
 static void verify_detected(struct run *run, const void *address, enum release_result wanted,
                             enum property property) {
-  uint64_t before = run_at_least(run, TIER_FULL) && run->credit > 0 ? inspect(run).hash : 0;
+  uint64_t before = inspect_affordable(run) ? inspect(run).hash : 0;
   run_enter(run);
   enum release_result result = run->strategy->release(run->allocator, (void *)address);
   run_leave(run);

@@ -28,6 +28,7 @@ struct run {
   uint64_t answers;            // addresses that requests returned
   bool releases_again;         // the program has OP_RELEASE_AGAIN
   long credit;                 // for walks
+  long walk_cost;              // of the last one
   bool second;                 // the second pass
   bool refused;                // the operation in progress was
   struct step step;
@@ -84,6 +85,8 @@ struct inspection inspect_after_reset(struct run *run);
 void verify_usable(struct run *run, const struct shadow_block *block);
 // Same, when enough credit for it has been saved up. True if it was done.
 bool inspect_in_turn(struct run *run);
+// Whether a walk that there is a reason for may be made: as often as one in turn, which waits then.
+bool inspect_affordable(const struct run *run);
 // The largest block that a heap gives that has no blocks now, by trying. The heap is used up by this.
 size_t find_largest(struct run *run);
 // Whether the largest block of a fresh heap can be had, and not one byte more; else `property`.
