@@ -323,9 +323,11 @@ static void fault(struct run *run) {
 static void verify_detected(struct run *run, const void *address, enum release_result wanted,
                             enum property property) {
   uint64_t before = inspect_affordable(run) ? inspect(run).hash : 0;
+  run->misuse = property;
   run_enter(run);
   enum release_result result = run->strategy->release(run->allocator, (void *)address);
   run_leave(run);
+  run->misuse = PROPERTY_NONE;
   run_exercise(run, property);
   if (result != wanted)
     run_violated(run, property, "release of %#tx was %s",

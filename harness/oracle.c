@@ -99,6 +99,7 @@ static void on_watch(const struct watch_report *report) {
     property = PROPERTY_hang;
     break;
   }
+  if (run->misuse) property = run->misuse;
   char text[VERDICT_TEXT_SIZE];
   const char *what = report->what ? report->what : property_text(property);
   const struct arena *arena = &run->oracle->arena;
@@ -117,19 +118,17 @@ static void on_watch(const struct watch_report *report) {
 }
 
 void run_enter(struct run *run) {
-  (void)run;
+  run->errors = memory_errors();
   watch_tick();
   watch_enter();
 }
 
 void run_leave(struct run *run) {
   watch_leave();
-  static unsigned errors;
-  unsigned now = memory_errors();
-  if (now == errors) return;
-  errors = now;
+  if (memory_errors() == run->errors) return;
   verify_canaries(run);
-  run_violated(run, PROPERTY_touched_live_block, "see Valgrind's report of the access");
+  run_violated(run, run->misuse ? run->misuse : PROPERTY_touched_live_block,
+               "see Valgrind's report of the access");
 }
 
 // ## One pass

@@ -31,6 +31,8 @@ struct run {
   long walk_cost;              // of the last one
   bool second;                 // the second pass
   bool refused;                // the operation in progress was
+  enum property misuse;        // that a call is on purpose: it violates this to act on it at all
+  unsigned errors;             // that Valgrind had reported when the allocator was called
   struct step step;
 };
 
