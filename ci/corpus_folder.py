@@ -1,0 +1,60 @@
+"""The kept inputs of one strategy: files named by the SHA-1 of their bytes, as libFuzzer does it, so
+that any number of sessions and runs may write into one folder."""
+import hashlib
+import os
+
+
+def sha1(data):
+    return hashlib.sha1(data).hexdigest()
+
+
+def _is_sha1(name):
+    return len(name) == 40 and not set(name) - set("0123456789abcdef")
+
+
+class Corpus:
+    """A folder of inputs. One that shows a finding is banned for the rest of the run: libFuzzer would
+    begin, and end, every session with it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self._banned = set()
+        os.makedirs(folder, exist_ok=True)
+
+    def add(self, data):
+        """Keeps an input; True if it is new."""
+        name = sha1(data)
+        path = os.path.join(self.folder, name)
+        if name in self._banned or os.path.exists(path):
+            return False
+        temporary = os.path.join(self.folder, ".%s.tmp" % name)
+        with open(temporary, "wb") as f:
+            f.write(data)
+        os.replace(temporary, path)
+        return True
+
+    def ban(self, data):
+        name = sha1(data)
+        self._banned.add(name)
+        try:
+            os.unlink(os.path.join(self.folder, name))
+        except FileNotFoundError:
+            pass
+
+    def start_from(self, folders):
+        """Takes over the files below the folders. Engines need at least one input."""
+        for folder in folders:
+            for parent, _, names in os.walk(folder):
+                for name in names:
+                    with open(os.path.join(parent, name), "rb") as f:
+                        self.add(f.read())
+        if not len(self):
+            self.add(b"\0")
+
+    def paths(self):
+        """The inputs' files; what else lies in the folder is left alone."""
+        return [os.path.join(self.folder, name) for name in sorted(os.listdir(self.folder))
+                if _is_sha1(name)]
+
+    def __len__(self):
+        return len(self.paths())

@@ -1,0 +1,68 @@
+"""Sessions of libFuzzer: in one process, which the first violation ends."""
+import math
+import os
+import re
+
+from ci import engine_session
+from ci.engine_session import engines
+
+# What libFuzzer calls the files that it stores. A slow-unit is no finding.
+_KINDS = {"crash": "crash", "leak": "leak", "timeout": "hang", "oom": "out-of-memory"}
+
+_EXIT_KINDS = {engines.LIBFUZZER_TIMEOUT: "hang", engines.LIBFUZZER_OOM: "out-of-memory"}
+
+_STATUS = re.compile(r"^#(\d+)\s+[A-Z]\w+\s+cov: (\d+).*?exec/s: (\d+)")
+_TOTAL = re.compile(r"^stat::number_of_executed_units:\s*(\d+)")
+
+
+class LibFuzzer(engine_session.Session):
+    NAME = "libfuzzer"
+
+    def command(self):
+        setting = self.setting
+        return [
+            setting.program,
+            # It knows whole seconds only, and rounds up itself.
+            "-max_total_time=%d" % max(1, math.floor(setting.seconds)),
+            "-seed=%d" % (setting.seed % 0x7fffffff or 1),
+            "-timeout=10",
+            "-rss_limit_mb=2560",
+            "-print_final_stats=1",
+            # Other sessions of the strategy write into the corpus, too.
+            "-reload=5",
+            "-artifact_prefix=" + setting.work + os.sep,
+            setting.corpus,
+        ]
+
+    def environment(self):
+        env = engines.environment(engines.SANITIZERS, **self.setting.environment)
+        # A verdict needs no stack, and symbolizing takes longer than most sessions.
+        for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+            env[key] += ":symbolize=0"
+        return env
+
+    def read_line(self, line):
+        match = _STATUS.match(line)
+        if match:
+            self.executions = int(match.group(1))
+            self.coverage = int(match.group(2))
+            self.rate = int(match.group(3)) or None
+            return
+        match = _TOTAL.match(line)
+        if match:
+            self.executions = int(match.group(1))
+
+    def collect(self):
+        suspects = []
+        for name in sorted(os.listdir(self.setting.work)):
+            kind = _KINDS.get(name.partition("-")[0])
+            path = os.path.join(self.setting.work, name)
+            data = engine_session.read_input(path) if kind else None
+            if data is not None:
+                suspects.append(self.suspect(kind, data))
+            os.unlink(path)
+        code = self.process.code
+        if not suspects and self.ended and (self.property or code in _EXIT_KINDS):
+            # It failed, whatever its exit code says, but could not store the input.
+            suspects.append(self.suspect(_EXIT_KINDS.get(code, "crash"), None))
+        return suspects

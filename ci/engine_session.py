@@ -1,0 +1,155 @@
+"""What a fuzzing engine is to the supervisor: sessions that start, tell of progress, and end.
+
+A session is one process of one engine on one strategy, for a number of seconds. engine_libfuzzer
+and engine_afl say how each engine is started, read and understood.
+"""
+import dataclasses
+import os
+import re
+import signal
+import sys
+import time
+import typing
+
+from ci import process
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+                                "fuzz"))
+import engines  # noqa: E402
+
+# Beyond its time a session gets these seconds to end by itself, and then to obey SIGTERM.
+GRACE_TO_END = 6.0
+GRACE_TO_OBEY = 4.0
+
+_ASSERTION = re.compile(r"ASSERTION FAILED: (\S+)")
+_ERROR = re.compile(r"ERROR: (?:assay: )?(.*)")
+
+
+@dataclasses.dataclass
+class Suspect:
+    """An input that an engine says is a finding, and what the engine knows of it."""
+    strategy: str
+    engine: str
+    kind: str                # crash, hang, out-of-memory or leak
+    data: typing.Optional[bytes]  # None: the process failed and left no input
+    target: str              # the fuzz target's program
+    property: str = ""       # from the log's `ASSERTION FAILED:`
+    diagnosis: str = ""      # from the log's `ERROR:`
+    log: str = ""
+    executions: typing.Optional[int] = None
+    seconds: typing.Optional[float] = None
+    verdict: typing.Optional[dict] = None    # if `assay run` has judged it already
+
+
+@dataclasses.dataclass
+class Setting:
+    """Where a session works, and with what."""
+    strategy: str
+    program: str             # the fuzz target
+    seconds: float
+    seed: int
+    corpus: str              # folder of SHA-1-named inputs, shared by all sessions of the strategy
+    work: str                # a folder of the session's own
+    environment: typing.Dict[str, str] = dataclasses.field(default_factory=dict)
+    mutator: str = ""        # AFL++'s
+    first: bool = True       # of the strategy's sessions in `work`
+
+
+class Session:
+    """Base of the engines' sessions. Subclasses define NAME, command(), environment(), read_line(),
+    progress() and collect()."""
+
+    NAME = ""
+
+    def __init__(self, setting):
+        self.setting = setting
+        self.executions = 0
+        self.rate = None
+        self.coverage = None
+        self.property = ""
+        self.diagnosis = ""
+        self._stopped = None
+        os.makedirs(setting.work, exist_ok=True)
+        self.process = process.Process(self.command(), self.environment())
+        self.started = time.monotonic()
+        self.ended = None
+
+    def command(self):
+        raise NotImplementedError
+
+    def environment(self):
+        raise NotImplementedError
+
+    def read_line(self, line):
+        """Learns from a line of the engine's output."""
+
+    def progress(self):
+        """Learns from the engine's files. Called every few seconds, and at the end."""
+
+    def collect(self):
+        """Returns the Suspects that the engine stored since the last call."""
+        raise NotImplementedError
+
+    @property
+    def seconds(self):
+        return (self.ended or time.monotonic()) - self.started
+
+    @property
+    def was_stopped(self):
+        return self._stopped is not None
+
+    @property
+    def early(self):
+        """It ended by itself, well before its time."""
+        return not self.was_stopped and self.seconds < 0.8 * self.setting.seconds - 2
+
+    def poll(self):
+        """Reads its output. True if the session has ended; then it has been understood."""
+        if self.ended:
+            return True
+        for line in self.process.poll():
+            self._note_failure(line)
+            self.read_line(line)
+        if self.process.code is None:
+            self._enforce_time()
+            return False
+        self.ended = time.monotonic()
+        self.progress()
+        return True
+
+    def _note_failure(self, line):
+        match = _ERROR.search(line)
+        if match and not self.diagnosis:
+            self.diagnosis = match.group(1)
+        match = _ASSERTION.search(line)
+        if match and not self.property:
+            self.property = match.group(1)
+
+    def _enforce_time(self):
+        now = time.monotonic()
+        if self._stopped is not None:
+            if now - self._stopped > GRACE_TO_OBEY:
+                self.process.kill()
+        elif self.seconds > self.setting.seconds + GRACE_TO_END:
+            self.stop()
+
+    def stop(self):
+        """Asks it to end; poll() sees to it that it does."""
+        if self._stopped is None and self.ended is None:
+            self._stopped = time.monotonic()
+            self.process.signal(signal.SIGTERM)
+
+    def suspect(self, kind, data):
+        return Suspect(self.setting.strategy, self.NAME, kind, data, self.setting.program,
+                       property=self.property, diagnosis=self.diagnosis, log=self.process.tail,
+                       executions=self.executions)
+
+
+def read_input(path, limit=1 << 24):
+    """The bytes of an engine's file, or None if it is gone or no input."""
+    try:
+        with open(path, "rb") as f:
+            data = f.read(limit + 1)
+    except OSError:
+        return None
+    return data if len(data) <= limit else None

@@ -1,0 +1,75 @@
+"""The folder of a run: made, claimed for one process, and checked before anything is started.
+
+  DIR/report.md report.json report.xml   the report of the last run
+  DIR/findings/                          finding_store.py
+  DIR/corpus/<strategy>/                 inputs worth keeping; the next run goes on from there
+  DIR/logs/                              ends of the engines' logs
+  DIR/tmp/                               deleted at the end of each run
+"""
+import errno
+import fcntl
+import os
+import shutil
+import time
+
+from ci.workbench import CannotRun, shown
+
+# Bytes that must be free: a corpus and the engines' own files easily take that.
+_SPACE = 256 << 20
+
+
+def explain(error, folder):
+    """An OSError as one line with its cure."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "no space left in %s: free some, or choose another folder with --out" % shown(folder)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "%s: %s: choose a folder that you may write to with --out" % (
+            shown(error.filename or folder), error.strerror)
+    return "%s: %s" % (shown(str(error.filename or folder)), error.strerror or error)
+
+
+class RunFolder:
+    """DIR, claimed until release() or the process's end."""
+
+    def __init__(self, path, space=_SPACE):
+        self.path = os.path.abspath(path)
+        try:
+            os.makedirs(self.path, exist_ok=True)
+            self._lock = open(os.path.join(self.path, "lock"), "a+", encoding="utf-8")
+        except OSError as error:
+            raise CannotRun(explain(error, self.path)) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "another process"
+            self._lock.close()
+            raise CannotRun("%s is in use by %s: wait for it, or choose another folder with --out"
+                            % (shown(self.path), holder)) from error
+        try:
+            # The kernel gives the lock up with the process: nothing stale is ever in the way.
+            self._lock.truncate(0)
+            self._lock.write("process %d, since %s\n" % (
+                os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S")))
+            self._lock.flush()
+            free = shutil.disk_usage(self.path).free
+            if free < space:
+                raise CannotRun("only %d MB are free in %s, %d are needed: free some, or choose "
+                                "another folder with --out" % (
+                                    free >> 20, shown(self.path), space >> 20))
+            shutil.rmtree(self.join("tmp"), ignore_errors=True)
+            for name in ("tmp", "logs", "findings", "corpus"):
+                os.makedirs(self.join(name), exist_ok=True)
+        except OSError as error:
+            self._lock.close()
+            raise CannotRun(explain(error, self.path)) from error
+        except CannotRun:
+            self._lock.close()
+            raise
+
+    def join(self, *names):
+        return os.path.join(self.path, *names)
+
+    def release(self):
+        shutil.rmtree(self.join("tmp"), ignore_errors=True)
+        self._lock.close()

@@ -1,0 +1,146 @@
+"""Sets the machine up and builds what fuzzing needs; knows where each program lies.
+
+The programs are copied before they are used: a build that somebody starts meanwhile changes nothing
+in a running session.
+"""
+import os
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+ENGINES = ("libfuzzer", "afl")
+
+MUTATOR = "fuzz/mutator_afl.so"
+
+
+class CannotRun(Exception):
+    """One line that says why, and what to do."""
+
+
+def shown(path):
+    """A path as people want to see it and to type it: from where they are, if below."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith(os.pardir + os.sep) else relative
+
+
+def set_up():
+    """ci/setup; silent if there was nothing to do."""
+    command = os.path.join(ROOT, "ci", "setup")
+    try:
+        checked = subprocess.run([command, "--check"], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL, check=False)
+        if checked.returncode == 0:
+            return
+        code = subprocess.run([command], check=False).returncode
+    except OSError as error:
+        raise CannotRun("%s: %s" % (command, error.strerror)) from error
+    if code != 0:
+        raise CannotRun("ci/setup could not install what is missing (see above)")
+
+
+class Workbench:
+    """Programs under a folder that is laid out like bazel-bin."""
+
+    def __init__(self, prebuilt=None):
+        self._prebuilt = os.path.abspath(prebuilt) if prebuilt else None
+        self._bin = self._prebuilt or os.path.join(ROOT, "bazel-bin")
+
+    def build(self, labels):
+        """Builds the labels; shows Bazel's output only where it matters."""
+        if self._prebuilt:
+            return
+        if not shutil.which("bazel"):
+            raise CannotRun("bazel is not installed: run ci/setup")
+        terminal = sys.stderr.isatty()
+        quiet = ["--ui_event_filters=-info,-warning", "--show_result=0"]
+        command = ["bazel", "build"] + quiet + ([] if terminal else ["--noshow_progress"]) + [
+            "--"] + labels
+        try:
+            result = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False,
+                                    stderr=None if terminal else subprocess.PIPE)
+        except OSError as error:
+            raise CannotRun("bazel: %s" % error.strerror) from error
+        if result.returncode != 0:
+            if result.stderr:
+                sys.stderr.write(result.stderr.decode(errors="replace")[-6000:])
+            raise CannotRun("bazel could not build %s (see above)" % " ".join(labels))
+
+    def program(self, path):
+        """The built file at `path` below bazel-bin."""
+        path = os.path.join(self._bin, path)
+        if not os.path.exists(path):
+            raise CannotRun("%s: the build did not make it" % shown(path))
+        return path
+
+    def assay(self, *arguments):
+        """The output of a short run of assay."""
+        program = self.program("assay.elf")
+        try:
+            result = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL,
+                                    capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise CannotRun("%s: %s" % (shown(program), error.strerror)) from error
+        if result.returncode != 0:
+            raise CannotRun("assay %s failed: %s" % (" ".join(arguments), result.stderr.strip()))
+        return result.stdout
+
+    def strategies(self):
+        """Names, in the order of the registry."""
+        return self.assay("list", "--names").split()
+
+    def plants(self):
+        """{name: what `assay list --planted` says of it}."""
+        plants = {}
+        for line in self.assay("list", "--planted").splitlines():
+            name, _, rest = line.partition(" ")
+            if name:
+                plants[name] = rest.strip()
+        return plants
+
+    def copy(self, paths, folder):
+        """Copies built files into `folder`; returns {path below bazel-bin: the copy}."""
+        copies = {}
+        for path in paths:
+            target = os.path.join(folder, path)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copy(self.program(path), target)
+            # Bazel's outputs are read-only, and the next run replaces the copy.
+            os.chmod(target, 0o755)
+            copies[path] = target
+        return copies
+
+
+def choose(wanted, known, noun):
+    """The names `wanted`, each once, all of which must be among those `known`; none: all."""
+    for name in wanted:
+        if name not in known:
+            raise CannotRun("unknown %s '%s'; there is: %s" % (noun, name, " ".join(known)))
+    return list(dict.fromkeys(wanted)) or list(known)
+
+
+def choose_plant(name, plants):
+    """The planted bug's full name, for `bump+bug` or just `bug`."""
+    found = [plant for plant in plants if name in (plant, plant.partition("+")[2])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise CannotRun("several strategies have a planted bug '%s': %s" % (name, " ".join(found)))
+    if not plants:
+        raise CannotRun("unknown planted bug '%s'; this tree has none" % name)
+    width = max(len(plant) for plant in plants)
+    raise CannotRun("unknown planted bug '%s'; there is:\n%s" % (name, "\n".join(
+        "  %-*s  %s" % (width, plant, text) for plant, text in plants.items())))
+
+
+def target_path(strategy, engine, plant=False):
+    """The fuzz target's program below bazel-bin."""
+    return "fuzz/%s_%s.elf" % ("planted" if plant else strategy, engine)
+
+
+def labels(strategies, engines, plant=False):
+    """What to build for them."""
+    names = ["planted"] if plant else strategies
+    wanted = ["//fuzz:%s_%s" % (name, engine) for name in names for engine in engines]
+    return wanted + (["//" + MUTATOR.replace("/", ":")] if "afl" in engines else [])
