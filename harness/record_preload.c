@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,7 +43,7 @@ extern void __libc_free(void *block);
 // Windows are whole pages of any usual size, and hold whole events. Most processes need only the
 // first.
 enum { FIRST_WINDOW = 3 << 16, WINDOW = 3 << 20 };
-enum { ASIDE = 32, PATH_SIZE = 2048, SPINS = 100, PATIENCE = 5000 };
+enum { ASIDE = 64, PATH_SIZE = 2048, SPINS = 100, PATIENCE = 5000 };
 
 struct recorder {
   uintptr_t holder;  // of the log: the address of a thread's mark, or 0
@@ -104,6 +105,10 @@ static int open_file(const char *path, int flags) {
   return (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 // Gives the range room on the disk, so that no write to the mapping can fail later. 0 or errno.
 static int claim_room(int descriptor, uint64_t offset, size_t size) {
   long result;
@@ -123,7 +128,7 @@ static int claim_room(int descriptor, uint64_t offset, size_t size) {
 }
 
 // Moves the window to the file's end. 0 or errno.
-static int next_window(struct recorder *self) {
+static int move_window(struct recorder *self) {
   size_t size = self->file_size == 0 ? FIRST_WINDOW : WINDOW;
   struct rlimit limit;  // to grow a file beyond it would kill the program
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < self->file_size + size) return EFBIG;
@@ -139,6 +144,9 @@ static int next_window(struct recorder *self) {
   syscall(SYS_close, descriptor);
   if (reason != 0) return reason;
   madvise(window, size, MADV_DONTFORK);
+  // All page faults now, in one go: later each could be interrupted again and again by a fast
+  // timer.
+  madvise(window, size, MADV_POPULATE_WRITE);
   if (self->window) munmap(self->window, self->window_size);
   self->window = window;
   self->window_size = size;
@@ -146,6 +154,26 @@ static int next_window(struct recorder *self) {
   self->at = window;
   self->end = (struct raw_event *)((char *)window + size);
   return 0;
+}
+
+// The kernel's own calls: glibc's would leave out the signals that it uses itself.
+static void block_signals(uint64_t *former) {
+  uint64_t all = UINT64_MAX;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, former, sizeof all);
+}
+
+static void restore_signals(const uint64_t *former) {
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, former, NULL, sizeof *former);
+}
+
+// Moves the window on with all signals held back: a fast timer could interrupt every attempt to get
+// room, and a handler could leave by longjmp.
+static int next_window(struct recorder *self) {
+  uint64_t former;
+  block_signals(&former);
+  int reason = move_window(self);
+  restore_signals(&former);
+  return reason;
 }
 
 static void write_header(struct recorder *self, uint32_t process) {
