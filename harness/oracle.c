@@ -69,10 +69,10 @@ void run_broken_invariant(struct run *run, const struct broken_invariant *broken
 
 // What an access at this address is. Memory that went back to the source is outside the heap, even
 // if a block that is still live lies there.
-static enum property classify(const struct run *run, const void *address) {
+static enum property classify(const struct run *run, const void *address, size_t size) {
   const struct arena *arena = &run->oracle->arena;
   if (!range_within(address, 1, arena->mapping, arena->mapping_size)) return PROPERTY_crash;
-  return arena_holds(arena, address, 1) ? PROPERTY_touched_live_block : PROPERTY_outside_heap;
+  return arena_holds(arena, address, size) ? PROPERTY_touched_live_block : PROPERTY_outside_heap;
 }
 
 static void on_watch(const struct watch_report *report) {
@@ -83,10 +83,10 @@ static void on_watch(const struct watch_report *report) {
   switch (report->event) {
   case WATCH_BAD_ACCESS:
     printed_later = true;
-    property = classify(run, report->address);
+    property = classify(run, report->address, report->size);
     break;
   case WATCH_CRASH:
-    property = report->address ? classify(run, report->address) : PROPERTY_crash;
+    property = report->address ? classify(run, report->address, report->size) : PROPERTY_crash;
     break;
   case WATCH_UNDEFINED:
     printed_later = true;
@@ -309,6 +309,7 @@ static void run_once(struct run *run, bool twice) {
     run->fresh_bytes = run->account.bytes;
     run->claimed = 0;
     run->fresh_walk = inspect(run).hash;
+    run->credit = 0;  // that walk was for nothing: the first operation can borrow one
     run->phase = NULL;
     uint64_t start = oracle->settings.timed ? cpu_time() : 0;
     for (; run->index < length; run->index++)

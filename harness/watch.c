@@ -14,10 +14,14 @@ volatile unsigned long watch_progress;
 
 static watch_handler *handler;
 
-static void caught(enum watch_event event, const void *address, const char *what,
-                   const char *site) {
+static void caught_access(enum watch_event event, const void *address, size_t size,
+                          const char *what, const char *site) {
   watch_inside = false;  // what follows is ours
-  if (handler) handler(&(struct watch_report){event, address, what, site});
+  if (handler) handler(&(struct watch_report){event, address, size, what, site});
+}
+
+static void caught(enum watch_event event, const void *address, const char *what) {
+  caught_access(event, address, 1, what, NULL);
 }
 
 // ## memcpy: the linker's --wrap sends every call of the program here
@@ -33,7 +37,7 @@ void *__wrap_memcpy(void *to, const void *from, size_t size) {
       char what[96];
       snprintf(what, sizeof what, "memcpy of %zu bytes onto itself, %zu bytes %s", size,
                (size_t)(a < b ? b - a : a - b), a < b ? "lower" : "higher");
-      caught(WATCH_OVERLAPPING, to, what, NULL);
+      caught(WATCH_OVERLAPPING, to, what);
     }
   }
   return __real_memcpy(to, from, size);
@@ -60,8 +64,12 @@ static const char *function_at(void *pc) {
 void __asan_on_error(void);
 void __asan_on_error(void) {
   if (!watch_inside) return;
-  caught(WATCH_BAD_ACCESS, __asan_get_report_address(), __asan_get_report_description(),
-         function_at(__asan_get_report_pc()));
+  // An instruction's access begins at the address. That of memset and the like begins somewhere
+  // before, and the address is its first bad byte.
+  size_t size = __asan_get_report_access_size();
+  if (size == 0 || size > sizeof(long double)) size = 1;
+  caught_access(WATCH_BAD_ACCESS, __asan_get_report_address(), size,
+                __asan_get_report_description(), function_at(__asan_get_report_pc()));
 }
 
 void __ubsan_on_report(void);
@@ -73,7 +81,7 @@ void __ubsan_on_report(void) {
   __ubsan_get_current_report_data(&kind, &message, &file, &line, &column, &address);
   // An access through NULL is the crash that it would be in any other build.
   bool access = strcmp(kind, "null-pointer-use") == 0;
-  caught(access ? WATCH_BAD_ACCESS : WATCH_UNDEFINED, NULL, message, NULL);
+  caught(access ? WATCH_BAD_ACCESS : WATCH_UNDEFINED, NULL, message);
 }
 #endif
 
@@ -83,7 +91,7 @@ void __ubsan_on_report(void) {
 // MSan has no hook before its report, only one after.
 static void on_death(void) {
   if (watch_inside)
-    caught(WATCH_UNDEFINED, NULL, "use of uninitialised memory (see MSan's report)", NULL);
+    caught(WATCH_UNDEFINED, NULL, "use of uninitialised memory (see MSan's report)");
 }
 #endif
 
@@ -93,7 +101,7 @@ static void on_signal(int signal_number, siginfo_t *info, void *context) {
   (void)context;
   if (watch_inside) {
     bool has_address = signal_number == SIGSEGV || signal_number == SIGBUS;
-    caught(WATCH_CRASH, has_address ? info->si_addr : NULL, strsignal(signal_number), NULL);
+    caught(WATCH_CRASH, has_address ? info->si_addr : NULL, strsignal(signal_number));
   }
   signal(signal_number, SIG_DFL);  // the harness's own fault: die of it
   raise(signal_number);
@@ -107,7 +115,7 @@ static void on_timer(int signal_number) {
     last = watch_progress;
     ticks = 0;
   } else if (++ticks >= WATCH_HANG_SECONDS) {
-    caught(WATCH_HANG, NULL, NULL, NULL);
+    caught(WATCH_HANG, NULL, NULL);
   }
 }
 

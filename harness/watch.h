@@ -20,6 +20,7 @@ enum watch_event {
 struct watch_report {
   enum watch_event event;
   const void *address;
+  size_t size;       // of the access, in bytes, as far as can be told; at least 1
   const char *what;  // in words; NULL: none
   const char *site;  // function of the allocator, where the build can tell; else NULL
 };
