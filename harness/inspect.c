@@ -8,7 +8,7 @@ enum { EARNED_BY_OPERATION = 20, COST_OF_SPAN = 20, COST_OF_WALK = 100 };
 
 struct walker {
   struct run *run;
-  enum property stale;  // what a span violates that is shown as live and is not
+  enum property blame;  // what a span violates that contradicts what is live
   struct inspection seen;
   size_t spans;
   size_t bytes;
@@ -36,10 +36,10 @@ static void examine(struct walker *walker, const struct span *span) {
   bool live = span->kind == SPAN_BLOCK || span->kind == SPAN_USED;
   bool taken = occupancy_any(&run->oracle->shadow.occupancy, (uintptr_t)start, span->size, !live);
   if (live && !taken)
-    run_violated(run, walker->stale, "%#tx..%#tx is shown as live, but no live block is there",
+    run_violated(run, walker->blame, "%#tx..%#tx is shown as live, but no live block is there",
                  offset, end);
   if (!live && taken)
-    run_violated(run, PROPERTY_walk, "%#tx..%#tx is shown as %s, but a live block is there", offset,
+    run_violated(run, walker->blame, "%#tx..%#tx is shown as %s, but a live block is there", offset,
                  end, span->kind == SPAN_FREE ? "free" : "the allocator's own");
   walker->seen.blocks += span->kind == SPAN_BLOCK;
   walker->seen.hash = mix(mix(mix(walker->seen.hash, (uint64_t)offset), span->size), span->kind);
@@ -68,12 +68,12 @@ static void check_invariants(struct run *run) {
   if (broken.number) run_broken_invariant(run, &broken);
 }
 
-static struct inspection inspect_for(struct run *run, enum property stale) {
+struct inspection inspect_after(struct run *run, enum property blame) {
   // From cause to effect: a wrong return makes the walk wrong, and a walk along broken links would
   // blame the wrong thing.
   verify_returns(run);
   check_invariants(run);
-  struct walker walker = {.run = run, .stale = stale, .seen.hash = 1};
+  struct walker walker = {.run = run, .blame = blame, .seen.hash = 1};
   run_enter(run);
   run->strategy->walk(run->allocator, visit, &walker);
   run_leave(run);
@@ -83,15 +83,13 @@ static struct inspection inspect_for(struct run *run, enum property stale) {
                  walker.bytes, run->account.bytes);
   if (run->strategy->traits & STRATEGY_WALKS_BLOCKS &&
       walker.seen.blocks != run->oracle->shadow.count)
-    run_violated(run, PROPERTY_walk, "it shows %zu blocks, but %zu are live", walker.seen.blocks,
+    run_violated(run, blame, "the walk shows %zu blocks, but %zu are live", walker.seen.blocks,
                  run->oracle->shadow.count);
   pay(run, walker.spans);
   return walker.seen;
 }
 
-struct inspection inspect(struct run *run) { return inspect_for(run, PROPERTY_walk); }
-
-struct inspection inspect_after_reset(struct run *run) { return inspect_for(run, PROPERTY_reset); }
+struct inspection inspect(struct run *run) { return inspect_after(run, PROPERTY_walk); }
 
 struct owned_range {
   struct run *run;

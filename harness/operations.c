@@ -95,7 +95,8 @@ static void verify_refusal(struct run *run, const struct snapshot *before, bool 
     run_violated(run, PROPERTY_failed_op_changed_state,
                  "refused, but the allocator holds %zu bytes of its source instead of %zu",
                  run->account.bytes, before->bytes);
-  if (before->taken && inspect(run).hash != before->walk)
+  if (before->taken &&
+      inspect_after(run, PROPERTY_failed_op_changed_state).hash != before->walk)
     run_violated(run, PROPERTY_failed_op_changed_state,
                  "refused, but the walk is not what it was before");
 }
@@ -311,7 +312,7 @@ static void reset(struct run *run) {
   run_leave(run);
   if (!run_at_least(run, TIER_FULL)) return;
   run_exercise(run, PROPERTY_reset);
-  struct inspection now = inspect_after_reset(run);
+  struct inspection now = inspect_after(run, PROPERTY_reset);
   if (now.hash != run->fresh_walk)
     run_violated(run, PROPERTY_reset, "the walk is not what it was after create");
 }
@@ -333,7 +334,7 @@ static void verify_detected(struct run *run, const void *address, enum release_r
     run_violated(run, property, "release of %#tx was %s",
                  arena_offset(&run->oracle->arena, address),
                  result == RELEASED ? "accepted" : "taken for another misuse");
-  if (before && inspect(run).hash != before)
+  if (before && inspect_after(run, PROPERTY_failed_op_changed_state).hash != before)
     run_violated(run, PROPERTY_failed_op_changed_state,
                  "the misuse was detected, but the walk is not what it was before");
 }

@@ -81,8 +81,8 @@ void address_verify(struct run *run, const void *address, size_t size, size_t al
 
 // Walks the allocator and compares with what is live; and its own check.
 struct inspection inspect(struct run *run);
-// Same, right after a reset: what is still shown as live violates `reset`.
-struct inspection inspect_after_reset(struct run *run);
+// Same, right after a call that a walk preceded: if it contradicts now, the call violated `blame`.
+struct inspection inspect_after(struct run *run, enum property blame);
 // Whether the walk leaves a block all of its bytes.
 void verify_usable(struct run *run, const struct shadow_block *block);
 // Same, when enough credit for it has been saved up. True if it was done.
