@@ -114,6 +114,7 @@ static void visit_usable(void *context, const struct span *span) {
 
 void verify_usable(struct run *run, const struct shadow_block *block) {
   struct owned_range range = {run, block, 0};
+  check_invariants(run);
   run_enter(run);
   run->strategy->walk(run->allocator, visit_usable, &range);
   run_leave(run);
@@ -218,11 +219,11 @@ size_t find_largest(struct run *run) {
 
 void verify_largest(struct run *run, enum property property) {
   run_exercise(run, property);
-  if (!can_have(run, run->largest))
+  if (!can_have(run, run->fresh->largest))
     run_violated(run, property, "a fresh heap gives a block of %zu bytes, this one does not",
-                 run->largest);
-  if (can_have(run, run->largest + 1))
+                 run->fresh->largest);
+  if (can_have(run, run->fresh->largest + 1))
     run_violated(run, property,
                  "a fresh heap gives no block of more than %zu bytes, this one gives one",
-                 run->largest);
+                 run->fresh->largest);
 }
