@@ -34,6 +34,7 @@ def strategy_libraries(strategies):
             name = s.name,
             srcs = [s.name + ".c"],
             copts = strategy_copts(s),
+            features = ["counters_only"],
             linkopts = s.linkopts,
             visibility = ["//visibility:public"],
             deps = [":strategy"] + s.deps,

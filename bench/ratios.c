@@ -69,7 +69,7 @@ static void measure_trace(const char *path, const struct strategy *strategy) {
 
 // ## The cost of one check as live blocks grow
 
-enum { CHURN = 200000 };
+#define CHURN 200000
 
 // Shadow work for one allocation and one release, edges of the block stamped and checked, with `live`
 // blocks of 64 bytes side by side; the oldest goes first, or a random one.
@@ -139,7 +139,7 @@ static void measure_flatness(void) {
 
 // ## bump through the vtable, and the replay loop
 
-enum { BUMPS = 20000 };
+#define BUMPS 20000
 
 static double bump_round(const struct strategy *strategy, void *buffer, size_t size) {
   struct source_buffer source;

@@ -55,6 +55,7 @@ def planted_bugs(patches, strategies):
                 "-Iallocators",
                 "-D{s}_strategy={s}__{b}_strategy".format(s = s.name, b = bug),
             ],
+            features = ["counters_only"],
             linkopts = s.linkopts,
             deps = ["//allocators:strategy"] + s.deps,
         )

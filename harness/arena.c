@@ -63,7 +63,7 @@ static size_t canary_size(const struct arena *self) {
 }
 
 static void place_canary(unsigned char *at, size_t size) {
-  memory_grant_contents(at, size);
+  memory_open(at, size);
   memory_fill(at, ARENA_CANARY, size);
   memory_forbid(at, size);
 }
@@ -76,7 +76,7 @@ static const unsigned char *canary_damage(const unsigned char *at, size_t size) 
 }
 
 static void hand_out(const struct arena *self, unsigned char *at, size_t size) {
-  memory_grant_contents(at, size);
+  memory_open(at, size);
   memory_fill(at, self->dirt, size);
   memory_grant(at, size);
 }

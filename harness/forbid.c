@@ -68,14 +68,12 @@ unsigned memory_guard_errors(void) { return 0; }
 #endif
 
 SEES_FORBIDDEN void memory_fill(void *start, int byte, size_t size) {
-#if !defined(BUILT_WITH_ASAN) && !defined(BUILT_WITH_MSAN)
-  __builtin_memset(start, byte, size);
+#if defined(__x86_64__) && (defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN))
+  // One instruction, which no interceptor sees and no pass instruments.
+  __asm__ volatile("rep stosb" : "+D"(start), "+c"(size) : "a"(byte) : "memory");
+#elif defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN)
+  for (volatile unsigned char *at = start; size; size--) *at++ = (unsigned char)byte;
 #else
-  typedef uint64_t __attribute__((may_alias, aligned(1))) word;
-  unsigned char *at = start;
-  word pattern = (unsigned char)byte * 0x0101010101010101u;
-  for (; size >= sizeof pattern; size -= sizeof pattern, at += sizeof pattern)
-    *(volatile word *)at = pattern;
-  for (; size; size--) *(volatile unsigned char *)at++ = (unsigned char)byte;
+  __builtin_memset(start, byte, size);
 #endif
 }

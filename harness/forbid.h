@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) && !defined(BUILT_WITH_ASAN)
 #define BUILT_WITH_ASAN 1
 #endif
 #if __has_feature(memory_sanitizer)

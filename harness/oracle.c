@@ -180,24 +180,29 @@ static bool promises_largest(const struct run *run) {
          run->heap.capacity <= LARGEST_CAPACITY;
 }
 
-// The largest block of a fresh heap, found on an allocator of its own and remembered.
-static size_t fresh_largest(struct run *run) {
+static bool same_heap(const struct heap *a, const struct heap *b) {
+  return a->source == b->source && a->capacity == b->capacity && a->page_size == b->page_size &&
+         a->skew == b->skew && a->variant == b->variant;
+}
+
+// What a fresh heap is like, found on an allocator of its own and remembered.
+static struct fresh_heap *learn_fresh(struct run *run) {
   const struct heap *heap = &run->heap;
-  uint64_t key = (uint64_t)(uintptr_t)run->strategy ^ heap->capacity * 0x9E3779B97F4A7C15u ^
-                 (uint64_t)heap->page_size << 8 ^ (uint64_t)heap->source << 40 ^
-                 (uint64_t)heap->variant << 48 ^ (uint64_t)heap->skew << 56;
-  struct fresh_heap *known = &run->oracle->fresh[(key ^ key >> 32) % FRESH_HEAPS];
-  if (known->key == key) return known->largest;
+  uint64_t hash = heap->capacity * 31 + heap->page_size + heap->skew * 7 + heap->variant * 3 +
+                  heap->source;
+  struct fresh_heap *known =
+      &run->oracle->fresh[(hash * 0x9E3779B97F4A7C15u >> 32) % FRESH_HEAPS];
+  if (known->strategy == run->strategy && same_heap(&known->heap, heap)) return known;
   create(run, open_sources(run));
-  size_t largest = 0;
+  *known = (struct fresh_heap){.strategy = run->strategy, .heap = *heap};
   if (run->allocator) {
-    run->phase = "largest block";
-    largest = find_largest(run);
+    run->phase = "fresh heap";
+    known->walk = inspect(run).hash;
+    known->largest = find_largest(run);
     destroy(run);
   }
   arena_close(&run->oracle->arena);
-  *known = (struct fresh_heap){key, largest};
-  return largest;
+  return known;
 }
 
 // Everything released: is the heap as it was?
@@ -208,7 +213,7 @@ static void empty(struct run *run) {
   if (strategy->traits & STRATEGY_RELEASES) {
     while (shadow->count > 0) block_release(run, &shadow->blocks[shadow->count - 1]);
     inspect(run);
-    if (strategy->traits & STRATEGY_COALESCES && promises_largest(run))
+    if (strategy->traits & STRATEGY_COALESCES && run->fresh)
       verify_largest(run, PROPERTY_not_pristine);
     if (strategy->traits & STRATEGY_RETURNS_MEMORY) {
       run_exercise(run, PROPERTY_not_pristine);
@@ -224,7 +229,7 @@ static void empty(struct run *run) {
     run_enter(run);
     strategy->reset(run->allocator);
     run_leave(run);
-    if (promises_largest(run)) verify_largest(run, PROPERTY_reset);
+    if (run->fresh) verify_largest(run, PROPERTY_reset);
   }
 }
 
@@ -292,7 +297,7 @@ static void run_once(struct run *run, bool twice) {
   size_t length = program_length(program);
   run->index = 0;
   run->credit = 0;
-  if (promises_largest(run)) run->largest = fresh_largest(run);
+  run->fresh = promises_largest(run) ? learn_fresh(run) : NULL;
   shadow_begin(&oracle->shadow, run->heap.slots, run->strategy->min_align < 8);
   struct source *source = open_sources(run);
   // Faults before anything else strike create.
@@ -308,7 +313,8 @@ static void run_once(struct run *run, bool twice) {
   } else {
     run->fresh_bytes = run->account.bytes;
     run->claimed = 0;
-    run->fresh_walk = inspect(run).hash;
+    run->fresh_walk = run->fresh && !run_at_least(run, TIER_PARANOID) ? run->fresh->walk
+                                                                      : inspect(run).hash;
     run->credit = 0;  // that walk was for nothing: the first operation can borrow one
     run->phase = NULL;
     uint64_t start = oracle->settings.timed ? cpu_time() : 0;

@@ -57,10 +57,12 @@ struct run_counts {
   uint64_t exercised[PROPERTY_COUNT];
 };
 
-// The largest block of fresh heaps that were met before.
+// What a fresh heap is like, for heaps that were met before.
 struct fresh_heap {
-  uint64_t key;
-  size_t largest;
+  const struct strategy *strategy;  // NULL: an empty entry
+  struct heap heap;
+  size_t largest;  // block that can be had
+  uint64_t walk;   // hash of the walk
 };
 enum { FRESH_HEAPS = 256 };
 

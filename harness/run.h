@@ -18,7 +18,7 @@ struct run {
   struct operation operation;  // the one in progress
   size_t index;                // of it
   const char *phase;           // instead of an operation: "create", "destroy" ...; NULL: an operation
-  size_t largest;              // largest block of a fresh heap; 0: not known
+  struct fresh_heap *fresh;    // this heap after create; NULL: not known
   uint64_t fresh_walk;         // hash of the walk after create
   uint64_t last_walk;          // hash of the walk after the last operation of the first pass; 0: the
                                // allocator could not be created

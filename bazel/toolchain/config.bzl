@@ -33,6 +33,8 @@ _LINK = _LINK_EXE + [
     ACTION_NAMES.cpp_link_nodeps_dynamic_library,
 ]
 
+_ENGINES = ["libfuzzer", "afl"]
+
 def _flags(actions, flags, on = [], off = []):
     """Flags for some actions, if the features `on` are on and all of `off` are off."""
     conditions = [with_feature_set(features = on, not_features = off)] if on or off else []
@@ -49,11 +51,29 @@ def _compiler(path, on = [], off = []):
         with_features = [with_feature_set(features = on, not_features = off)],
     )
 
-def _sanitizer(name, flags, provides = []):
-    """A feature that passes `flags` to compiler and linker alike."""
+def _sanitizer(name, flags, provides = [], testbed_flags = []):
+    """A feature that passes `flags` to compiler and linker alike.
+
+    Targets with the feature `testbed` are compiled with `testbed_flags` instead in fuzzers.
+    """
+    instrumented = [
+        with_feature_set(not_features = ["testbed"]),
+        with_feature_set(features = ["testbed"], not_features = _ENGINES),
+    ]
     return feature(
         name = name,
-        flag_sets = [_flags(_COMPILE + _LINK, flags)],
+        flag_sets = [
+            flag_set(
+                actions = _COMPILE,
+                flag_groups = [flag_group(flags = flags)],
+                with_features = instrumented,
+            ),
+            _flags(_LINK, flags),
+        ] + [
+            _flags(_COMPILE, testbed_flags, on = ["testbed", engine])
+            for engine in _ENGINES
+            if testbed_flags
+        ],
         # A fuzzer's worth is its speed, and a sanitizer at -O1 halves it.
         implies = ["optimize"],
         # Two features that provide the same string cannot be on together.
@@ -66,7 +86,8 @@ def _default_flags():
         enabled = True,
         env_sets = [
             _compiler(FOUND.clang, off = ["afl"]),
-            _compiler(FOUND.afl, on = ["afl"]),
+            _compiler(FOUND.clang, on = ["afl", "testbed"]),
+            _compiler(FOUND.afl, on = ["afl"], off = ["testbed"]),
         ],
         flag_sets = [
             # DWARF 4: Debian 12's valgrind 3.19 cannot read clang's DWARF 5.
@@ -103,7 +124,11 @@ def _features():
         _default_flags(),
         # -O2 for one variant, whatever the compilation mode; -c dbg still means dbg.
         feature(name = "optimize", flag_sets = [_flags(_COMPILE, ["-O2"], off = ["dbg"])]),
-        _sanitizer("asan", ["-fsanitize=address"], ["sanitizer"]),
+        # What tests the allocators: not itself instrumented in fuzzers, where its coverage would
+        # drown theirs, and its checks cost half of the executions.
+        feature(name = "testbed"),
+        feature(name = "counters_only"),
+        _sanitizer("asan", ["-fsanitize=address"], ["sanitizer"], ["-DBUILT_WITH_ASAN"]),
         _sanitizer("msan", ["-fsanitize=memory", "-fsanitize-memory-track-origins"], ["sanitizer"]),
         _sanitizer("tsan", ["-fsanitize=thread"], ["sanitizer"]),
         _sanitizer("ubsan", ["-fsanitize=undefined", "-fno-sanitize-recover=undefined"]),
@@ -111,7 +136,18 @@ def _features():
         # main() as well.
         feature(
             name = "libfuzzer",
-            flag_sets = [_flags(_COMPILE, ["-fsanitize=fuzzer-no-link", "-DENGINE_LIBFUZZER"])],
+            flag_sets = [
+                _flags(_COMPILE, ["-fsanitize=fuzzer-no-link"], off = ["testbed"]),
+                # Comparisons guide mutations of bytes. Where programs are mutated as such, watching
+                # them only costs time.
+                _flags(
+                    _COMPILE,
+                    ["-fno-sanitize-coverage=trace-cmp,indirect-calls,stack-depth"],
+                    on = ["counters_only"],
+                    off = ["testbed"],
+                ),
+                _flags(_COMPILE, ["-DENGINE_LIBFUZZER"]),
+            ],
             implies = ["optimize"],
             provides = ["engine"],
         ),
