@@ -27,7 +27,7 @@ static const char usage[] =
     "\n"
     "  --out DIR       where the traces go; made if it is not there (default: assay-traces)\n"
     "  --preload FILE  the recorder, a shared object (default: ASSAY_PRELOAD in the environment,\n"
-    "                  else record_preload.so beside the program assay or in its runfiles)\n"
+    "                  else record_preload.so beside the program assay, or in harness/ there)\n"
     "\n"
     "COMMAND's input and output are its own, and Ctrl-C goes to it: what was recorded until then\n"
     "is converted. Not recorded are statically linked and set-user-ID programs, programs with an\n"
@@ -86,44 +86,43 @@ static int read_arguments(int argc, char **argv, struct settings *settings) {
 // ## The recorder
 
 // The canonical path of a readable file, else NULL.
-static char *find_file(const char *directory, const char *below, const char *name) {
+static char *find_file(const char *directory, const char *below) {
   char *path = NULL, *real = NULL;
-  if (asprintf(&path, "%s%s%s", directory, below, name) < 0) return NULL;
+  if (asprintf(&path, "%s%s", directory, below) < 0) return NULL;
   if (access(path, R_OK) == 0) real = realpath(path, NULL);
   free(path);
   return real;
 }
 
+// Looks where an installed program, bazel-bin and a runfiles tree have it. `executable` is cut
+// short.
+static char *find_recorder_near(char *executable) {
+  static const char *const places[] = {"/record_preload.so", "/harness/record_preload.so",
+                                       "/harness/librecord_preload.so"};
+  char *slash = strrchr(executable, '/'), *found = NULL;
+  if (!slash) return NULL;
+  *slash = '\0';
+  for (size_t i = 0; !found && i < sizeof places / sizeof *places; i++)
+    found = find_file(executable, places[i]);
+  return found;
+}
+
 static char *find_recorder_nearby(void) {
   char executable[PATH_MAX];
-  ssize_t length = readlink("/proc/self/exe", executable, sizeof executable - 16);
-  if (length <= 0) return NULL;
-  executable[length] = '\0';
-  static const char *const runfiles[] = {"/_main/harness/", "/assay/harness/"};
-  static const char *const names[] = {"record_preload.so", "librecord_preload.so"};
-  char runfiles_directory[PATH_MAX];
-  snprintf(runfiles_directory, sizeof runfiles_directory, "%.*s.runfiles", PATH_MAX - 16,
-           executable);
-  *strrchr(executable, '/') = '\0';
-  const char *given_runfiles = getenv("RUNFILES_DIR");
-  char *found = NULL;
-  for (size_t n = 0; !found && n < 2; n++) {
-    found = find_file(executable, "/", names[n]);
-    if (!found) found = find_file(executable, "/harness/", names[n]);
-    if (!found) found = find_file(executable, "/../harness/", names[n]);
-    for (size_t r = 0; !found && r < 2; r++) {
-      found = find_file(runfiles_directory, runfiles[r], names[n]);
-      if (!found && given_runfiles) found = find_file(given_runfiles, runfiles[r], names[n]);
-    }
-  }
-  return found;
+  // As it was called first: Bazel's links lead to a tree that may hold other things.
+  snprintf(executable, sizeof executable, "%s", program_invocation_name);
+  char *found = find_recorder_near(executable);
+  if (found) return found;
+  ssize_t length = readlink("/proc/self/exe", executable, sizeof executable - 1);
+  executable[length > 0 ? length : 0] = '\0';
+  return find_recorder_near(executable);
 }
 
 static char *find_recorder(const char *given) {
   if (!given || !*given) given = getenv("ASSAY_PRELOAD");
   char *path = NULL;
   if (given && *given) {
-    path = find_file(given, "", "");
+    path = find_file(given, "");
     if (!path) cli_error("%s: cannot be read: %s", given, strerror(errno));
   } else {
     path = find_recorder_nearby();
