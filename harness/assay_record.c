@@ -185,18 +185,17 @@ static void pass_on(int signal_number) {
 }
 
 // Ctrl-C reaches the command without us, for it is in the terminal's group; what is sent to this
-// process alone is passed on.
-enum { SIGNALS = 4 };
-static const int signals[SIGNALS] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+// process alone is passed on. It stays so to the end: nothing but SIGKILL keeps traces from being
+// made of what was recorded, and neither does a reader of our lines that has left.
+enum { SIGNALS = 5 };
+static const int signals[SIGNALS] = {SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGHUP};
 
 static void handle_signals(struct sigaction former[SIGNALS]) {
   for (int i = 0; i < SIGNALS; i++) {
     struct sigaction action = {.sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    if (signals[i] == SIGINT || signals[i] == SIGQUIT)
-      action.sa_handler = SIG_IGN;
-    else
-      action.sa_handler = pass_on;
+    bool passes_on = signals[i] == SIGTERM || signals[i] == SIGHUP;
+    action.sa_handler = passes_on ? pass_on : SIG_IGN;
     sigaction(signals[i], &action, &former[i]);
     // What was ignored stays so: nohup.
     if (former[i].sa_handler == SIG_IGN) sigaction(signals[i], &former[i], NULL);
@@ -253,12 +252,19 @@ static int run(char **command, const char *recorder, const char *raw, bool *exec
     command_process = 0;
   }
   close(failure[0]);
-  restore_signals(former);
   if (!*executed) {
     cli_error("%s: %s", command[0], reason == ENOENT ? "command not found" : strerror(reason));
     return child < 0 ? CLI_CANNOT_RUN : reason == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
   }
   return WIFSIGNALED(status) ? KILLED + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+// Takes the directory from processes that still run: they add no more logs to it.
+static void end_recording(char *raw) {
+  char *former = strdup(raw);
+  memcpy(strrchr(raw, '/') + 1, ".end", 4);
+  if (!former || rename(former, raw) != 0) memcpy(strrchr(raw, '/') + 1, ".raw", 4);
+  free(former);
 }
 
 int command_record(int argc, char **argv) {
@@ -272,13 +278,14 @@ int command_record(int argc, char **argv) {
     bool executed;
     size_t traces;
     code = run(settings.command, recorder, raw, &executed);
-    if (!record_collect(raw, settings.out, stderr, &traces)) code = CLI_CANNOT_RUN;
-    if (executed && traces == 0) {
-      cli_error("%s: nothing was recorded; is it statically linked, set-user-ID, or without any "
-                "allocation?",
-                settings.command[0]);
+    end_recording(raw);
+    if (!record_collect(raw, settings.out, stderr, &traces))
       code = CLI_CANNOT_RUN;
-    }
+    else if (executed && traces == 0)
+      code =
+          cli_error("%s: nothing was recorded; statically linked and set-user-ID programs cannot "
+                    "be, and one that allocates nothing leaves no trace",
+                    settings.command[0]);
     if (rmdir(raw) != 0) cli_error("%s: cannot be removed: %s", raw, strerror(errno));
   }
   free(raw);

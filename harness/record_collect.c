@@ -44,7 +44,6 @@ static void unmap_file(const struct mapping *mapping) {
 
 // What may go into a file name without quoting.
 static void make_plain(char *name) {
-  if (*name == '\0') strcpy(name, "program");
   for (char *c = name; *c; c++)
     if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-", *c)) *c = '_';
   if (*name == '.' || *name == '-') *name = '_';
@@ -90,7 +89,8 @@ static void report_trace(FILE *report, const char *path, const struct program *p
 
 // ## One log, all logs
 
-static bool collect_one(const char *path, const char *to, FILE *report, struct file_error *error) {
+static bool collect_one(const char *path, const char *to, FILE *report, size_t *traces,
+                        struct file_error *error) {
   struct mapping log;
   if (!map_file(path, &log, error)) return false;
   struct program program = {0};
@@ -98,11 +98,14 @@ static bool collect_one(const char *path, const char *to, FILE *report, struct f
   struct recording recording;
   bool done = record_convert(log.bytes, log.size, path, &program, &header, &recording, error);
   unmap_file(&log);
-  if (done) {
+  if (done && recording.program[0]) {
     make_plain(recording.program);
     char *trace = choose_name(to, &recording, error);
     done = trace && program_save(&program, FORM_TRACE, &header, trace, error);
-    if (done) report_trace(report, trace, &program, &header, &recording);
+    if (done) {
+      report_trace(report, trace, &program, &header, &recording);
+      ++*traces;
+    }
     free(trace);
   }
   program_clear(&program);
@@ -128,9 +131,7 @@ bool record_collect(const char *from, const char *to, FILE *report, size_t *trac
   for (int i = 0; i < count; i++) {
     char *path = NULL;
     if (asprintf(&path, "%s/%s", from, entries[i]->d_name) < 0) abort();
-    if (collect_one(path, to, report, &error)) {
-      ++*traces;
-    } else {
+    if (!collect_one(path, to, report, traces, &error)) {
       fprintf(report, "assay: %s\n", error.text);
       all = false;
     }

@@ -194,6 +194,8 @@ static void write_header(struct recorder *self, uint32_t process) {
 
 static void stop(struct recorder *self, int reason) {
   if (__atomic_exchange_n(&self->phase, STOPPED, __ATOMIC_RELAXED) == STOPPED) return;
+  // Without the directory recording is over, and this process outlived it.
+  if (reason == ENOENT) return;
   say(self->path, ": the log cannot go on: ", reason);
   int descriptor = open_file(self->path, O_WRONLY);
   if (descriptor < 0) return;
@@ -219,11 +221,7 @@ static void open_log(struct recorder *self) {
     if (descriptor < 0 && errno != EEXIST) break;
   }
   if (descriptor < 0) {
-    // Without the directory recording is over, and this process outlived it.
-    if (errno == ENOENT)
-      __atomic_store_n(&self->phase, STOPPED, __ATOMIC_RELAXED);
-    else
-      stop(self, errno);
+    stop(self, errno);
     return;
   }
   syscall(SYS_close, descriptor);
