@@ -1,5 +1,5 @@
-"""The kept inputs of one strategy: files named by the SHA-1 of their bytes, as libFuzzer does it, so
-that any number of sessions and runs may write into one folder."""
+"""The kept inputs of one strategy: files named by the SHA-1 of their bytes, as libFuzzer does it,
+so that any number of sessions and runs may write into one folder."""
 import hashlib
 import os
 
@@ -13,8 +13,8 @@ def _is_sha1(name):
 
 
 class Corpus:
-    """A folder of inputs. One that shows a finding is banned for the rest of the run: libFuzzer would
-    begin, and end, every session with it."""
+    """A folder of inputs. One that shows a finding is banned for the rest of the run: libFuzzer
+    would begin, and end, every session with it."""
 
     def __init__(self, folder):
         self.folder = folder

@@ -1,8 +1,8 @@
 """Turns suspects (inputs that an engine calls findings) into findings, while fuzzing goes on.
 
-suspect -> verdict -> known? -> minimal program -> known? -> stored. One thread of its own; each step
-is a child process, so that no input can hurt it. A suspect whose replay is clean becomes a finding
-that is marked flaky: never is one dropped.
+suspect -> verdict -> known? -> minimal program -> known? -> stored. One thread of its own; each
+step is a child process, so that no input can hurt it. A suspect whose replay is clean becomes a
+finding that is marked flaky: never is one dropped.
 """
 import os
 import queue
@@ -98,7 +98,10 @@ class Detective:
             except judge.CannotJudge as error:
                 # It is a finding all the same.
                 self.problems.append("%s: %s" % (suspect.strategy, error))
-        finding = self._solved(suspect, path, verdict) if verdict else self._flaky(suspect, path, data)
+        if verdict:
+            finding = self._solved(suspect, path, verdict)
+        else:
+            finding = self._flaky(suspect, path, data)
         if suspect.data is not None:
             self._seen[key] = finding
 

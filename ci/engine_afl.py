@@ -1,6 +1,7 @@
 """Sessions of AFL++: one process tree, which collects crashing inputs and goes on."""
 import math
 import os
+import re
 import shutil
 
 from ci import engine_session
@@ -8,8 +9,13 @@ from ci.engine_session import engines
 
 _FOLDERS = {"crashes": "crash", "hangs": "hang"}
 
-# Columns of plot_data, which is newer than fuzzer_stats while afl-fuzz runs.
-_RATE, _EXECUTIONS, _EDGES = 10, 11, 12
+# For its first minute afl-fuzz writes no file that tells how far it is; its screen does.
+_SCREEN = re.compile(r"(total execs|exec speed) : ([0-9.]+)([kMGT]?)")
+_UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+
+# Terminal sequences, and lines of the screen, which are no use in a log.
+_SEQUENCE = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|\)[0B])")
+_FRAME = re.compile(r"^([xtlm][q ]|\s*american fuzzy lop|x *(last|havoc|py))")
 
 
 class Afl(engine_session.Session):
@@ -20,13 +26,12 @@ class Afl(engine_session.Session):
         self._results = os.path.join(setting.work, "default")
         self._seen = set()
         self._queued = set()
-        self._plot_size = -1
         afl_fuzz = shutil.which("afl-fuzz")
         if not afl_fuzz:
             raise engines.CannotRun("afl-fuzz is not installed: run ci/setup")
         return [
             afl_fuzz, "-i", setting.corpus, "-o", setting.work,
-            "-V", str(max(1, math.ceil(setting.seconds))),
+            "-V", str(max(1, math.floor(setting.seconds))),
             "-s", str(setting.seed % 0x7fffffff or 1),
             # A time limit for slow machines that does not reject slow inputs.
             "-m", "none", "-t", "5000+",
@@ -36,45 +41,38 @@ class Afl(engine_session.Session):
 
     def environment(self):
         env = engines.environment(engines.AFL, **self.setting.environment)
-        env["AFL_NO_COLOR"] = "1"
+        env.pop("AFL_NO_UI", None)
+        env["AFL_FORCE_UI"] = "1"
         env["AFL_NO_CRASH_README"] = "1"
         if self.setting.mutator:
             env["AFL_CUSTOM_MUTATOR_LIBRARY"] = self.setting.mutator
         return env
 
-    def progress(self):
-        if self.ended:
-            self._read_stats()
-        else:
-            self._read_plot()
+    def read_line(self, line):
+        for key, digits, unit in _SCREEN.findall(_SEQUENCE.sub("", line)):
+            try:
+                value = float(digits) * _UNITS[unit]
+            except ValueError:
+                continue
+            if key == "exec speed":
+                self.rate = value or None
+            else:
+                self.executions = max(self.executions, int(value))
 
-    def _read_stats(self):
+    def progress(self):
+        """fuzzer_stats is exact at the end, and a minute old before."""
         try:
             stats = engines.afl_stats(os.path.join(self._results, "fuzzer_stats"))
-        except engines.CannotRun:
+            executions, edges = int(stats["execs_done"]), int(stats["edges_found"])
+        except (engines.CannotRun, KeyError, ValueError):
             return
-        for attribute, key in (("executions", "execs_done"), ("coverage", "edges_found")):
-            try:
-                setattr(self, attribute, max(int(stats.get(key, "")),
-                                             getattr(self, attribute) or 0))
-            except ValueError:
-                pass
+        self.executions = executions if self.ended else max(self.executions, executions)
+        self.coverage = max(self.coverage or 0, edges)
 
-    def _read_plot(self):
-        try:
-            with open(os.path.join(self._results, "plot_data"), "rb") as f:
-                f.seek(max(0, os.fstat(f.fileno()).st_size - 1024))
-                lines = f.read().decode(errors="replace").split("\n")
-        except OSError:
-            return
-        # The last piece is empty, or a line that is being written.
-        cells = lines[-2].split(",") if len(lines) > 1 else []
-        try:
-            self.rate = float(cells[_RATE]) or None
-            self.executions = max(self.executions, int(cells[_EXECUTIONS]))
-            self.coverage = int(cells[_EDGES])
-        except (IndexError, ValueError):
-            pass
+    @property
+    def log(self):
+        lines = _SEQUENCE.sub("", self.process.tail).replace("\r", "").splitlines()
+        return "\n".join(line for line in lines if not _FRAME.match(line))
 
     def collect(self):
         suspects = []

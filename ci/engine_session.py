@@ -15,7 +15,7 @@ from ci import process
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                                 "fuzz"))
-import engines  # noqa: E402
+import engines  # noqa: E402,F401
 
 # Beyond its time a session gets these seconds to end by itself, and then to obey SIGTERM.
 GRACE_TO_END = 6.0
@@ -89,6 +89,11 @@ class Session:
     def collect(self):
         """Returns the Suspects that the engine stored since the last call."""
         raise NotImplementedError
+
+    @property
+    def log(self):
+        """The end of what the engine printed."""
+        return self.process.tail
 
     @property
     def seconds(self):

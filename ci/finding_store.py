@@ -96,6 +96,6 @@ class FindingStore:
     def describe(self, finding):
         """Writes what is known about a stored finding."""
         fields = dataclasses.asdict(finding)
-        for key in ("text", "known", "path"):
+        for key in ("text", "known", "path", "inputs"):
             del fields[key]
         files.write_whole(finding.path + ".json", json.dumps(fields, indent=2) + "\n")

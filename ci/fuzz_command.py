@@ -2,9 +2,9 @@
 """Fuzzes every strategy for its share of the time, and reports.
 
 Sets the machine up, builds what is needed, starts from corpus/ and from what earlier runs kept in
-DIR, and stores each finding once as DIR/findings/<strategy>/<property>-<signature>-<sha1>, minimised,
-with its text form (.txt), a C program (.c) and what is known about it (.json). The report is printed,
-and written as DIR/report.md, report.json and report.xml (JUnit).
+DIR, and stores each finding once as DIR/findings/<strategy>/<property>-<signature>-<sha1>,
+minimised, with its text form (.txt), a C program (.c) and what is known about it (.json). The
+report is printed, and written as DIR/report.md, report.json and report.xml (JUnit).
 """
 import argparse
 import datetime
@@ -184,7 +184,7 @@ class Run:
         for job in self._jobs:
             job.share = share
         self._bench.build(workbench.labels(self.strategies, self.engines, bool(self.plant)))
-        self._status.say("%s x %s on %s for %g minutes: %.0f s of a core each" % (
+        self._status.say("%s x %s on %s for %g min: %.0f s of a core each" % (
             ", ".join(self.strategies), ", ".join(map(text.engine, self.engines)),
             text.count(options.jobs, "core"), options.minutes, share))
 
@@ -218,7 +218,9 @@ class Run:
         copies = self._bench.copy(sorted(wanted), folder.join("tmp", "programs"))
         assay = judge.Judge({judge.PLAIN: copies["assay.elf"],
                              judge.ASAN: copies["assay_asan.elf"]})
-        environments = {self.plant: {"ASSAY_STRATEGY": self.plant}} if self.plant else {}
+        # Whatever the user's own environment says: verdicts are made in this tier.
+        environments = {strategy: {"ASSAY_STRATEGY": strategy, "ASSAY_TIER": judge.TIER}
+                        for strategy in self.strategies}
         os.makedirs(folder.join("tmp", "suspects"))
         started = datetime.datetime.now(datetime.timezone.utc)
         clock = time.monotonic()
@@ -233,7 +235,11 @@ class Run:
                    for name in ("seeds", "regression")])
         # A planted bug is to be found by the engine, not by what is known already.
         replayed = [] if self.plant else chief.replay(assay)
-        chief.run(self._slots, options.minutes * 60)
+        error = None
+        try:
+            chief.run(self._slots, options.minutes * 60)
+        except OSError as failure:
+            error = failure
         self._status.clear()
         if sleuth.waiting:
             self._status.say("minimising what was found last")
@@ -243,18 +249,26 @@ class Run:
             minutes=options.minutes, cores=options.jobs, seed=options.seed,
             version=source_version(), plant=self.plant, stopped=self._interrupt.name,
             folder=shown(folder.path), jobs=replayed + self._jobs, findings=sleuth.findings)
-        if sleuth.error:
-            outcome.stopped = run_folder.explain(sleuth.error, folder.path)
-        self._attribute(outcome, sleuth)
+        error = error or sleuth.error
+        if error:
+            outcome.error = run_folder.explain(error, folder.path)
+        elif sleuth.problems:
+            outcome.error = "a finding could not be judged: %s" % sleuth.problems[0]
+        self._attribute(outcome)
         self._explanation = ""
         if self.plant and outcome.findings and not outcome.findings[0].flaky:
             first = outcome.findings[0]
             self._explanation = assay.explanation(self.plant, first.path, first.build)
-        self._report = [shown(path) for path in files.write_all(outcome, folder.path)]
+        self._report = []
+        try:
+            self._report = [shown(path) for path in files.write_all(outcome, folder.path)]
+        except OSError as failure:
+            # The terminal still gets it.
+            outcome.error = outcome.error or run_folder.explain(failure, folder.path)
         return outcome
 
     @staticmethod
-    def _attribute(outcome, sleuth):
+    def _attribute(outcome):
         """Enters each finding with every job that hit it."""
         for finding in outcome.findings:
             finding.path = shown(finding.path)
@@ -262,8 +276,6 @@ class Run:
             for job in outcome.jobs:
                 if job.strategy == finding.strategy and finding.inputs.get(job.engine):
                     job.findings.append(finding.name)
-        for problem in sleuth.problems:
-            outcome.stopped = outcome.stopped or "a finding could not be judged: %s" % problem
 
     def tell(self, outcome):
         """Prints the report."""
@@ -271,7 +283,8 @@ class Run:
         if self._explanation:
             print("\n" + text.printable(self._explanation).rstrip())
             print("\nReproduce it:  " + outcome.findings[0].commands["repro"])
-        print("report: " + " ".join(self._report))
+        if self._report:
+            print("report: " + " ".join(self._report))
 
 
 def main(arguments=None):

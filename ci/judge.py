@@ -1,7 +1,7 @@
 """Asks the program `assay` for verdicts, minimal programs and their other forms.
 
-`assay_asan` is asked first: it sees what only sanitizers see, and names the culprit better. What the
-plain build shows as well is minimised with that, which is faster.
+`assay_asan` is asked first: it sees what only sanitizers see, and names the culprit better. What
+the plain build shows as well is minimised with that, which is faster.
 """
 import dataclasses
 import json
@@ -35,7 +35,8 @@ class Verdict:
 
     @classmethod
     def from_json(cls, line, build):
-        """Of a line of `assay run --json`; None if it says clean. ValueError if it is no verdict."""
+        """Of a line of `assay run --json`; None if it says clean. ValueError if it is no verdict.
+        """
         fields = json.loads(line)
         try:
             if fields["verdict"] == "clean":
@@ -123,8 +124,9 @@ class Judge:
             yield judged, None
 
     def minimise(self, strategy, path, verdict, output, seconds):
-        """Writes the smallest program with the same property to `output`; returns its verdict. Never
-        fails: the worst result is the program as it came, with the verdict that it came with."""
+        """Writes the smallest program with the same property to `output`; returns its verdict.
+        Never fails: the worst result is the program as it came, with the verdict that it came with.
+        """
         if verdict.build == ASAN and self.shows(PLAIN, strategy, path, verdict.property):
             verdict = dataclasses.replace(verdict, build=PLAIN)
         try:
@@ -169,8 +171,10 @@ class Judge:
             return ""
 
     def explanation(self, strategy, path, build):
-        """What `assay repro` tells about a program."""
-        _, out, err = self._assay(build, ["repro", "--strategy", strategy, path])
+        """What `assay repro` tells about a finding's program. In its own tier: another may show
+        another property first."""
+        _, out, err = self._assay(build, [
+            "repro", "--strategy", strategy, "--tier", TIER, path])
         return out or err
 
 

@@ -117,8 +117,8 @@ class Process:
 
 
 def run(command, env=None, seconds=60.0):
-    """Runs a short command to its end. Returns (exit code or None, stdout, stderr as text); the code
-    is None if it took longer than `seconds` and was killed."""
+    """Runs a short command to its end. Returns (exit code or None, stdout, stderr as text); the
+    code is None if it took longer than `seconds` and was killed."""
     child = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, start_new_session=True)
     try:

@@ -18,7 +18,8 @@ from ci.fuzz_command import Parser  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
 
 EPILOG = """\
-Every other option goes to `assay repro`: --tier TIER, --runs N.
+Every other option goes to `assay repro`: --tier TIER (that of the finding; paranoid for other
+files), --runs N.
 
 exit codes: 0 clean, 1 finding, 2 could not run
 """
@@ -112,6 +113,9 @@ def main(arguments=None):
         print("ci/repro: this finding is flaky: it was seen once, and replays were clean; see the "
               ".log file beside it", file=sys.stderr)
     command = [program, "repro", "--strategy", strategy]
+    if options.tier is None and isinstance(facts.get("tier"), str):
+        # Another tier may show another property first.
+        options.tier = facts["tier"]
     for name in ("tier", "runs"):
         if getattr(options, name) is not None:
             command += ["--" + name, getattr(options, name)]

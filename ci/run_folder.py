@@ -25,6 +25,8 @@ def explain(error, folder):
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "%s: %s: choose a folder that you may write to with --out" % (
             shown(error.filename or folder), error.strerror)
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return "%s is no folder: choose one with --out" % shown(error.filename or folder)
     return "%s: %s" % (shown(str(error.filename or folder)), error.strerror or error)
 
 

@@ -1,16 +1,14 @@
 """Runs the engines: each core its slices one after the other, until the time is over.
 
-One thread: it reads what the engines print, hands their suspects to the detective, and starts, stops
-and restarts them. A finding does not end the fuzzing of its strategy, but a bug that every input
-shows gets no more than CAP sessions in a row.
+One thread: it reads what the engines print, hands their suspects to the detective, and starts,
+stops and restarts them. A finding does not end the fuzzing of its strategy, but a bug that every
+input shows gets no more than CAP sessions in a row.
 """
-import os
 import select
 import time
 import zlib
 
 from ci import corpus_folder, engine_afl, engine_libfuzzer, engine_session, judge
-from ci.workbench import CannotRun
 from reports import files, results, text
 
 ENGINES = {"libfuzzer": engine_libfuzzer.LibFuzzer, "afl": engine_afl.Afl}
@@ -20,6 +18,9 @@ CAP = 20
 
 # Sessions in a row that die without any finding.
 _DEATHS = 3
+
+# Suspects that may wait for the detective before a crashed engine is started again.
+_BACKLOG = 8
 
 # Seconds between looks at the engines' files, and between AFL++'s gifts to the corpus.
 _PROGRESS, _IMPORT = 2.0, 15.0
@@ -42,10 +43,10 @@ class JobState:
 
     def __init__(self, job):
         self.job = job
-        self.idle_crashes = 0   # in a row, with nothing new
+        self.idle_crashes = 0   # sessions in a row that ended in a crash, with nothing new
         self.deaths = 0         # in a row
         self.sessions = 0
-        self.known = 0          # findings of the strategy when the last crash was looked at
+        self.known = 0          # findings of the strategy when that was last looked at
         self.given_up = False
 
 
@@ -137,7 +138,29 @@ class Supervisor:
         if task.job is None or left < 1 or self._states[task.job].given_up:
             if not self._next_slice(task):
                 return False
+        if self._goes_in_circles(self._states[task.job]):
+            return True
         return self._open(task)
+
+    def _goes_in_circles(self, state):
+        """True if the job must not be started again: for now, or for good if it has been given up.
+        """
+        if not state.idle_crashes:
+            return False
+        waiting = self._detective.waiting
+        if waiting > _BACKLOG:
+            return True
+        found = sum(finding.strategy == state.job.strategy for finding in self._detective.findings)
+        if found > state.known:
+            state.known = found
+            state.idle_crashes = 1
+        if state.idle_crashes < CAP:
+            return False
+        # While the detective is busy nobody knows whether the last crash is a new one.
+        if not waiting:
+            self._give_up(state, note="stopped: %d sessions in a row ended in known findings"
+                          % state.idle_crashes)
+        return True
 
     def _next_slice(self, task):
         """Time that a slice left over, or took too long, is shared by those that follow."""
@@ -221,29 +244,15 @@ class Supervisor:
         if session.coverage is not None:
             job.coverage = max(job.coverage or 0, session.coverage)
         task.session = None
-        files.write_whole(self._folder.join("logs", "%s-%s.log" % task.job), session.process.tail)
+        files.write_whole(self._folder.join("logs", "%s-%s.log" % task.job), session.log)
         code = session.process.code
         if crashes and session.NAME == "libfuzzer":
-            self._after_crash(state)
-        elif session.was_stopped or (code == 0 and not session.early):
+            state.idle_crashes += 1
             state.deaths = 0
+        elif session.was_stopped or (code == 0 and not session.early):
+            state.idle_crashes = state.deaths = 0
         else:
             self._after_death(state, session, code)
-
-    def _after_crash(self, state):
-        """A restart, unless this goes nowhere."""
-        state.deaths = 0
-        found = sum(finding.strategy == state.job.strategy for finding in self._detective.findings)
-        # While the detective is busy nobody knows yet whether the crash is a new one.
-        if found > state.known:
-            state.known = found
-            state.idle_crashes = 0
-        state.idle_crashes += 1
-        if state.idle_crashes >= CAP and not self._detective.waiting:
-            self._give_up(state, note="stopped: %d sessions in a row ended in known findings"
-                          % state.idle_crashes)
-        elif state.idle_crashes >= 3 * CAP:
-            self._give_up(state, note="stopped: %d sessions in a row crashed" % state.idle_crashes)
 
     def _after_death(self, state, session, code):
         state.deaths += 1
@@ -251,7 +260,7 @@ class Supervisor:
             time.sleep(0.2)
             return
         how = "was killed by signal %d" % -code if code < 0 else "ended with exit code %d" % code
-        lines = [line for line in session.process.tail.splitlines() if line.strip()]
+        lines = [line for line in session.log.splitlines() if line.strip()]
         self._give_up(state, problem="%s %s after %.1f s, %s%s" % (
             text.engine(session.NAME), how, session.seconds,
             text.count(session.executions, "execution"),
@@ -272,7 +281,12 @@ class Supervisor:
         while any(task.session for task in tasks):
             for task in tasks:
                 if task.session and task.session.poll():
-                    self._close(task)
+                    try:
+                        self._close(task)
+                    except OSError as error:
+                        # A full disk must not keep us from stopping the others.
+                        self._detective.error = self._detective.error or error
+                        task.session = None
             time.sleep(0.05)
         for state in self._states.values():
             state.job.corpus = len(self._corpora[state.job.strategy])

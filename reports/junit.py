@@ -51,7 +51,7 @@ def render(results):
                           time="%.3f" % results.seconds,
                           timestamp=results.started.rstrip("Z"))
     properties = ET.SubElement(suite, "properties")
-    for key in ("cores", "minutes", "seed", "version", "plant", "stopped"):
+    for key in ("cores", "minutes", "seed", "version", "plant", "stopped", "error"):
         value = getattr(results, key)
         if value != "":
             ET.SubElement(properties, "property", name=key, value=text.printable(str(value)))

@@ -74,7 +74,8 @@ class Results:
     seed: int = 0
     version: str = ""        # of the sources
     plant: str = ""          # the planted bug, if that was fuzzed
-    stopped: str = ""        # what ended the run early
+    stopped: str = ""        # the signal that ended the run early
+    error: str = ""          # what broke the run off, such as a full disk
     folder: str = ""
     jobs: typing.List[Job] = dataclasses.field(default_factory=list)
     findings: typing.List[Finding] = dataclasses.field(default_factory=list)
@@ -84,7 +85,7 @@ class Results:
         """A finding outweighs a job that could not run: the table shows both."""
         if self.findings or any(job.verdict == FINDING for job in self.jobs):
             return FINDING
-        if not self.jobs or any(job.verdict == COULD_NOT_RUN for job in self.jobs):
+        if self.error or not self.jobs or any(job.verdict == COULD_NOT_RUN for job in self.jobs):
             return COULD_NOT_RUN
         return CLEAN
 

@@ -72,11 +72,15 @@ def summary(results):
         line = "%s, %s%s" % (count(len(results.findings), "finding"), executions, tail)
     elif results.verdict == "clean":
         line = "clean: no finding, %s%s" % (executions, tail)
+    elif results.error:
+        line = "could not run: broke off after %s%s" % (executions, tail)
     else:
         broken = sum(job.verdict == "could not run" for job in results.jobs)
         line = "could not run: %d of %s executed nothing or broke off, %s%s" % (
             broken, count(len(results.jobs), "job"), executions, tail)
-    return line + ("; stopped early: %s" % one_line(results.stopped) if results.stopped else "")
+    if results.stopped:
+        line += "; stopped early by " + one_line(results.stopped)
+    return line + ("; " + one_line(results.error, 320) if results.error else "")
 
 
 def how_found(finding):
