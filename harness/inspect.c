@@ -4,7 +4,7 @@
 
 // In units of roughly a nanosecond: what an operation earns, and what a look at a span costs. With
 // these a full run spends at most half of its time on walks.
-enum { EARNED_BY_OPERATION = 20, COST_OF_SPAN = 20, COST_OF_WALK = 100 };
+enum { EARNED_BY_OPERATION = 12, COST_OF_SPAN = 20, COST_OF_WALK = 100 };
 
 struct walker {
   struct run *run;
