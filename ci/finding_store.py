@@ -23,11 +23,9 @@ def file_stem(property_id, signature):
     return "%s-%s" % (re.sub(r"[^A-Za-z0-9._+-]", "-", property_id), signature)
 
 
-def commands(path, strategy):
-    """What a person types to go on with a finding."""
-    quoted = shlex.quote(path)
-    # The folder's name tells ci/repro the strategy, too, but only as long as nobody moves the file.
-    base = "ci/repro --strategy %s %s" % (shlex.quote(strategy), quoted)
+def commands(path):
+    """What a person types to go on with a finding; the .json file tells ci/repro the strategy."""
+    base = "ci/repro " + shlex.quote(path)
     return {"repro": base, "emit_c": base + " --emit-c", "gdb": base + " --gdb"}
 
 
@@ -82,7 +80,7 @@ class FindingStore:
                                   corpus_folder.sha1(data))
         path = os.path.join(folder, finding.name)
         finding.path = path
-        finding.commands = commands(path, finding.strategy)
+        finding.commands = commands(path)
         # The program first: should the machine die here, the finding is not lost.
         files.write_whole(path, data)
         if not finding.flaky and finding.text:

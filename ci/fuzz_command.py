@@ -272,7 +272,7 @@ class Run:
         """Enters each finding with every job that hit it."""
         for finding in outcome.findings:
             finding.path = shown(finding.path)
-            finding.commands = finding_store.commands(finding.path, finding.strategy)
+            finding.commands = finding_store.commands(finding.path)
             for job in outcome.jobs:
                 if job.strategy == finding.strategy and finding.inputs.get(job.engine):
                     job.findings.append(finding.name)

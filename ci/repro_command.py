@@ -79,13 +79,9 @@ def facts_about(path):
 
 
 def strategy_of(path, facts, known):
-    """The strategy that a file is about, from the facts or from its folder."""
+    """The strategy that a file is about, from the facts or from its folder, or None."""
     folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
-    for name in (facts.get("strategy"), folder):
-        if name in known:
-            return name
-    raise CannotRun("%s does not tell its strategy: say --strategy X; there is: %s" % (
-        shown(path), " ".join(known)))
+    return next((name for name in (facts.get("strategy"), folder) if name in known), None)
 
 
 def main(arguments=None):
@@ -98,11 +94,15 @@ def main(arguments=None):
         bench = workbench.Workbench(options.prebuilt)
         build = judge.ASAN if options.asan or facts.get("build") == judge.ASAN else judge.PLAIN
         bench.build(sorted({"//:" + judge.PLAIN, "//:" + build}))
-        known = bench.strategies() + list(bench.plants())
-        if options.strategy and options.strategy not in known:
-            raise CannotRun("unknown strategy '%s'; there is: %s" % (
-                options.strategy, " ".join(known)))
-        strategy = options.strategy or strategy_of(path, facts, known)
+        strategies, plants = bench.strategies(), bench.plants()
+        there_is = "there is: %s, and the planted bugs that `ci/fuzz --plant list` lists" % (
+            " ".join(strategies))
+        if options.strategy and options.strategy not in strategies + list(plants):
+            raise CannotRun("unknown strategy '%s'; %s" % (options.strategy, there_is))
+        strategy = options.strategy or strategy_of(path, facts, strategies + list(plants))
+        if not strategy:
+            raise CannotRun("%s does not tell its strategy: say --strategy X; %s" % (
+                shown(path), there_is))
         program = bench.program(build + ".elf")
     except CannotRun as error:
         print("ci/repro: %s" % error, file=sys.stderr)

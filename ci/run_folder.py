@@ -27,7 +27,8 @@ def explain(error, folder):
             shown(error.filename or folder), error.strerror)
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return "%s is no folder: choose one with --out" % shown(error.filename or folder)
-    return "%s: %s" % (shown(str(error.filename or folder)), error.strerror or error)
+    return "%s: %s: choose another folder with --out" % (
+        shown(str(error.filename or folder)), error.strerror or error)
 
 
 class RunFolder:

@@ -24,9 +24,9 @@ def _finding(finding):
     size = text.count(finding.operations, "operation") + "; " \
         if finding.operations is not None else ""
     lines.append("    %sfound by %s" % (size, text.how_found(finding)))
-    lines.append("    " + finding.path)
+    lines.append("    " + text.one_line(finding.path, 4096))
     if "repro" in finding.commands:
-        lines.append("    reproduce: " + finding.commands["repro"])
+        lines.append("    reproduce: " + text.one_line(finding.commands["repro"], 8192))
     return lines
 
 

@@ -40,7 +40,7 @@ def duration(seconds):
 
 
 def engine(name):
-    return ENGINES.get(name, name)
+    return ENGINES.get(name, one_line(name))
 
 
 HEADINGS = ("strategy", "engine", "time", "executions", "exec/s", "coverage", "corpus", "findings",

@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""ci/fuzz and ci/repro as people type them, on fake engines: exit codes, bad input, Ctrl-C."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import xml.etree.ElementTree as ET
+
+CI = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(CI))
+from ci import fakes, process  # noqa: E402
+
+
+class CommandTest(unittest.TestCase):
+    def setUp(self):
+        self._temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self._temporary.cleanup)
+        self.tree = fakes.build_tree(self.path("tree"))
+        self.environment = dict(
+            os.environ, PATH=self.path("tree", "bin") + ":" + os.environ["PATH"], FAKE="clean")
+
+    def path(self, *names):
+        return os.path.join(self._temporary.name, *names)
+
+    def command(self, *arguments, command="fuzz_command.py"):
+        more = ["--prebuilt", self.tree]
+        if command == "fuzz_command.py" and "--out" not in arguments:
+            more += ["--out", self.path("out")]
+        return [sys.executable, os.path.join(CI, command), *arguments, *more]
+
+    def run_it(self, *arguments, **more):
+        """Returns exit code, stdout, stderr."""
+        result = subprocess.run(self.command(*arguments, **more), env=self.environment,
+                                capture_output=True, text=True, timeout=60, check=False)
+        self.assertNotIn("Traceback", result.stderr)
+        return result.returncode, result.stdout, result.stderr
+
+    def refused(self, *arguments, says, **more):
+        """Exit code 2, and one line that says what to do."""
+        code, _, err = self.run_it(*arguments, **more)
+        self.assertEqual(2, code, err)
+        self.assertIn(says, err)
+        return err
+
+    def report(self):
+        with open(self.path("out", "report.json"), encoding="utf-8") as f:
+            return json.load(f)
+
+
+class FuzzTest(CommandTest):
+    def test_clean(self):
+        code, out, err = self.run_it("--minutes", "0.1", "--jobs", "4")
+        self.assertEqual((0, ""), (code, err))
+        self.assertIn("clean: no finding", out)
+        report = self.report()
+        self.assertEqual(400, sum(job["executions"] for job in report["jobs"]
+                                  if job["engine"] != "corpus"))
+        self.assertEqual(["alpha corpus", "beta corpus", "alpha libfuzzer", "alpha afl",
+                          "beta libfuzzer", "beta afl"],
+                         ["%(strategy)s %(engine)s" % job for job in report["jobs"]])
+        self.assertEqual("6", ET.parse(self.path("out", "report.xml")).getroot().get("tests"))
+        self.assertFalse(os.path.exists(self.path("out", "tmp")))
+
+    def test_finding(self):
+        self.environment["FAKE"] = "crash"
+        code, out, _ = self.run_it("--minutes", "0.1", "--engine", "libfuzzer", "--jobs", "2",
+                                   "--strategy", "beta")
+        self.assertEqual(1, code)
+        self.assertIn("beta: overlap", out)
+        finding = self.report()["findings"][0]
+        self.assertTrue(os.path.exists(finding["path"]))
+        code, out, _ = self.run_it(finding["path"], command="repro_command.py")
+        self.assertEqual((1, "assay.elf repro --strategy beta --tier full %s\n" % finding["path"]),
+                         (code, out))
+
+    def test_could_not_run(self):
+        self.environment["FAKE"] = "dies"
+        code, out, _ = self.run_it("--minutes", "0.1", "--jobs", "2", "--strategy", "alpha")
+        self.assertEqual(2, code)
+        self.assertIn("could not run: 2 of 3 jobs", out)
+        self.assertEqual("2", ET.parse(self.path("out", "report.xml")).getroot().get("errors"))
+
+    def test_plant(self):
+        self.environment["FAKE"] = "crash"
+        for name in ("hole", "alpha+hole"):
+            code, out, _ = self.run_it("--plant", name, "--minutes", "0.2")
+            self.assertEqual(1, code)
+            self.assertIn("assay.elf repro --strategy alpha+hole", out)
+            self.assertIn("Reproduce it:  ci/repro ", out)
+        self.assertIn("known", out)
+
+    def test_bad_options(self):
+        for minutes in ("0", "-1", "nan", "inf", "two", "1e9", ""):
+            self.refused("--minutes", minutes, says="no number of minutes")
+        self.refused(says="say how long")
+        self.refused("--minutes", "1", "--strategy", "gamma",
+                     says="unknown strategy 'gamma'; there is: alpha beta")
+        self.refused("--minutes", "1", "--engine", "honggfuzz", says="libfuzzer")
+        self.refused("--minutes", "1", "--jobs", "0", says="from 1 to")
+        self.refused("--minutes", "0.01", "--jobs", "1", says="give at least --minutes 0.3")
+        self.refused("--plant", "none", says="alpha+hole  a hole [overlap]")
+        self.refused("--plant", "twin", says="several strategies")
+        self.refused("--plant", "hole", "--engine", "afl", says="libFuzzer only")
+        err = self.refused("--minutes", "1", "--speed", "9", says="see ci/fuzz --help")
+        self.assertEqual(1, err.count("\n"))
+
+    def test_bad_folders(self):
+        with open(self.path("file"), "w", encoding="utf-8"):
+            pass
+        self.refused("--minutes", "1", "--out", self.path("file"), says="is no folder")
+        self.refused("--minutes", "1", "--out", "/proc/nowhere", says="--out")
+        os.unlink(os.path.join(self.tree, "fuzz", "beta_afl.elf"))
+        self.refused("--minutes", "1", says="beta_afl.elf")
+
+    def start(self, *arguments):
+        child = subprocess.Popen(
+            self.command("--minutes", "5", "--strategy", "alpha", "--jobs", "2", *arguments),
+            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (child.kill(), child.communicate()))
+        end = time.monotonic() + 20
+        while not self.engines(child) and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertEqual(2, len(self.engines(child)))
+        # Time for the engines to start, that is for Python to set its signal handlers up.
+        time.sleep(0.5)
+        return child
+
+    @staticmethod
+    def engines(child):
+        """Its children that have become an engine."""
+        found = []
+        for pid in process.children_of(child.pid):
+            try:
+                with open("/proc/%d/cmdline" % pid, "rb") as f:
+                    command = f.read()
+            except OSError:
+                continue
+            if b"setpriv" not in command and (b"alpha_" in command):
+                found.append(pid)
+        return found
+
+    def test_interruption_ends_in_a_report(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            child = self.start()
+            engines = self.engines(child)
+            child.send_signal(number)
+            out, err = child.communicate(timeout=20)
+            self.assertEqual((0, ""), (child.returncode, err))
+            self.assertIn("stopped early by " + signal.Signals(number).name, out)
+            self.assertEqual(signal.Signals(number).name, self.report()["stopped"])
+            for pid in engines:
+                self.assertFalse(os.path.exists("/proc/%d" % pid))
+
+    def test_a_killed_run_leaves_no_engine_and_no_lock(self):
+        child = self.start()
+        engines = self.engines(child)
+        self.refused("--minutes", "1", says="in use by process %d" % child.pid)
+        child.kill()
+        child.communicate()
+        end = time.monotonic() + 10
+        while any(os.path.exists("/proc/%d" % pid) for pid in engines) and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertFalse([pid for pid in engines if os.path.exists("/proc/%d" % pid)])
+        code, _, _ = self.run_it("--minutes", "0.1", "--strategy", "alpha", "--jobs", "2")
+        self.assertEqual(0, code)
+
+
+class ReproTest(CommandTest):
+    def refused(self, *arguments, says, **more):
+        return super().refused(*arguments, says=says, command="repro_command.py", **more)
+
+    def program(self, *names):
+        path = self.path(*names)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("bug")
+        return path
+
+    def repro(self, *arguments):
+        code, out, _ = self.run_it(*arguments, command="repro_command.py")
+        self.assertEqual(1, code)
+        return out.split()
+
+    def test_bad_input(self):
+        self.refused(self.path("nothing"), says="no such file")
+        self.refused(self.path(), says="is a folder")
+        self.refused(says="FILE")
+        self.refused(self.program("x"), says="say --strategy X; there is: alpha beta")
+        self.refused(self.program("x"), "--strategy", "gamma", says="unknown strategy 'gamma'")
+
+    def test_the_strategy_comes_from_option_facts_or_folder(self):
+        path = self.program("beta", "x")
+        self.assertEqual(["assay.elf", "repro", "--strategy", "beta", path], self.repro(path))
+        with open(path + ".json", "w", encoding="utf-8") as f:
+            json.dump({"strategy": "alpha+hole", "tier": "fast", "build": "assay_asan"}, f)
+        self.assertEqual(["assay_asan.elf", "repro", "--strategy", "alpha+hole", "--tier", "fast",
+                          "--gdb", path], self.repro(path, "--gdb"))
+        self.assertEqual("alpha", self.repro(path, "--strategy", "alpha")[3])
+
+    def test_a_damaged_description_is_not_in_the_way(self):
+        path = self.program("beta", "x")
+        for text in ("{", "[]", '{"strategy": 7}', "\xff"):
+            with open(path + ".json", "w", encoding="latin-1") as f:
+                f.write(text)
+            self.assertEqual("beta", self.repro(path)[3])
+
+    def test_the_files_beside_a_finding_mean_the_finding(self):
+        path = self.program("beta", "overlap-11111111-" + "a" * 40)
+        for other in (".c", ".json", ".log"):
+            self.assertEqual(path, self.repro(path + other)[-1])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Engines that crash, hang, flood, die and lie: nothing is lost, and nothing is called clean."""
+import os
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ci import corpus_folder, detective, engine_session, fakes, finding_store  # noqa: E402
+from ci import judge, process, run_folder, shares, supervisor  # noqa: E402
+from reports import results  # noqa: E402
+
+
+class Quiet:
+    """A status line that nobody reads."""
+
+    def __init__(self):
+        self.lines = []
+
+    def due(self):
+        return True
+
+    def show(self, *arguments):
+        self.lines.append(arguments)
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+class SupervisorTest(unittest.TestCase):
+    def setUp(self):
+        self._temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self._temporary.cleanup)
+        self.tree = fakes.build_tree(os.path.join(self._temporary.name, "tree"))
+        self.out = os.path.join(self._temporary.name, "out")
+        path = os.environ["PATH"]
+        os.environ["PATH"] = os.path.join(self.tree, "bin") + ":" + path
+        self.addCleanup(os.environ.__setitem__, "PATH", path)
+
+    def fuzz(self, what, engine="libfuzzer", seconds=1.3, replay=False, stop=None, seeds=()):
+        """Runs one engine on alpha; returns its job, the findings and the detective."""
+        folder = run_folder.RunFolder(self.out)
+        self.addCleanup(folder.release)
+        job = results.Job("alpha", engine)
+        assay = judge.Judge({name: os.path.join(self.tree, name + ".elf")
+                             for name in (judge.PLAIN, judge.ASAN)})
+        environments = {"alpha": {"FAKE": what}}
+        sleuth = detective.Detective(assay, finding_store.FindingStore(folder.join("findings")),
+                                     folder.join("tmp"), environments)
+        self.status = Quiet()
+        chief = supervisor.Supervisor(
+            folder, [job],
+            {("alpha", engine): os.path.join(self.tree, "fuzz", "alpha_%s.elf" % engine)},
+            sleuth, self.status, environments=environments, seeds=seeds, stop=stop or (lambda: 0))
+        self.replayed = chief.replay(assay) if replay else []
+        chief.run([[shares.Slice(("alpha", engine), 0, seconds)]], seconds)
+        sleuth.finish()
+        folder.release()
+        for finding in sleuth.findings:
+            if finding.inputs.get(engine):
+                job.findings.append(finding.name)
+        self.assertEqual([], sleuth.problems)
+        return job, {finding.property: finding for finding in sleuth.findings}, sleuth
+
+    def test_a_clean_engine_is_clean_on_libfuzzer(self):
+        job, findings, _ = self.fuzz("clean")
+        self.assertEqual(({}, "clean", 100, 7), (findings, job.verdict, job.executions,
+                                                job.coverage))
+
+    def test_a_clean_engine_is_clean_on_afl(self):
+        job, findings, _ = self.fuzz("clean", "afl")
+        self.assertEqual(({}, "clean", 100, 12), (findings, job.verdict, job.executions,
+                                                 job.coverage))
+
+    def test_an_engine_that_executed_nothing_could_not_run(self):
+        for engine in supervisor.ENGINES:
+            job, _, _ = self.fuzz("idle", engine)
+            self.assertEqual("could not run", job.verdict)
+
+    def test_a_shallow_bug_is_one_finding_and_does_not_spin(self):
+        started = time.monotonic()
+        job, findings, _ = self.fuzz("crash", seconds=60)
+        self.assertLess(time.monotonic() - started, 30)
+        self.assertEqual(["overlap"], list(findings))
+        # Some sessions more than the cap: those that ended while the first was being judged.
+        self.assertIn(job.crashes, range(supervisor.CAP, 2 * supervisor.CAP))
+        self.assertEqual(job.crashes, findings["overlap"].inputs["libfuzzer"])
+        self.assertEqual(10 * job.crashes, job.executions)
+        self.assertIn("known findings", job.note)
+
+    def check_stored(self, findings):
+        with open(findings["overlap"].path, "rb") as f:
+            data = f.read()
+        self.assertEqual(b"bug overlap 11111111", data)
+        name = "overlap-11111111-" + corpus_folder.sha1(data)
+        self.assertEqual(name, findings["overlap"].name)
+        self.assertEqual(
+            {name, name + ".json", name + ".txt", name + ".c"},
+            {other for other in os.listdir(os.path.dirname(findings["overlap"].path))
+             if other.startswith("overlap-11111111")})
+        self.assertTrue(findings["invariant:alpha.I3"].name.startswith("invariant-alpha.I3-2222"))
+        self.assertEqual(("assay_asan", "assay"), (findings["touched-live-block"].build,
+                                                   findings["overlap"].build))
+
+    def test_each_identity_is_stored_once(self):
+        for engine in supervisor.ENGINES:
+            with self.subTest(engine):
+                self.out = os.path.join(self._temporary.name, engine)
+                job, findings, sleuth = self.fuzz("crashes", engine)
+                self.assertEqual("finding", job.verdict)
+                # The second `overlap` would slip to `content` if it were minimised.
+                self.assertEqual({"overlap", "invariant:alpha.I3", "touched-live-block"},
+                                 set(findings))
+                self.assertEqual(4, len(sleuth.findings))
+                self.check_stored({finding.property: finding for finding in sleuth.findings
+                                   if finding.signature != "44444444"})
+
+    def test_an_earlier_run_s_finding_is_known(self):
+        self.fuzz("crash", seconds=1.2)
+        _, findings, _ = self.fuzz("crash", seconds=1.2)
+        self.assertTrue(findings["overlap"].known)
+        folder = os.path.dirname(findings["overlap"].path)
+        self.assertEqual(1, sum(name.endswith(".json") for name in os.listdir(folder)))
+
+    def test_what_replays_clean_is_flaky_not_lost(self):
+        job, findings, _ = self.fuzz("flaky", seconds=1.2)
+        finding = findings["content"]
+        self.assertTrue(finding.flaky)
+        self.assertEqual("finding", job.verdict)
+        with open(finding.path + ".log", encoding="utf-8") as f:
+            self.assertIn("ASSERTION FAILED: content", f.read())
+
+    def test_hangs_and_memory_are_findings(self):
+        for engine in supervisor.ENGINES:
+            _, findings, _ = self.fuzz("timeout", engine, seconds=1.2)
+            self.assertIn("hang", findings)
+        _, findings, _ = self.fuzz("oom", seconds=1.2)
+        self.assertIn("out-of-memory", findings)
+
+    def test_an_exit_code_that_hides_a_violation(self):
+        job, findings, _ = self.fuzz("swallowed")
+        self.assertIn("bounds", findings)
+        self.assertEqual("finding", job.verdict)
+
+    def test_garbage_is_survived_and_bounded(self):
+        job, findings, _ = self.fuzz("garbage")
+        self.assertEqual(({}, 5), (findings, job.executions))
+        log = os.path.join(self.out, "logs", "alpha-libfuzzer.log")
+        self.assertLessEqual(os.path.getsize(log), 3 * process.TAIL)
+
+    def test_an_engine_that_dies_could_not_run(self):
+        job, _, _ = self.fuzz("dies", seconds=9)
+        self.assertEqual("could not run", job.verdict)
+        self.assertIn("exit code 3", job.problem)
+        self.assertIn("no such thing", job.problem)
+        job, _, _ = self.fuzz("dies", "afl", seconds=9)
+        self.assertEqual("could not run", job.verdict)
+
+    def test_an_engine_that_is_killed_again_and_again_could_not_run(self):
+        job, _, _ = self.fuzz("killed", seconds=9)
+        self.assertEqual(("could not run", 2), (job.verdict, job.restarts))
+        self.assertIn("signal 9", job.problem)
+
+    def test_a_missing_program_could_not_run(self):
+        os.unlink(os.path.join(self.tree, "fuzz", "alpha_libfuzzer.elf"))
+        job, _, _ = self.fuzz("clean", seconds=5)
+        self.assertEqual("could not run", job.verdict)
+
+    def test_an_engine_that_does_not_end_is_killed(self):
+        limits = engine_session.GRACE_TO_END, engine_session.GRACE_TO_OBEY
+        engine_session.GRACE_TO_END, engine_session.GRACE_TO_OBEY = 0.3, 0.3
+        try:
+            started = time.monotonic()
+            job, _, _ = self.fuzz("stubborn", seconds=1.2)
+        finally:
+            engine_session.GRACE_TO_END, engine_session.GRACE_TO_OBEY = limits
+        self.assertLess(time.monotonic() - started, 5)
+        self.assertEqual(5, job.executions)
+
+    def test_a_stop_ends_the_engines(self):
+        end = time.monotonic() + 0.8
+        job, _, _ = self.fuzz("clean", "afl", seconds=60, stop=lambda: time.monotonic() > end)
+        self.assertLess(time.monotonic(), end + 3)
+        self.assertEqual(40, job.executions)
+
+    def test_afl_s_inputs_come_into_the_corpus(self):
+        self.fuzz("keeps", "afl")
+        self.assertIn(corpus_folder.sha1(b"new input"),
+                      os.listdir(os.path.join(self.out, "corpus", "alpha")))
+
+    def test_the_corpus_is_replayed_and_cleaned(self):
+        seeds = os.path.join(self._temporary.name, "seeds", "deep")
+        os.makedirs(seeds)
+        for name, data in (("good", b"fine"), ("bad", b"bug reset 55555555 x")):
+            with open(os.path.join(seeds, name), "wb") as f:
+                f.write(data)
+        job, findings, _ = self.fuzz("clean", replay=True, seeds=[os.path.dirname(seeds)])
+        self.assertEqual(2, self.replayed[0].executions)
+        self.assertEqual({"corpus": 1}, findings["reset"].inputs)
+        self.assertEqual([corpus_folder.sha1(b"fine")],
+                         os.listdir(os.path.join(self.out, "corpus", "alpha")))
+
+
+class SharesTest(unittest.TestCase):
+    def check(self, jobs, cores, seconds):
+        share, slots = shares.plan(list(range(jobs)), cores, seconds)
+        self.assertEqual(cores, len(slots))
+        self.assertAlmostEqual(share * jobs, seconds * cores, places=6)
+        got = {}
+        for slot in slots:
+            self.assertLessEqual(sum(part.seconds for part in slot), seconds + 1e-6)
+            for part in slot:
+                got[part.job] = got.get(part.job, 0) + part.seconds
+        for job in range(jobs):
+            # A sliver may be left out at each core's end.
+            self.assertAlmostEqual(got[job], share, delta=2 * shares.SHORTEST_SLICE)
+
+    def test_every_job_gets_its_share(self):
+        for jobs in (1, 2, 3, 5, 8, 40):
+            for cores in (1, 2, 3, 4, 7, 64):
+                with self.subTest(jobs=jobs, cores=cores):
+                    self.check(jobs, cores, 600.0)
+
+    def test_too_short_says_what_would_do(self):
+        with self.assertRaises(shares.TooShort) as caught:
+            shares.plan(list(range(60)), 2, 30)
+        shares.plan(list(range(60)), 2, caught.exception.minutes * 60)
+
+
+if __name__ == "__main__":
+    unittest.main()

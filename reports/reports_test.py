@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Each renderer on results as they come, and on text that was made to break it."""
+import json
+import os
+import re
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree as ET
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from reports import files, junit, markdown, results, terminal, text  # noqa: E402
+
+HOSTILE = "<b>]]> & \"'| `tick` ``` \x00\x1b[31m\ud800 *a* [l](x) \u2028\ufffe\r\nE: 1"
+
+# What a terminal is sent for three jobs and a finding.
+GOLDEN = """\
+strategy   engine     time  executions  exec/s  coverage  corpus  findings  verdict
+---------  ---------  ----  ----------  ------  --------  ------  --------  -------------
+bump       libFuzzer  0:15   1 234 567  82 304        85     119         0  clean
+free_list  libFuzzer  0:10         500      50         9       3         1  finding
+free_list  AFL++      0:00           0       -         -       -         0  could not run: no afl-fuzz
+
+free_list: overlap (flaky)
+    operation 3: overlaps
+    4 operations; found by libFuzzer, after 400 executions and 1.5 s; 2 inputs
+    out/x/overlap-1
+    reproduce: ci/repro out/x/overlap-1
+
+1 finding, 1 235 067 executions in 1:01"""
+
+
+def example():
+    return results.Results(
+        started="2026-01-02T03:04:05Z", seconds=61.2, minutes=1.0, cores=2, seed=7,
+        version="abc+", folder="out/x", jobs=[
+            results.Job("bump", "libfuzzer", 15.0, 15.0, 1234567, 85, 119),
+            results.Job("free_list", "libfuzzer", 15.0, 10.0, 500, 9, 3, crashes=2,
+                        findings=["overlap-1"]),
+            results.Job("free_list", "afl", 15.0, problem="no afl-fuzz")],
+        findings=[results.Finding(
+            "overlap-1", "free_list", "overlap", "00000001", "operation 3: overlaps", "here", 4,
+            "out/x/overlap-1", flaky=True, engine="libfuzzer", executions=400, seconds=1.5,
+            inputs={"libfuzzer": 2}, commands={"repro": "ci/repro out/x/overlap-1"},
+            text="heap\nallocate 0\n")])
+
+
+def hostile():
+    made = example()
+    made.jobs[0].note = made.jobs[2].problem = made.stopped = made.plant = made.version = HOSTILE
+    for field in ("strategy", "property", "signature", "diagnosis", "site", "path", "engine",
+                  "text"):
+        setattr(made.findings[0], field, HOSTILE)
+    made.findings[0].commands = {"repro": HOSTILE}
+    return made
+
+
+class VerdictTest(unittest.TestCase):
+    def test_nothing_is_clean_by_default(self):
+        self.assertEqual(2, results.Results().exit_code)
+        self.assertEqual("could not run", results.Job("a", "afl").verdict)
+
+    def test_one_job_that_could_not_run_spoils_clean(self):
+        clean = results.Job("a", "afl", executions=1)
+        self.assertEqual(0, results.Results(jobs=[clean]).exit_code)
+        self.assertEqual(2, results.Results(jobs=[clean, results.Job("b", "afl")]).exit_code)
+        self.assertEqual(2, results.Results(jobs=[clean], error="disk full").exit_code)
+
+    def test_a_finding_outweighs(self):
+        self.assertEqual(1, example().exit_code)
+
+
+class TerminalTest(unittest.TestCase):
+    def test_golden(self):
+        self.maxDiff = None
+        self.assertEqual(GOLDEN, terminal.render(example()))
+
+    def test_hostile_text_cannot_drive_the_terminal(self):
+        self.assertNotRegex(terminal.render(hostile()), "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+class MarkdownTest(unittest.TestCase):
+    def rows(self, made):
+        lines = markdown.render(made).splitlines()
+        return [line for line in lines if line.startswith("|")]
+
+    def test_table(self):
+        rows = self.rows(example())
+        self.assertEqual("| bump | libFuzzer | 0:15 | 1 234 567 | 82 304 | 85 | 119 | 0 | clean |",
+                         rows[2])
+        self.assertEqual(5, len(rows))
+
+    def test_hostile_text_adds_no_cell_and_no_markup(self):
+        for row in self.rows(hostile()):
+            self.assertEqual(len(text.HEADINGS) + 1, len(re.findall(r"(?<!\\)\|", row)))
+            self.assertNotRegex(row, r"(?<!\\)[<`*]")
+
+    def test_a_block_cannot_be_closed_from_inside(self):
+        lines = markdown.block("a\n````\nb")
+        self.assertEqual(["`````", "a\n````\nb", "`````"], lines)
+        self.assertEqual("`` a`b` ``", markdown.code("a`b`"))
+
+
+class JunitTest(unittest.TestCase):
+    def test_cases(self):
+        root = ET.fromstring(junit.render(example()))
+        self.assertEqual(("3", "1", "1"), tuple(map(root.get, ("tests", "failures", "errors"))))
+        cases = root.findall("testsuite/testcase")
+        self.assertEqual(["bump on libFuzzer", "free_list on libFuzzer", "free_list on AFL++"],
+                         [case.get("name") for case in cases])
+        self.assertIsNone(cases[0].find("failure"))
+        failure = cases[1].find("failure")
+        self.assertEqual("overlap", failure.get("type"))
+        for part in ("operation 3: overlaps", "allocate 0", "ci/repro out/x/overlap-1", "flaky"):
+            self.assertIn(part, failure.text)
+        self.assertEqual("no afl-fuzz", cases[2].find("error").get("message"))
+
+    def test_hostile_text_stays_text(self):
+        data = junit.render(hostile())
+        root = ET.fromstring(data)
+        self.assertEqual(3, len(root.findall("testsuite/testcase")))
+        self.assertIn("<b>]]> & \"'| `tick`", root.find(".//failure").text)
+        self.assertNotIn(b"\x1b", data)
+
+
+class JsonTest(unittest.TestCase):
+    def test_it_reads_back(self):
+        for made in (example(), hostile()):
+            document = json.loads(files.render_json(made))
+            self.assertEqual(made, results.Results.from_dict(document))
+
+    def test_the_fields_of_the_documentation_are_those_of_the_file(self):
+        readme = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
+        with open(readme, encoding="utf-8") as f:
+            documented = set(re.findall(r"^\| `(\w+)` \|", f.read(), re.MULTILINE))
+        document = example().to_dict()
+        fields = set(document) | set(document["jobs"][0]) | set(document["findings"][0])
+        self.assertEqual(fields, documented)
+
+
+class FilesTest(unittest.TestCase):
+    def test_whole_or_not_at_all(self):
+        with tempfile.TemporaryDirectory() as folder:
+            files.write_all(hostile(), folder)
+            self.assertEqual(["report.json", "report.md", "report.xml"],
+                             sorted(os.listdir(folder)))
+            path = os.path.join(folder, "report.md")
+            with self.assertRaises(TypeError):
+                files.write_whole(path, 7)
+            with self.assertRaises(OSError):
+                files.write_whole(os.path.join(path, "x"), "data")
+            self.assertEqual(3, len(os.listdir(folder)))
+
+
+if __name__ == "__main__":
+    unittest.main()
