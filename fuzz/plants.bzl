@@ -63,6 +63,7 @@ def planted_bugs(patches, strategies):
             name = name,
             library = "//fuzz:" + stem,
             facts = "//fuzz:%s.json" % stem,
+            source = "//fuzz:%s.c" % stem,
         ))
     return plants
 

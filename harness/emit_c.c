@@ -15,7 +15,7 @@ static void print_building(FILE *to, const struct registry_entry *entry) {
   const char *bug = strchr(entry->name, '+');
   fprintf(to, "// Build and run it in the top folder of Assay, as repro.c:\n//   ");
   if (bug) fprintf(to, "bazel build //fuzz:planted_registry &&\n//   ");
-  fprintf(to, "cc -std=c17 -g -D_GNU_SOURCE -I. -Iallocators repro.c ");
+  fprintf(to, "cc -std=c17 -g -fsanitize=address,undefined -D_GNU_SOURCE -I. -Iallocators repro.c ");
   if (bug)
     fprintf(to, "-D%s_strategy=%s__%s_strategy bazel-bin/fuzz/planted/%s.%s.c",
             entry->strategy->name, entry->strategy->name, bug + 1, entry->strategy->name, bug + 1);
@@ -57,7 +57,7 @@ static void print_operation(FILE *to, const struct operation *op, uint32_t mask,
     snprintf(call, sizeof call, "repro_release_again();");
     break;
   case OP_RELEASE_FOREIGN:
-    snprintf(call, sizeof call, "repro_release_foreign();");
+    snprintf(call, sizeof call, "repro_release_foreign(%" PRIu32 ");", op->slot);
     break;
   case OP_KINDS:
     return;

@@ -2,7 +2,8 @@
 //
 // Shares nothing with the oracle, on purpose: it is short enough to be checked by reading, and
 // what it shows is the allocator's fault beyond doubt. Every check looks at everything, so it is slow.
-// A violated check prints what is wrong and exits with code 1. Include it in one file only.
+// A violated check prints what is wrong and exits with code 1. Built with ASan, live blocks are poisoned
+// while the allocator runs. Include it in one file only.
 #ifndef HARNESS_REPRODUCER_H_
 #define HARNESS_REPRODUCER_H_
 
@@ -10,6 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || (defined(__has_feature) && __has_feature(address_sanitizer))
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(start, size) ((void)(start), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(start, size) ((void)(start), (void)(size))
+#endif
 
 #include "allocators/arithmetic.h"
 #include "allocators/source.h"
@@ -82,6 +92,26 @@ static inline size_t repro_available(const struct source *self) {
   return repro.buffer && repro.taken ? 0 : repro.capacity;
 }
 
+// ## Calls: whatever is live, but for the block that is handed over, is out of bounds meanwhile
+
+static inline void repro_lock(const void *except) {
+  for (size_t i = 0; i < repro.count; i++)
+    if (repro.blocks[i].start != except)
+      ASAN_POISON_MEMORY_REGION(repro.blocks[i].start, repro.blocks[i].size);
+}
+
+static inline void repro_unlock(void) {
+  for (size_t i = 0; i < repro.count; i++)
+    ASAN_UNPOISON_MEMORY_REGION(repro.blocks[i].start, repro.blocks[i].size);
+}
+
+#define REPRO_CALL(except, result, call) \
+  do {                                   \
+    repro_lock(except);                  \
+    (result) = (call);                   \
+    repro_unlock();                      \
+  } while (0)
+
 // ## Checks
 
 static inline void repro_hash_span(void *context, const struct span *span) {
@@ -92,12 +122,15 @@ static inline void repro_hash_span(void *context, const struct span *span) {
 
 static inline uint64_t repro_hash_walk(void) {
   uint64_t hash = 1;
+  repro_lock(NULL);
   repro.strategy->walk(repro.allocator, repro_hash_span, &hash);
+  repro_unlock();
   return hash;
 }
 
 static inline void repro_check_all(void) {
-  struct broken_invariant broken = repro.strategy->check(repro.allocator);
+  struct broken_invariant broken;
+  REPRO_CALL(NULL, broken, repro.strategy->check(repro.allocator));
   REPRO_CHECK(broken.number == 0, "invariant I%u does not hold: %s", broken.number,
               repro.strategy->invariants[broken.number - 1]);
   for (size_t i = 0; i < repro.count; i++)
@@ -191,13 +224,15 @@ static inline void repro_settle(int slot, unsigned char *block, size_t count, si
 
 static inline void repro_allocate(int slot, size_t size, size_t align) {
   size_t bytes = repro.account.bytes, injected = repro.faults.injected;
-  unsigned char *block = repro.strategy->allocate(repro.allocator, size, align);
+  unsigned char *block;
+  REPRO_CALL(NULL, block, repro.strategy->allocate(repro.allocator, size, align));
   repro_settle(slot, block, 1, size, align, false, bytes, injected);
 }
 
 static inline void repro_zeroed(int slot, size_t count, size_t size, size_t align) {
   size_t bytes = repro.account.bytes, injected = repro.faults.injected;
-  unsigned char *block = repro.strategy->allocate_zeroed(repro.allocator, count, size, align);
+  unsigned char *block;
+  REPRO_CALL(NULL, block, repro.strategy->allocate_zeroed(repro.allocator, count, size, align));
   repro_settle(slot, block, count, size, align, true, bytes, injected);
 }
 
@@ -205,8 +240,9 @@ static inline void repro_release_at(size_t i) {
   repro.released = repro.blocks[i].start;
   repro.released_size = repro.blocks[i].size;
   repro.blocks[i] = repro.blocks[--repro.count];
-  REPRO_CHECK(repro.strategy->release(repro.allocator, repro.released) == RELEASED,
-              "the release of a live block was refused");
+  enum release_result result;
+  REPRO_CALL(NULL, result, repro.strategy->release(repro.allocator, repro.released));
+  REPRO_CHECK(result == RELEASED, "the release of a live block was refused");
   if (repro.count == 0) repro.claimed = 0;
   repro_check_all();
 }
@@ -225,9 +261,12 @@ static inline void repro_release_again(void) {
   repro.operation++;
 }
 
-static inline void repro_release_foreign(void) {
-  static unsigned char elsewhere[128];
-  REPRO_CHECK(repro.strategy->release(repro.allocator, elsewhere + 64) == RELEASE_FOREIGN,
+// `which` odd: past all that the source gave; even: elsewhere in the process.
+static inline void repro_release_foreign(unsigned which) {
+  static _Alignas(64) unsigned char elsewhere[128];
+  const struct source_stretch *last = &repro.stretches[repro.account.count - 1];
+  unsigned char *address = which & 1 ? last->start + last->size + 4096 : elsewhere + 64 + which % 64;
+  REPRO_CHECK(repro.strategy->release(repro.allocator, address) == RELEASE_FOREIGN,
               "a foreign release was not detected");
   repro_check_all();
   repro.operation++;
@@ -237,7 +276,8 @@ static inline void repro_resize(int slot, size_t size, size_t align) {
   size_t bytes = repro.account.bytes, injected = repro.faults.injected, i = repro_find(slot);
   bool refusable = repro_must_refuse(1, size, align);
   unsigned char *former = i < repro.count ? repro.blocks[i].start : NULL;
-  unsigned char *block = repro.strategy->resize(repro.allocator, former, size, align);
+  unsigned char *block;
+  REPRO_CALL(former, block, repro.strategy->resize(repro.allocator, former, size, align));
   if (!former) {
     repro_settle(slot, block, 1, size, align, false, bytes, injected);
     return;
@@ -274,8 +314,10 @@ static inline void repro_use(int slot) {
 
 static inline void repro_reset(void) {
   repro.strategy->reset(repro.allocator);
+  // A block that reset released must not be released again.
+  if (repro.count > 0) repro.released = repro.blocks[repro.count - 1].start;
+  if (repro.count > 0) repro.released_size = repro.blocks[repro.count - 1].size;
   repro.count = repro.claimed = 0;
-  repro.released = NULL;
   repro_check_all();
   REPRO_CHECK(repro.walk == repro.fresh_walk, "after reset the walk is not as after create");
   repro.operation++;
@@ -291,6 +333,7 @@ static inline void repro_fault(uint64_t mask) {
 static inline bool repro_can_have(size_t size) {
   void *block = repro.strategy->allocate(repro.allocator, size, repro.strategy->min_align);
   if (!block) return size == 0;
+  REPRO_CHECK(source_account_find(&repro.account, block, size), "the block is outside the heap");
   if (repro.strategy->traits & STRATEGY_RELEASES)
     repro.strategy->release(repro.allocator, block);
   else
@@ -350,10 +393,22 @@ static inline void repro_open(const struct strategy *strategy, size_t capacity, 
   repro.fresh_walk = repro.walk;
 }
 
+// Destroy must cope with live blocks as well as without: tried in a child.
+static inline void repro_try_destroy(void) {
+  pid_t child = fork();
+  if (child == 0) {
+    repro_destroy();
+    _exit(0);
+  }
+  int status = 0;
+  if (child > 0 && waitpid(child, &status, 0) == child && status != 0) exit(1);
+}
+
 // Releases everything; the heap must be as it was.
 static inline void repro_close(size_t fresh_bytes) {
   const struct strategy *strategy = repro.strategy;
   source_faults_arm(&repro.faults, 0, SIZE_MAX);
+  repro_try_destroy();
   while (strategy->traits & STRATEGY_RELEASES && repro.count > 0) repro_release_at(repro.count - 1);
   if (strategy->traits & STRATEGY_RETURNS_MEMORY)
     REPRO_CHECK(repro.account.bytes == fresh_bytes, "%zu bytes are held instead of %zu",
