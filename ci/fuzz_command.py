@@ -140,7 +140,9 @@ class Interrupt:
 
     def install(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._take)
+            # nohup wants it ignored.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._take)
 
     def _take(self, number, _):
         if self.name:

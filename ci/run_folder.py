@@ -38,41 +38,40 @@ class RunFolder:
         self.path = os.path.abspath(path)
         try:
             os.makedirs(self.path, exist_ok=True)
-            self._lock = open(os.path.join(self.path, "lock"), "a+", encoding="utf-8")
+            self._lock = os.open(os.path.join(self.path, "lock"), os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise CannotRun(explain(error, self.path)) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "another process"
-            self._lock.close()
+            holder = os.read(self._lock, 200).decode(errors="replace").strip()
+            os.close(self._lock)
             raise CannotRun("%s is in use by %s: wait for it, or choose another folder with --out"
-                            % (shown(self.path), holder)) from error
+                            % (shown(self.path), holder or "another process")) from error
         try:
-            # The kernel gives the lock up with the process: nothing stale is ever in the way.
-            self._lock.truncate(0)
-            self._lock.write("process %d, since %s\n" % (
-                os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S")))
-            self._lock.flush()
             free = shutil.disk_usage(self.path).free
             if free < space:
                 raise CannotRun("only %d MB are free in %s, %d are needed: free some, or choose "
                                 "another folder with --out" % (
                                     free >> 20, shown(self.path), space >> 20))
+            # The kernel gives the lock up with the process: nothing stale is ever in the way.
+            os.truncate(self._lock, 0)
+            os.write(self._lock, ("process %d, since %s\n" % (
+                os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S"))).encode())
             shutil.rmtree(self.join("tmp"), ignore_errors=True)
             for name in ("tmp", "logs", "findings", "corpus"):
                 os.makedirs(self.join(name), exist_ok=True)
-        except OSError as error:
-            self._lock.close()
+        except (OSError, CannotRun) as error:
+            os.close(self._lock)
+            if isinstance(error, CannotRun):
+                raise
             raise CannotRun(explain(error, self.path)) from error
-        except CannotRun:
-            self._lock.close()
-            raise
 
     def join(self, *names):
         return os.path.join(self.path, *names)
 
     def release(self):
         shutil.rmtree(self.join("tmp"), ignore_errors=True)
-        self._lock.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

@@ -13,8 +13,9 @@ from reports import files, results, text
 
 ENGINES = {"libfuzzer": engine_libfuzzer.LibFuzzer, "afl": engine_afl.Afl}
 
-# Sessions in a row that end in a crash and find nothing new.
-CAP = 20
+# Sessions in a row that end in a crash within _SHORT seconds and find nothing new.
+CAP = 30
+_SHORT = 2.0
 
 # Sessions in a row that die without any finding.
 _DEATHS = 3
@@ -43,7 +44,7 @@ class JobState:
 
     def __init__(self, job):
         self.job = job
-        self.idle_crashes = 0   # sessions in a row that ended in a crash, with nothing new
+        self.idle_crashes = 0   # short sessions in a row that ended in a crash, with nothing new
         self.deaths = 0         # in a row
         self.sessions = 0
         self.known = 0          # findings of the strategy when that was last looked at
@@ -238,16 +239,18 @@ class Supervisor:
         session, state = task.session, self._states[task.job]
         job = state.job
         crashes = self._collect(task)
-        self._import(task)
         job.executions += session.executions
         job.seconds += session.seconds
         if session.coverage is not None:
             job.coverage = max(job.coverage or 0, session.coverage)
+        # From here on a full disk may strike.
+        self._import(task)
         task.session = None
         files.write_whole(self._folder.join("logs", "%s-%s.log" % task.job), session.log)
         code = session.process.code
         if crashes and session.NAME == "libfuzzer":
-            state.idle_crashes += 1
+            # A session that got far before it crashed was worth its time.
+            state.idle_crashes = state.idle_crashes + 1 if session.seconds < _SHORT else 0
             state.deaths = 0
         elif session.was_stopped or (code == 0 and not session.early):
             state.idle_crashes = state.deaths = 0

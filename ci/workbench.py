@@ -45,7 +45,7 @@ class Workbench:
 
     def __init__(self, prebuilt=None):
         self._prebuilt = os.path.abspath(prebuilt) if prebuilt else None
-        self._bin = self._prebuilt or os.path.join(ROOT, "bazel-bin")
+        self._bin = self._prebuilt
 
     def build(self, labels):
         """Builds the labels; shows Bazel's output only where it matters."""
@@ -54,7 +54,7 @@ class Workbench:
         if not shutil.which("bazel"):
             raise CannotRun("bazel is not installed: run ci/setup")
         terminal = sys.stderr.isatty()
-        quiet = ["--ui_event_filters=-info,-warning", "--show_result=0"]
+        quiet = ["--ui_event_filters=-info,-debug,-warning", "--show_result=0"]
         command = ["bazel", "build"] + quiet + ([] if terminal else ["--noshow_progress"]) + [
             "--"] + labels
         try:
@@ -66,6 +66,11 @@ class Workbench:
             if result.stderr:
                 sys.stderr.write(result.stderr.decode(errors="replace")[-6000:])
             raise CannotRun("bazel could not build %s (see above)" % " ".join(labels))
+        if not self._bin:
+            # The symbolic link bazel-bin may have another name, or be of another configuration.
+            result = subprocess.run(["bazel", "info", "bazel-bin"], cwd=ROOT, text=True,
+                                    stdin=subprocess.DEVNULL, capture_output=True, check=False)
+            self._bin = result.stdout.strip() or os.path.join(ROOT, "bazel-bin")
 
     def program(self, path):
         """The built file at `path` below bazel-bin."""
