@@ -15,7 +15,8 @@ static const char help[] =
     "Explains what the program in FILE does to the strategy: its operations with their results, the\n"
     "guilty one marked with `>`, the live blocks and the allocator's own account at that point.\n\n"
     "  --strategy NAME  one of `assay list`, or a planted bug\n"
-    "  --tier TIER      fast, full or paranoid (default: it names the guilty operation exactly)\n"
+    "  --tier TIER      fast, full (default) or paranoid, which looks after every operation and may\n"
+    "                   therefore see another property fail sooner\n"
     "  --runs N         run it N times, and say how many violate the property (default 5)\n"
     "  --emit-c         print a C program against the vtable instead\n"
     "  --gdb            start gdb, stopped right before the guilty operation\n"
@@ -93,8 +94,8 @@ int command_repro(int argc, char **argv) {
       {"emit-c", no_argument, NULL, 'c'},     {"gdb", no_argument, NULL, 'g'},
       {"json", no_argument, NULL, 'j'},       {"stop-before", required_argument, NULL, 'b'},
       {NULL, 0, NULL, 0}};
-  struct request request = {.tier = TIER_PARANOID, .runs = 5};
-  const char *name = NULL, *tier = "paranoid";
+  struct request request = {.tier = TIER_FULL, .runs = 5};
+  const char *name = NULL, *tier = "full";
   unsigned long stop = 0;
   int what = 0;
   for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {

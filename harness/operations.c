@@ -77,7 +77,6 @@ static struct snapshot snapshot_take(struct run *run, bool likely) {
 // The request that returned NULL: was that right, and did it change nothing?
 static void verify_refusal(struct run *run, const struct snapshot *before, bool rightly) {
   run->refused = true;
-  run->oracle->counts.refused++;
   const struct operation *op = &run->operation;
   bool injected = run->faults.injected != before->injected;
   if (!rightly && !injected && !run->oracle->arena.exhausted) {
@@ -383,6 +382,8 @@ void operation_execute(struct run *run) {
     run->step.skipped = true;
   else
     operations[run->operation.kind].execute(run);
+  if (run->second) return;  // the same again
+  run->oracle->counts.refused += run->refused;
   if (run->step.skipped)
     run->oracle->counts.skipped++;
   else

@@ -50,7 +50,7 @@ struct oracle_settings {
 
 // What a run did. A property that was never exercised was not tested.
 struct run_counts {
-  uint64_t operations;  // carried out
+  uint64_t operations;  // carried out; these three in first passes only
   uint64_t refused;
   uint64_t skipped;
   uint64_t nanoseconds;  // CPU time of all operations in first passes, where settings.timed

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""The program assay as people and scripts use it: answers, exit codes, and bad input.
+
+    assay_test.py --assay PROGRAM
+"""
+import argparse
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zlib
+
+ASSAY = None
+
+CLEAN = """heap source=fixed capacity=4096
+allocate 0 size=100 align=16
+resize 0 size=300
+release 0
+"""
+
+# A planted bug, and a program that shows it at operation 3.
+PLANT = "free_list+resize_forgets_tail"
+PROPERTY = "resize-prefix"
+GUILTY = """heap capacity=8192
+allocate 0 size=1
+allocate 1 size=1
+use 1
+resize 0 size=17
+release 0
+reset
+"""
+
+
+def assay(*arguments, **options):
+    """Runs assay; returns exit code, standard output and standard error."""
+    result = subprocess.run([ASSAY, *arguments], text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, check=False, timeout=120, **options)
+    return result.returncode, result.stdout, result.stderr
+
+
+class AssayTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR"))
+        self.addCleanup(self.folder.cleanup)
+
+    def path(self, name, content=None):
+        path = os.path.join(self.folder.name, name)
+        if content is not None:
+            with open(path, "wb") as file:
+                file.write(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    def text(self, path):
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+
+    def refused(self, arguments, *words):
+        """Exit code 2, nothing on standard output, one line that has all the words."""
+        code, output, errors = assay(*arguments)
+        self.assertEqual((code, output), (2, ""), (arguments, errors))
+        lines = [line for line in errors.splitlines() if line]
+        self.assertLessEqual(len(lines), 2, errors)
+        for word in words:
+            self.assertIn(word, errors)
+
+    def test_help_of_everything(self):
+        code, output, _ = assay("--help")
+        self.assertEqual(code, 0)
+        commands = re.findall(r"^  ([a-z]+) ", output, re.MULTILINE)
+        self.assertEqual(commands, ["list", "run", "repro", "minimize", "record", "replay"])
+        for command in commands:
+            code, output, errors = assay(command, "--help")
+            self.assertEqual((code, errors), (0, ""))
+            self.assertTrue(output.startswith("usage: assay " + command), output)
+            self.refused([command, "--no-such-option"], "--help")
+        self.assertEqual(assay()[0], 2)
+        self.refused(["frobnicate"], "frobnicate", "assay --help")
+
+    def test_lists(self):
+        names = assay("list", "--names")[1].split()
+        self.assertIn("free_list", names)
+        listing = assay("list")[1]
+        for name in names:
+            self.assertRegex(listing, r"(?m)^%s +\S" % name)
+        planted = assay("list", "--planted")[1].splitlines()
+        self.assertGreaterEqual(len(planted), 15)
+        properties = [line.split()[0] for line in assay("list", "--properties")[1].splitlines()]
+        self.assertIn("failed-op-changed-state", properties)
+        for line in planted:
+            self.assertIn(line.split("+")[0], names)
+            for expected in re.search(r"\[(.*)\]$", line).group(1).split():
+                self.assertIn(expected.split(":")[0], properties)
+
+    def test_run(self):
+        clean = self.path("clean.txt", CLEAN)
+        code, output, _ = assay("run", "--strategy", "free_list", clean)
+        self.assertEqual((code, output), (0, clean + ": clean\n"))
+        code, output, errors = assay("run", "--json", "--strategy", PLANT,
+                                     clean, self.path("overlap.txt", GUILTY))
+        first, second = [json.loads(line) for line in output.splitlines()]
+        self.assertEqual(first["verdict"], "clean")
+        self.assertEqual(second["verdict"], PROPERTY)
+        self.assertRegex(second["signature"], "^[0-9a-f]{8}$")
+        self.assertEqual(code, 1)
+        self.assertIn("ASSERTION FAILED: " + PROPERTY, errors)
+
+    def test_run_goes_on_after_a_file_that_cannot_be_read(self):
+        clean = self.path("clean.txt", CLEAN)
+        code, output, errors = assay("run", "--strategy", "bump", self.path("none"), clean)
+        self.assertEqual(code, 2)
+        self.assertIn("none", errors)
+        self.assertIn(clean + ": clean", output)
+
+    def test_same_run_same_verdict(self):
+        path = self.path("overlap.txt", GUILTY)
+        command = ["run", "--json", "--strategy", PLANT, path]
+        self.assertEqual(assay(*command), assay(*command))
+
+    def test_repro_marks_the_guilty_operation(self):
+        path = self.path("overlap.txt", GUILTY)
+        code, output, _ = assay("repro", "--strategy", PLANT, path)
+        self.assertEqual(code, 1)
+        self.assertEqual(len(re.findall(r"(?m)^> +3 .*<== resize-prefix", output)), 1)
+        self.assertIn("Live blocks by the shadow model", output)
+        self.assertRegex(output, r"Verdict: resize-prefix .* in 5 of 5 runs")
+        code, output, _ = assay("repro", "--strategy", "free_list", path)
+        self.assertEqual(code, 0)
+        self.assertNotIn("\n>", output)
+
+    def test_repro_in_gdb(self):
+        path = self.path("overlap.txt", GUILTY)
+        folder = self.path("bin")
+        os.mkdir(folder)
+        with open(os.path.join(folder, "gdb"), "w", encoding="utf-8") as file:
+            file.write('#!/bin/sh\necho "$@"\n')
+        os.chmod(os.path.join(folder, "gdb"), 0o755)
+        command = ["repro", "--gdb", "--strategy", PLANT, path]
+        _, output, _ = assay(*command, env=dict(os.environ, PATH=folder))
+        self.assertIn("break explain_guilty_operation", output)
+        stop = re.search(r"--stop-before=(\d+)", output).group(1)
+        operation = json.loads(assay("repro", "--json", *command[2:])[1])["operation"]
+        self.assertEqual(int(stop), operation)
+        code, _, errors = assay(*command, env=dict(os.environ, PATH="/nonexistent"))
+        self.assertEqual(code, 2)
+        self.assertIn("gdb", errors)
+
+    def test_minimize_keeps_the_property_and_is_a_local_minimum(self):
+        noise = GUILTY.splitlines()
+        for i in range(40):
+            noise.insert(1 + i * len(noise) // 41, "allocate %d size=%d" % (10 + i, 8 + i))
+        path = self.path("long.txt", "\n".join(noise) + "\n")
+        out = self.path("small.txt")
+        command = ["minimize", "--strategy", PLANT, "--output", out, path]
+        code, output, _ = assay(*command)
+        self.assertEqual(code, 0, output)
+        small = self.text(out)
+        lines = small.splitlines()
+        self.assertLess(len(lines), 8)
+        run = ["run", "--json", "--quiet", "--strategy", PLANT]
+        self.assertEqual(json.loads(assay(*run, out)[1])["verdict"], PROPERTY)
+        for i in range(1, len(lines)):
+            less = self.path("less.txt", "\n".join(lines[:i] + lines[i + 1:]) + "\n")
+            self.assertNotEqual(json.loads(assay(*run, less)[1])["verdict"],
+                                PROPERTY, lines[i])
+        assay(*command)
+        self.assertEqual(self.text(out), small)
+
+    def test_minimize_refuses_what_it_should(self):
+        clean = self.path("clean.txt", CLEAN)
+        out = self.path("out.txt")
+        self.assertEqual(assay("minimize", "--strategy", "bump", "--output", out, clean)[0], 1)
+        path = self.path("overlap.txt", GUILTY)
+        code, _, errors = assay("minimize", "--strategy", PLANT, "--property",
+                                "content", "--output", out, path)
+        self.assertEqual(code, 1)
+        self.assertIn(PROPERTY, errors)
+        self.refused(["minimize", "--strategy", "bump", "--property", "nonsense", "--output", out,
+                      clean], "nonsense", "--properties")
+        self.refused(["minimize", "--strategy", "bump", clean], "--output")
+        self.assertFalse(os.path.exists(out))
+
+    def test_bad_files(self):
+        self.refused(["run", "--strategy", "bump", self.path("none")], "none")
+        self.refused(["run", "--strategy", "bump", self.folder.name], self.folder.name)
+        self.refused(["run", "--strategy", "bump", self.path("t", CLEAN + "resise 0 size=3\n")],
+                     "t: line 5:1")
+        self.refused(["run", "--strategy", "bump", self.path("u", CLEAN + "release 0 sise=3\n")],
+                     "u: line 5:11", "sise")
+        self.refused(["run", "--strategy", "bump", "/dev/zero"], "/dev/zero")
+        self.refused(["run", "--strategy", "bump"], "assay run --help")
+        self.refused(["run", "--strategy", "bumb", self.path("c", CLEAN)], "bumb", "assay list")
+        self.refused(["run", self.path("c", CLEAN)], "--strategy")
+        self.refused(["run", "--strategy", "bump", "--tier", "slow", self.path("c", CLEAN)],
+                     "slow", "paranoid")
+
+    def trace(self, records):
+        body = b"".join(struct.pack("<BBHIQ", *record) for record in records)
+        tail = struct.pack("<QQQQQQ", len(records), 0, 0, 0, 1, 0)
+        checksum = zlib.crc32(tail + body)
+        return b"assaytrc" + struct.pack("<II", 1, checksum) + tail + body
+
+    def test_replay(self):
+        good = self.trace([(0, 0, 0, 0, 1 << 20), (0, 4, 0, 0, 100), (2, 0, 0, 0, 0)])
+        path = self.path("good.trace", good)
+        for tier in ["none", "fast", "full", "paranoid"]:
+            code, output, errors = assay("replay", "--strategy", "free_list", "--tier", tier, path)
+            self.assertEqual((code, errors), (0, ""))
+            self.assertIn("2 operations", output)
+        self.refused(["replay", "--strategy", "bump", path], "release", "does not offer")
+        self.refused(["replay", "--strategy", "free_list", self.path("cut", good[:-5])], "cut")
+        flipped = bytearray(good)
+        flipped[-3] ^= 1
+        self.refused(["replay", "--strategy", "free_list", self.path("bad", bytes(flipped))],
+                     "checksum")
+        self.refused(["replay", "--strategy", "free_list", self.path("empty", b"")], "empty")
+
+    def test_a_program_that_is_any_bytes(self):
+        for size in range(0, 70, 7):
+            path = self.path("bytes", bytes(range(size)))
+            self.assertEqual(assay("run", "--strategy", "page_bump", path)[0], 0)
+
+    def test_output_that_cannot_be_written(self):
+        path = self.path("overlap.txt", GUILTY)
+        out = self.path("no/such/folder/out.txt")
+        self.refused(["minimize", "--strategy", PLANT, "--output", out, path],
+                     "out.txt")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--assay", required=True)
+    arguments, rest = parser.parse_known_args()
+    ASSAY = os.path.abspath(arguments.assay)
+    unittest.main(argv=sys.argv[:1] + rest, verbosity=2)
