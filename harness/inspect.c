@@ -183,7 +183,7 @@ static bool can_have(struct run *run, size_t size) {
 
 // For measuring a fresh heap. An answer that is wrong counts as none, and what a refusal leaves
 // behind is reset: both are for the program to find, whose operations can be named.
-static bool could_have(struct run *run, size_t size) {
+bool could_have(struct run *run, size_t size) {
   if (size == 0) return true;
   if (run->strategy->traits & STRATEGY_RESETS) {
     run_enter(run);
@@ -197,11 +197,11 @@ static bool could_have(struct run *run, size_t size) {
   return right;
 }
 
-size_t find_largest(struct run *run) {
+size_t find_largest(struct run *run, bool (*can)(struct run *run, size_t size)) {
   size_t low = 0, high = run->heap.capacity + 1;  // low can be had, high cannot
   // What an empty heap keeps for itself is mostly little: search from that end, then halve.
   for (size_t kept = 64; kept < high; kept *= 4) {
-    if (could_have(run, high - 1 - kept)) {
+    if (can(run, high - 1 - kept)) {
       low = high - 1 - kept;
       break;
     }
@@ -209,7 +209,7 @@ size_t find_largest(struct run *run) {
   }
   while (high - low > 1) {
     size_t middle = low + (high - low) / 2;
-    if (could_have(run, middle))
+    if (can(run, middle))
       low = middle;
     else
       high = middle;

@@ -185,6 +185,19 @@ static bool same_heap(const struct heap *a, const struct heap *b) {
          a->skew == b->skew && a->variant == b->variant;
 }
 
+// Whether an allocator made for this question gives this much.
+static bool fresh_gives(struct run *run, size_t size) {
+  create(run, open_sources(run));
+  bool gives = false;
+  if (run->allocator) {
+    run->phase = "fresh heap";
+    gives = could_have(run, size);
+    destroy(run);
+  }
+  arena_close(&run->oracle->arena);
+  return gives;
+}
+
 // What a fresh heap is like, found on an allocator of its own and remembered.
 static struct fresh_heap *learn_fresh(struct run *run) {
   const struct heap *heap = &run->heap;
@@ -198,10 +211,14 @@ static struct fresh_heap *learn_fresh(struct run *run) {
   if (run->allocator) {
     run->phase = "fresh heap";
     known->walk = inspect(run).hash;
-    known->largest = find_largest(run);
+    known->largest = find_largest(run, could_have);
     destroy(run);
   }
   arena_close(&run->oracle->arena);
+  // The questions change the answer where what is released or reset does not come back.
+  if (known->largest > 0 &&
+      (!fresh_gives(run, known->largest) || fresh_gives(run, known->largest + 1)))
+    known->largest = find_largest(run, fresh_gives);
   return known;
 }
 

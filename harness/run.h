@@ -89,8 +89,10 @@ void verify_usable(struct run *run, const struct shadow_block *block);
 bool inspect_in_turn(struct run *run);
 // Whether a walk that there is a reason for may be made: as often as one in turn, which waits then.
 bool inspect_affordable(const struct run *run);
-// The largest block that a heap gives that has no blocks now, by trying. The heap is used up by this.
-size_t find_largest(struct run *run);
+// The largest size that a heap can give, by trying.
+size_t find_largest(struct run *run, bool (*can)(struct run *run, size_t size));
+// Whether the run's allocator, which has no blocks, gives this much. Judges nothing.
+bool could_have(struct run *run, size_t size);
 // Whether the largest block of a fresh heap can be had, and not one byte more; else `property`.
 void verify_largest(struct run *run, enum property property);
 void verify_canaries(struct run *run);
