@@ -155,7 +155,9 @@ static void create(struct run *run, struct source *source) {
   if (run->account.bytes > 0)
     run_violated(run, PROPERTY_source_leak, "failed, but kept %zu bytes of its source",
                  run->account.bytes);
-  size_t need = run_overhead(run);
+  // The bound is about requests: it says that create succeeds where the smallest of them fits.
+  size_t least = run->strategy->footprint(1, run->strategy->min_align, run->heap.page_size);
+  size_t need = add_saturating(run_overhead(run), least);
   if (need <= run->heap.capacity && !run->faults.injected && !run->oracle->arena.exhausted)
     run_violated(run, PROPERTY_spurious_oom,
                  "failed on %zu bytes, although the bound says that %zu suffice",
