@@ -1,0 +1,330 @@
+// The oracle's own test: each property fails under its own id when an allocator is damaged so, what
+// is close to damage passes, and clean strategies pass whatever the program.
+//
+// Each damaged run has a process of its own, as the oracle ends it. What it must print is read
+// back: one line that starts with `ERROR:` and one `ASSERTION FAILED: <id>`.
+#define _GNU_SOURCE
+#include <execinfo.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "allocators/check.h"
+#include "allocators/registry.h"
+#include "harness/damage_access.h"
+#include "harness/program_file.h"
+
+#ifdef BUILT_WITH_ASAN
+// Reading debug information takes longer than all else here; who needs names asks for them.
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "symbolize=0:detect_leaks=0"; }
+#endif
+
+static unsigned current_build(void) {
+#if defined(BUILT_WITH_ASAN)
+  return ASAN;
+#elif defined(BUILT_WITH_MSAN)
+  return MSAN;
+#else
+  return MEMORY_ON_VALGRIND ? VALGRIND : PLAIN;
+#endif
+}
+
+// ## One damaged run
+
+enum { FRAMES = 6 };
+
+// What is known of a run when it has ended.
+struct outcome {
+  bool clean;
+  char errors[512];  // the line that starts with `ERROR:`
+  char id[64];
+  void *frames[FRAMES];  // return addresses where the verdict was handed over
+};
+
+static int frames_to;
+
+static void write_frames(const struct verdict *verdict) {
+  (void)verdict;
+  void *frames[FRAMES] = {0};
+  backtrace(frames, FRAMES);
+  if (write(frames_to, frames, sizeof frames) != sizeof frames) abort();
+}
+
+static struct strategy damaged_strategy(const struct damage *damage) {
+  struct strategy strategy = *damage->victim;
+  strategy.name = "damaged";
+#define REPLACE(slot)                                                                              \
+  if (damage->with.slot) strategy.slot = damage->with.slot
+  REPLACE(create);
+  REPLACE(allocate);
+  REPLACE(allocate_zeroed);
+  REPLACE(release);
+  REPLACE(resize);
+  REPLACE(usable_size);
+  REPLACE(reset);
+  REPLACE(check);
+  REPLACE(walk);
+  REPLACE(destroy);
+#undef REPLACE
+  return strategy;
+}
+
+static void parse(struct program *program, const struct damage *damage, enum heap_source source) {
+  char text[sizeof ladder + 128];
+  int size = snprintf(text, sizeof text, "heap source=%s %s\n%s\n",
+                      source == HEAP_FIXED ? "fixed" : "pages",
+                      damage->heap ? damage->heap : "capacity=32768 page=512", damage->program);
+  struct file_error error;
+  CHECK(size > 0 && (size_t)size < sizeof text);
+  for (char *end = text; (end = strchr(end, ';'));) *end = '\n';
+  CHECK(text_parse(program, text, (size_t)size, damage->what, &error));
+}
+
+static _Noreturn void run_damaged(const struct damage *damage, enum tier tier,
+                                  enum heap_source source) {
+  static struct oracle oracle;
+  static struct program program;
+  struct strategy strategy = damaged_strategy(damage);
+  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+  alarm(50);
+  victim = damage->victim;
+  parse(&program, damage, source);
+  property_on_violation(write_frames);
+  oracle_init(&oracle, &(struct oracle_settings){.tier = tier});
+  if (!oracle_run(&oracle, &strategy, &program)) _exit(3);
+  _exit(0);
+}
+
+static size_t read_all(int from, char *bytes, size_t room) {
+  size_t size = 0;
+  for (ssize_t got; (got = read(from, bytes + size, room - size)) > 0;) size += (size_t)got;
+  return size;
+}
+
+static void take_line(const char *text, const char *start, char *line, size_t size) {
+  line[0] = 0;
+  const char *at = strncmp(text, start, strlen(start)) == 0 ? text : NULL;
+  char behind_newline[64];
+  snprintf(behind_newline, sizeof behind_newline, "\n%s", start);
+  if (!at && (at = strstr(text, behind_newline))) at++;
+  if (at) snprintf(line, size, "%.*s", (int)strcspn(at, "\n"), at);
+}
+
+static struct outcome observe(const struct damage *damage, enum tier tier,
+                              enum heap_source source) {
+  static char text[1 << 20];
+  struct outcome outcome = {0};
+  int errors[2], frames[2];
+  CHECK(pipe(errors) == 0 && pipe(frames) == 0);
+  fflush(NULL);
+  pid_t pid = fork();
+  CHECK(pid >= 0);
+  if (pid == 0) {
+    dup2(errors[1], STDERR_FILENO);
+    close(errors[0]);
+    frames_to = frames[1];
+    run_damaged(damage, tier, source);
+  }
+  close(errors[1]);
+  close(frames[1]);
+  text[read_all(errors[0], text, sizeof text - 1)] = 0;
+  read_all(frames[0], (char *)outcome.frames, sizeof outcome.frames);
+  close(errors[0]);
+  close(frames[0]);
+  int status;
+  CHECK(waitpid(pid, &status, 0) == pid);
+  outcome.clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  static const char failed[] = "ASSERTION FAILED: ";
+  char line[sizeof outcome.id + sizeof failed];
+  take_line(text, failed, line, sizeof line);
+  if (line[0]) snprintf(outcome.id, sizeof outcome.id, "%s", line + sizeof failed - 1);
+  take_line(text, "ERROR: assay: damaged: ", outcome.errors, sizeof outcome.errors);
+  if (getenv("SHOW_OUTPUT")) fputs(text, stderr);
+  return outcome;
+}
+
+// ## All rows
+
+static const struct {
+  const struct damage *rows;
+  size_t count;
+} tables[] = {
+    {damage_answers, sizeof damage_answers / sizeof *damage_answers},
+    {damage_state, sizeof damage_state / sizeof *damage_state},
+    {damage_reports, sizeof damage_reports / sizeof *damage_reports},
+    {damage_access, sizeof damage_access / sizeof *damage_access},
+};
+
+// What each property's first violation looked like, other than those which a sanitizer reports.
+static struct outcome seen[PROPERTY_COUNT];
+
+static bool as_expected(const struct damage *damage, const struct outcome *outcome) {
+  if (strcmp(damage->property, "clean") == 0) return outcome->clean && !outcome->id[0];
+  return !outcome->clean && strcmp(outcome->id, damage->property) == 0 &&
+         strstr(outcome->errors, damage->property) &&
+         (!damage->says || strstr(outcome->errors, damage->says));
+}
+
+static bool try_row(const struct damage *damage, enum tier tier, enum heap_source source) {
+  struct outcome outcome = observe(damage, tier, source);
+  enum property property = property_find(outcome.id);
+  if (property && !seen[property].id[0]) {
+    seen[property] = outcome;
+    // Once for each property: the same run gives the same verdict, to the letter.
+    struct outcome again = observe(damage, tier, source);
+    CHECK(strcmp(again.errors, outcome.errors) == 0 && strcmp(again.id, outcome.id) == 0);
+    CHECK(memcmp(again.frames, outcome.frames, sizeof again.frames) == 0);
+  }
+  if (as_expected(damage, &outcome)) return true;
+  fprintf(stderr, "%s on %s, tier %d, source %d: expected %s%s%s, got %s\n  %s\n", damage->what,
+          damage->victim->name, (int)tier, (int)source, damage->property, damage->says ? ", " : "",
+          damage->says ? damage->says : "",
+          outcome.clean   ? "clean"
+          : outcome.id[0] ? outcome.id
+                          : "an end without a verdict",
+          outcome.errors);
+  return false;
+}
+
+static bool applies(unsigned set, unsigned bit) { return !set || set & bit; }
+
+static void test_damage(void) {
+  size_t wrong = 0, runs = 0;
+  for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+    for (size_t i = 0; i < tables[t].count; i++) {
+      const struct damage *damage = &tables[t].rows[i];
+      if (!applies(damage->builds, current_build())) continue;
+      for (unsigned tier = TIER_FAST; tier <= TIER_PARANOID; tier++)
+        for (unsigned source = 0; source < HEAP_SOURCES; source++) {
+          if (!applies(damage->tiers, 1u << tier) || !applies(damage->sources, 1u << source))
+            continue;
+          if (source == HEAP_FIXED && damage->victim->needs & SOURCE_RECLAIMS) continue;
+          wrong += !try_row(damage, (enum tier)tier, (enum heap_source)source);
+          runs++;
+        }
+    }
+  printf("%zu damaged runs\n", runs);
+  CHECK(wrong == 0);
+}
+
+// Every property failed at least once, but for what the build cannot see.
+static void test_all_properties(void) {
+  for (int property = 1; property < PROPERTY_COUNT; property++) {
+    if (property == PROPERTY_undefined_behaviour && !(current_build() & (ASAN | MSAN))) continue;
+    if (property == PROPERTY_touched_live_block && !(current_build() & (ASAN | VALGRIND))) continue;
+    if (property == PROPERTY_content && current_build() == VALGRIND) continue;
+    if (!seen[property].id[0])
+      fprintf(stderr, "never seen: %s\n", property_id((enum property)property));
+    CHECK(seen[property].id[0]);
+  }
+}
+
+// Triage tools tell bugs apart by their stacks.
+static void test_stacks_differ(void) {
+  for (int a = 1; a < PROPERTY_COUNT; a++)
+    for (int b = 1; b < a; b++) {
+      if (!seen[a].id[0] || !seen[b].id[0]) continue;
+      CHECK(memcmp(seen[a].frames, seen[b].frames, sizeof seen[a].frames) != 0);
+    }
+}
+
+// ## Clean strategies
+
+static uint64_t random_state = 0x9e3779b97f4a7c15;
+
+static uint64_t below(uint64_t limit) {
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 7;
+  random_state ^= random_state << 17;
+  return (random_state >> 11) % limit;
+}
+
+static struct record random_heap(void) {
+  struct heap heap = {.source = (enum heap_source)below(HEAP_SOURCES),
+                      .page_size = (size_t)64 << below(7),
+                      .capacity = ((size_t)64 << below(10)) + below(64),
+                      .skew = (unsigned)below(64),
+                      .variant = (unsigned)below(3),
+                      .slots = 16};
+  return heap_record(&heap);
+}
+
+static struct record random_operation(void) {
+  struct operation op = {.kind = (enum operation_kind)below(OP_KINDS),
+                         .count = 1 + (unsigned)below(4),
+                         .slot = (uint32_t)below(16),
+                         .size = below(1 + ((uint64_t)1 << below(13))),
+                         .align = (uint64_t)1 << below(below(8) ? 6 : 18)};
+  if (op.kind == OP_RESET && below(4)) op.kind = OP_ALLOCATE;
+  if (op.kind == OP_FAULT) op.size = below(8);
+  if (below(64) == 0) op.size = UINT64_MAX - below(64);
+  return operation_record(&op);
+}
+
+static void test_clean_strategies(void) {
+  enum { LENGTH = 40 };
+  size_t rounds = MEMORY_ON_VALGRIND ? 40 : 2000;
+  struct record records[LENGTH + 1];
+  static struct oracle oracle;
+  for (int tier = TIER_FAST; tier <= TIER_PARANOID; tier++) {
+    oracle_init(&oracle, &(struct oracle_settings){.tier = (enum tier)tier});
+    for (size_t round = 0; round < rounds; round++) {
+      records[0] = random_heap();
+      for (size_t i = 1; i <= LENGTH; i++) records[i] = random_operation();
+      struct program program = {.records = records, .count = 1 + below(LENGTH + 1)};
+      for (const struct registry_entry *entry = registry; entry->name; entry++)
+        CHECK(oracle_run(&oracle, entry->strategy, &program));
+    }
+    // What was never exercised was not tested.
+    for (int property = 1; property < PROPERTY_COUNT; property++) {
+      bool counted = property != PROPERTY_touched_live_block &&
+                     property != PROPERTY_overlapping_copy &&
+                     property != PROPERTY_undefined_behaviour && property != PROPERTY_crash &&
+                     property != PROPERTY_hang &&
+                     (tier != TIER_FAST || (property != PROPERTY_nondeterministic));
+      if (counted) CHECK(oracle.counts.exercised[property] > 0);
+    }
+    oracle_free(&oracle);
+  }
+}
+
+// Heaps of every small size: create must meet the stated bound, wherever the heap begins.
+static void test_small_heaps(void) {
+  static struct oracle oracle;
+  oracle_init(&oracle, &(struct oracle_settings){.tier = TIER_FULL});
+  size_t step = MEMORY_ON_VALGRIND ? 37 : 1;
+  for (size_t capacity = 1; capacity < 400; capacity += step)
+    for (unsigned skew = 0; skew < 64; skew += MEMORY_ON_VALGRIND ? 7 : 1) {
+      struct heap heap = {.page_size = 64, .capacity = capacity, .skew = skew, .slots = 1};
+      struct record records[2] = {
+          heap_record(&heap),
+          operation_record(&(struct operation){.kind = OP_ALLOCATE, .size = 1, .align = 1})};
+      struct program program = {.records = records, .count = 2};
+      for (const struct registry_entry *entry = registry; entry->name; entry++)
+        CHECK(oracle_run(&oracle, entry->strategy, &program));
+    }
+  oracle_free(&oracle);
+}
+
+static void make_ladder(void) {
+  size_t end = 0;
+  for (int size = 449; size > 0; size--)
+    end += (size_t)snprintf(ladder + end, sizeof ladder - end, "allocate %d size=%d\n", size % 64,
+                            size);
+  CHECK(end < sizeof ladder);
+}
+
+int main(void) {
+  make_ladder();
+  backtrace((void *[FRAMES]){0}, FRAMES);  // loads a library the first time, which children inherit
+  test_damage();
+  test_all_properties();
+  test_stacks_differ();
+  test_small_heaps();
+  test_clean_strategies();
+  return 0;
+}
