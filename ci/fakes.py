@@ -1,8 +1,9 @@
 """For tests: fake engines and a fake assay, so that what supervises them is tested in seconds.
 
 A fake libFuzzer or afl-fuzz does what the environment variable FAKE says, one of the words in
-ENGINE. To the fake assay an input `bug PROPERTY SIGNATURE ...` shows that property, wherever it
-came from; `asan PROPERTY ...` only in the ASan build; every other input is clean.
+ENGINE, and puts a file named by its process id into the folder FAKE_READY. To the fake assay an
+input `bug PROPERTY SIGNATURE ...` shows that property, wherever it came from; `asan PROPERTY ...`
+only in the ASan build; every other input is clean.
 """
 import os
 import stat
@@ -64,6 +65,9 @@ def status(executions):
         print("x total execs : %d.0 x\nx exec speed : 1.5k/sec" % executions, flush=True)
     else:
         print("#%d\tNEW    cov: 7 ft: 9 corp: 2/9b exec/s: 500 rss: 9Mb" % executions, flush=True)
+    if "FAKE_READY" in os.environ:
+        with open(os.path.join(os.environ["FAKE_READY"], str(os.getpid())), "w"):
+            pass
 def finish(executions, code=0):
     if afl:
         with open(os.path.join(work, "fuzzer_stats"), "w") as f:

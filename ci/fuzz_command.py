@@ -27,7 +27,7 @@ EPILOG = """\
 examples:
   ci/fuzz --minutes 2                              all strategies, both engines, all cores
   ci/fuzz --minutes 30 --strategy free_list --engine libfuzzer
-  ci/fuzz --plant bump+header_wraps                what a finding looks like
+  ci/fuzz --plant free_list+header_size_wraps      what a finding looks like
 
 Ctrl-C or SIGTERM ends the fuzzing, not the report: what was found is stored and told.
 

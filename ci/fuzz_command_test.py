@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 
 CI = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(CI))
-from ci import fakes, process  # noqa: E402
+from ci import fakes  # noqa: E402
 
 
 class CommandTest(unittest.TestCase):
@@ -116,55 +116,52 @@ class FuzzTest(CommandTest):
         os.unlink(os.path.join(self.tree, "fuzz", "beta_afl.elf"))
         self.refused("--minutes", "1", says="beta_afl.elf")
 
-    def start(self, *arguments):
+    def start(self):
+        """A run with two engines; returns it and the engines' process ids."""
+        ready = tempfile.mkdtemp(dir=self.path())
         child = subprocess.Popen(
-            self.command("--minutes", "5", "--strategy", "alpha", "--jobs", "2", *arguments),
-            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.command("--minutes", "5", "--strategy", "alpha", "--jobs", "2"),
+            env=dict(self.environment, FAKE_READY=ready), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
         self.addCleanup(lambda: (child.kill(), child.communicate()))
-        end = time.monotonic() + 20
-        while not self.engines(child) and time.monotonic() < end:
+        end = time.monotonic() + 30
+        while len(os.listdir(ready)) < 2 and time.monotonic() < end:
             time.sleep(0.05)
-        self.assertEqual(2, len(self.engines(child)))
-        # Time for the engines to start, that is for Python to set its signal handlers up.
-        time.sleep(0.5)
-        return child
+        engines = [int(name) for name in os.listdir(ready)]
+        self.assertEqual(2, len(engines))
+        return child, engines
+
+    def assert_gone(self, engines):
+        end = time.monotonic() + 20
+        while any(map(self.alive, engines)) and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertEqual([], [pid for pid in engines if self.alive(pid)])
 
     @staticmethod
-    def engines(child):
-        """Its children that have become an engine."""
-        found = []
-        for pid in process.children_of(child.pid):
-            try:
-                with open("/proc/%d/cmdline" % pid, "rb") as f:
-                    command = f.read()
-            except OSError:
-                continue
-            if b"setpriv" not in command and (b"alpha_" in command):
-                found.append(pid)
-        return found
+    def alive(pid):
+        try:
+            with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as f:
+                # A zombie only waits for whoever adopted it.
+                return f.read().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
 
     def test_interruption_ends_in_a_report(self):
         for number in (signal.SIGINT, signal.SIGTERM):
-            child = self.start()
-            engines = self.engines(child)
+            child, engines = self.start()
             child.send_signal(number)
-            out, err = child.communicate(timeout=20)
+            out, err = child.communicate(timeout=30)
             self.assertEqual((0, ""), (child.returncode, err))
             self.assertIn("stopped early by " + signal.Signals(number).name, out)
             self.assertEqual(signal.Signals(number).name, self.report()["stopped"])
-            for pid in engines:
-                self.assertFalse(os.path.exists("/proc/%d" % pid))
+            self.assert_gone(engines)
 
     def test_a_killed_run_leaves_no_engine_and_no_lock(self):
-        child = self.start()
-        engines = self.engines(child)
+        child, engines = self.start()
         self.refused("--minutes", "1", says="in use by process %d" % child.pid)
         child.kill()
         child.communicate()
-        end = time.monotonic() + 10
-        while any(os.path.exists("/proc/%d" % pid) for pid in engines) and time.monotonic() < end:
-            time.sleep(0.05)
-        self.assertFalse([pid for pid in engines if os.path.exists("/proc/%d" % pid)])
+        self.assert_gone(engines)
         code, _, _ = self.run_it("--minutes", "0.1", "--strategy", "alpha", "--jobs", "2")
         self.assertEqual(0, code)
 

@@ -35,7 +35,7 @@ def parse_options(arguments):
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--strategy", metavar="X",
-                        help="a strategy, or a planted bug such as bump+header_wraps")
+                        help="a strategy, or a planted bug such as bump+no_bounds_check")
     parser.add_argument("--emit-c", action="store_true",
                         help="print a C program that shows the finding against the vtable")
     parser.add_argument("--gdb", action="store_true",
