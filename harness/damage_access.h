@@ -12,7 +12,7 @@ static void *writes_live(struct allocator *self, size_t size, size_t align) {
 }
 
 static void *reads_live(struct allocator *self, size_t size, size_t align) {
-  if (size == TRIGGER) damage_by_reading(first_live()->start + first_live()->size - 1);
+  if (size == TRIGGER) damage_by_reading(first_live()->start + first_live()->size / 2);
   return victim->allocate(self, size, align);
 }
 
@@ -34,14 +34,14 @@ static void *copies_live(struct allocator *self, size_t size, size_t align) {
 
 static void *fills_what_it_returns(struct allocator *self, size_t size, size_t align) {
   unsigned char *block = victim->allocate(self, size, align);
-  if (block) memory_fill(block, 0, size);
+  if (block) memset(block, 0, size);
   for (size_t i = 0; block && i < size; i++)
     if (damage_by_reading(address_of(block) + i) != 0) return NULL;
   return block;
 }
 
 static enum release_result fills_what_is_released(struct allocator *self, void *block) {
-  memory_fill(block, 0xDD, victim->usable_size(self, block));
+  memset(block, 0xDD, victim->usable_size(self, block));
   return victim->release(self, block);
 }
 
@@ -358,7 +358,7 @@ static const struct damage damage_access[] = {
      .with = {.allocate = overflows},
      .program = "allocate 0 size=77",
      .builds = ASAN,
-     .says = "signed integer overflow"},
+     .says = "cannot be represented"},
     {.property = "undefined-behaviour",
      .what = "a decision by what fresh memory holds",
      .victim = &bump_strategy,
