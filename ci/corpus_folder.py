@@ -8,6 +8,12 @@ def sha1(data):
     return hashlib.sha1(data).hexdigest()
 
 
+def is_declined(data):
+    """Whether the fuzz target declines this input unseen: its heap is larger than 1 MiB (see
+    fuzz/target.c, and harness/program.h for the bytes). AFL++ would keep one as something new."""
+    return 1 << 20 < int.from_bytes(data[8:16], "little") <= 1 << 36
+
+
 def _is_sha1(name):
     return len(name) == 40 and not set(name) - set("0123456789abcdef")
 
@@ -25,7 +31,7 @@ class Corpus:
         """Keeps an input; True if it is new."""
         name = sha1(data)
         path = os.path.join(self.folder, name)
-        if name in self._banned or os.path.exists(path):
+        if name in self._banned or is_declined(data) or os.path.exists(path):
             return False
         temporary = os.path.join(self.folder, ".%s.tmp" % name)
         with open(temporary, "wb") as f:

@@ -82,8 +82,8 @@ struct oracle {
 void oracle_init(struct oracle *self, const struct oracle_settings *settings);
 void oracle_free(struct oracle *self);
 
-// Whether the strategy can be run on this program's heap: false only where memory for the heap cannot
-// be had from the system, with nothing run.
+// Whether the strategy can be run on this program's heap: false, with errno and nothing run, only where
+// memory for the heap cannot be had from the system or would be more than half of it.
 bool oracle_run(struct oracle *self, const struct strategy *strategy,
                 const struct program *program);
 

@@ -8,6 +8,7 @@
 enum { MIN_PAGE_LOG2 = 6, PAGE_LOG2_COUNT = 11, SLOTS_LOG2_COUNT = 25 };
 // What a raw 0 means: 4 KiB pages, 64 slots, 64 KiB of heap.
 enum { DEFAULT_PAGE_LOG2 = 12, DEFAULT_SLOTS_LOG2 = 6, DEFAULT_CAPACITY = 1 << 16, SKEWS = 64 };
+enum { RANDOM_CAPACITY = 1 << 20 };
 
 static unsigned log2_floor(uint64_t x) { return x ? 63u - (unsigned)__builtin_clzll(x) : 0; }
 
@@ -24,8 +25,10 @@ struct heap program_heap(const struct program *program) {
       .variant = raw->thread & 0xff,
       .slots = (uint32_t)1 << (slots % SLOTS_LOG2_COUNT),
   };
-  if (raw->size > 0)
-    heap.capacity = (size_t)(raw->size < PROGRAM_MAX_CAPACITY ? raw->size : PROGRAM_MAX_CAPACITY);
+  if (raw->size > PROGRAM_MAX_CAPACITY)
+    heap.capacity = (size_t)(1 + raw->size % RANDOM_CAPACITY);
+  else if (raw->size > 0)
+    heap.capacity = (size_t)raw->size;
   return heap;
 }
 
@@ -45,7 +48,9 @@ struct record heap_record(const struct heap *heap) {
       .align = (uint8_t)page_code,
       .thread = (uint16_t)(slots_code << 8 | (heap->variant & 0xff)),
       .slot = heap->skew % SKEWS,
-      .size = heap->capacity == DEFAULT_CAPACITY ? 0 : heap->capacity,
+      .size = heap->capacity == DEFAULT_CAPACITY      ? 0
+              : heap->capacity > PROGRAM_MAX_CAPACITY ? PROGRAM_MAX_CAPACITY
+                                                      : heap->capacity,
   };
 }
 

@@ -46,13 +46,14 @@ enum heap_source {
 struct heap {
   enum heap_source source;
   size_t page_size;  // bytes, 64 .. 65536; HEAP_PAGES only
-  size_t capacity;   // bytes, 1 .. PROGRAM_MAX_CAPACITY; raw 0: 64 KiB
+  size_t capacity;   // bytes, 1 .. PROGRAM_MAX_CAPACITY; raw 0: 64 KiB; a larger raw value counts
+                     // modulo 1 MiB, so that random bytes are mostly a heap that is worth trying
   unsigned skew;     // bytes, 0 .. 63; HEAP_FIXED only
   unsigned variant;  // of the strategy, to be taken modulo how many it has
   uint32_t slots;    // a power of two, 1 .. 2^24; an operation's slot counts modulo this
 };
 
-#define PROGRAM_MAX_CAPACITY ((uint64_t)1 << 40)
+#define PROGRAM_MAX_CAPACITY ((uint64_t)1 << 36)
 
 struct heap program_heap(const struct program *program);
 // The record that means `heap`. Fields out of range are brought into it.

@@ -287,7 +287,7 @@ static void wrong_lines_are_explained(void) {
   check_refusal("reset 3", 7, "'3' is no field; write NAME=VALUE");
   check_refusal("fault", 6, "mask= is missing");
   check_refusal("heap source=stack", 13, "unknown source 'stack'; there are 'fixed' and 'pages'");
-  check_refusal("heap capacity=0", 15, "capacity=0 is not in 1..1099511627776");
+  check_refusal("heap capacity=0", 15, "capacity=0 is not in 1..68719476736");
   check_refusal("heap page=65", 11, "page=65 is no power of two");
   check_refusal("heap page=32", 11, "page=32 is not in 64..65536");
   check_refusal("heap skew=64", 11, "skew=64 is not in 0..63");
