@@ -156,7 +156,7 @@ static void relink(struct allocator *self, struct block *block, struct block *he
 // The last free block before `block`, or NULL. Two searches in step: along the list from its start,
 // and leftwards through the blocks. If F blocks are free and L live, the first ends after F steps
 // and the second after L / F on average: the faster of the two needs at most about sqrt(L).
-static struct block *free_before(const struct allocator *self, const struct block *block) {
+static struct block *nearest_free(const struct allocator *self, const struct block *block) {
   struct block *listed = NULL, *next = self->first;
   for (struct block *left = left_of(block); left != NULL; left = left_of(left)) {
     if (is_free(left)) return left;
@@ -243,7 +243,7 @@ static void coalesce(struct allocator *self, struct block *block) {
     relink(self, right, block);
     mark(block, size + size_of(right), STATE_FREE);
   } else {  //                           live  [ block ]   live
-    link_after(self, free_before(self, block), block);
+    link_after(self, nearest_free(self, block), block);
   }
 }
 
