@@ -1,9 +1,9 @@
 // The memory that an allocator under test gets: a source that makes mistakes visible.
 //
-// Fresh memory is handed out dirty (0xA5), never zero by luck. Below the heap is a page that cannot be
-// accessed; past the end of each stretch are canary bytes, and at the start of each page that came
-// back. All of it that is not handed out is forbidden (see forbid.h). The same address range serves
-// program after program.
+// Fresh memory is handed out dirty (0xA5), never zero by luck. Below the heap is a page that cannot
+// be accessed; past the end of each stretch are canary bytes, and at the start of each page that
+// came back. All of it that is not handed out is forbidden (see forbid.h). The same address range
+// serves program after program.
 #ifndef HARNESS_ARENA_H_
 #define HARNESS_ARENA_H_
 
@@ -27,16 +27,16 @@ struct arena {
   struct heap heap;
   unsigned char *start;  // of its addresses
   unsigned char dirt;
-  size_t held;           // HEAP_FIXED: bytes of the buffer that are out
-  size_t pages;          // HEAP_PAGES: how many pages the range has
-  size_t top;            // pages from this one on were never used since open
-  size_t first_free;     // no free page below
-  uint64_t *taken;       // one bit a page: handed out, or a gap behind what is
-  uint64_t *owned;       // one bit a page: handed out
-  uint64_t *returned;    // one bit a page: was handed out, and not since it came back
-  size_t map_words;      // of each
-  bool exhausted;        // refused for want of addresses, not of capacity
-  const void *damaged;   // a canary byte that had changed when its place was used again
+  size_t held;          // HEAP_FIXED: bytes of the buffer that are out
+  size_t pages;         // HEAP_PAGES: how many pages the range has
+  size_t top;           // pages from this one on were never used since open
+  size_t first_free;    // no free page below
+  uint64_t *taken;      // one bit a page: handed out, or a gap behind what is
+  uint64_t *owned;      // one bit a page: handed out
+  uint64_t *returned;   // one bit a page: was handed out, and not since it came back
+  size_t map_words;     // of each
+  bool exhausted;       // refused for want of addresses, not of capacity
+  const void *damaged;  // a canary byte that had changed when its place was used again
 };
 
 // Room for heaps of `capacity` bytes. False if the system has no such address range.
@@ -46,8 +46,8 @@ void arena_free(struct arena *self);
 // Whether arena_open accepts this heap, or a larger arena is needed.
 bool arena_fits(const struct arena *self, const struct heap *heap);
 
-// A fresh heap, all memory dirty. `shift` moves it by so many times ARENA_ALIGN / 2 (0 or 1), so that a
-// result that depends on addresses shows; `dirt` is the byte that fresh memory holds.
+// A fresh heap, all memory dirty. `shift` moves it by so many times ARENA_ALIGN / 2 (0 or 1), so
+// that a result that depends on addresses shows; `dirt` is the byte that fresh memory holds.
 struct source *arena_open(struct arena *self, const struct heap *heap, unsigned shift,
                           unsigned char dirt);
 // Ends the heap; the allocator must not be used any more.
@@ -60,8 +60,8 @@ static inline unsigned char *arena_buffer(const struct arena *self) {
 
 bool arena_holds_pages(const struct arena *self, const void *start, size_t size);
 
-// Whether [start, start + size) lies in one stretch that is handed out. Constant time for blocks of up
-// to 64 pages.
+// Whether [start, start + size) lies in one stretch that is handed out. Constant time for blocks of
+// up to 64 pages.
 static inline bool arena_holds(const struct arena *self, const void *start, size_t size) {
   if (self->heap.source == HEAP_FIXED)
     return self->held && range_within(start, size, arena_buffer(self), self->held);
@@ -71,7 +71,8 @@ static inline bool arena_holds(const struct arena *self, const void *start, size
 // The first canary byte that changed, or NULL. HEAP_FIXED: constant time.
 const void *arena_damage(const struct arena *self);
 
-// The address as an offset from the heap's start: what reports print, and what two runs can compare.
+// The address as an offset from the heap's start: what reports print, and what two runs can
+// compare.
 static inline intptr_t arena_offset(const struct arena *self, const void *address) {
   return (intptr_t)((uintptr_t)address - (uintptr_t)self->start);
 }

@@ -20,8 +20,8 @@ static void write_payload(const struct run *run, const struct shadow_block *bloc
   memory_forbid(start, block->size);
 }
 
-// The offset of a byte of [0, size) that is not the pattern's, of a block that had `written` bytes when
-// its payload was written.
+// The offset of a byte of [0, size) that is not the pattern's, of a block that had `written` bytes
+// when its payload was written.
 static size_t verify_payload(const struct run *run, const void *start, size_t size, size_t written,
                              uint64_t key) {
   if (every_byte(run)) return payload_verify(start, 0, size, key);
@@ -80,8 +80,8 @@ static void verify_refusal(struct run *run, const struct snapshot *before, bool 
   const struct operation *op = &run->operation;
   bool injected = run->faults.injected != before->injected;
   if (!rightly && !injected && !run->oracle->arena.exhausted) {
-    size_t footprint = run->strategy->footprint((size_t)(op->size * op->count),
-                                                effective_align(run, op->align), run->heap.page_size);
+    size_t footprint = run->strategy->footprint(
+        (size_t)(op->size * op->count), effective_align(run, op->align), run->heap.page_size);
     size_t need = add_saturating(add_saturating(run_overhead(run), run->claimed), footprint);
     run_exercise(run, PROPERTY_spurious_oom);
     if (need <= run->heap.capacity)
@@ -94,8 +94,7 @@ static void verify_refusal(struct run *run, const struct snapshot *before, bool 
     run_violated(run, PROPERTY_failed_op_changed_state,
                  "refused, but the allocator holds %zu bytes of its source instead of %zu",
                  run->account.bytes, before->bytes);
-  if (before->taken &&
-      inspect_after(run, PROPERTY_failed_op_changed_state).hash != before->walk)
+  if (before->taken && inspect_after(run, PROPERTY_failed_op_changed_state).hash != before->walk)
     run_violated(run, PROPERTY_failed_op_changed_state,
                  "refused, but the walk is not what it was before");
 }
@@ -110,11 +109,10 @@ void address_verify(struct run *run, const void *address, size_t size, size_t al
                  offset + (intptr_t)size);
 }
 
-static _Noreturn void overlaps(struct run *run, enum property property, uintptr_t start, size_t size,
-                               const struct shadow_block *except) {
+static _Noreturn void overlaps(struct run *run, enum property property, uintptr_t start,
+                               size_t size, const struct shadow_block *except) {
   const struct arena *arena = &run->oracle->arena;
-  const struct shadow_block *other =
-      shadow_overlapping(&run->oracle->shadow, start, size, except);
+  const struct shadow_block *other = shadow_overlapping(&run->oracle->shadow, start, size, except);
   intptr_t offset = arena_offset(arena, (void *)start);
   intptr_t other_offset = other ? arena_offset(arena, (void *)other->start) : 0;
   run_violated(run, property, "%#tx..%#tx lies over the live block at %#tx..%#tx", offset,
@@ -122,8 +120,8 @@ static _Noreturn void overlaps(struct run *run, enum property property, uintptr_
                other_offset + (intptr_t)(other ? other->size : 0));
 }
 
-// Books a new extent of a block. It may keep up to its footprint from others, on either side: memory
-// there serves the block even where nobody asked for it.
+// Books a new extent of a block. It may keep up to its footprint from others, on either side:
+// memory there serves the block even where nobody asked for it.
 static void claim(struct run *run, const void *block, size_t size, size_t align) {
   if (run->claimed > run->heap.capacity && !run->releases_again) return;
   size_t footprint = run->strategy->footprint(size, align, run->heap.page_size);
@@ -163,8 +161,7 @@ static void settle(struct run *run, void *block, const struct snapshot *before, 
   if (refusable) accepted_wrongly(run, block);
   size_t size = (size_t)op->size * op->count, align = effective_align(run, op->align);
   address_verify(run, block, size, align);
-  struct shadow_block *added =
-      shadow_add(&run->oracle->shadow, address_of(block), size, op->slot);
+  struct shadow_block *added = shadow_add(&run->oracle->shadow, address_of(block), size, op->slot);
   if (!added) overlaps(run, PROPERTY_overlap, address_of(block), size, NULL);
   if (op->kind == OP_ALLOCATE_ZEROED) verify_zero(run, block, size);
   claim(run, block, size, align);
@@ -241,8 +238,7 @@ void block_release(struct run *run, struct shadow_block *block) {
     run_violated(run, PROPERTY_release_refused, "the live block at %#tx was taken for a %s release",
                  arena_offset(&run->oracle->arena, address),
                  result == RELEASE_DOUBLE ? "double" : "foreign");
-  if (run->releases_again)
-    shadow_remember(shadow, address_of(address), size);
+  if (run->releases_again) shadow_remember(shadow, address_of(address), size);
   if (shadow->count == 0) run->claimed = 0;
 }
 

@@ -17,22 +17,22 @@ struct run {
   struct source_faults faults;
   struct operation operation;  // the one in progress
   size_t index;                // of it
-  const char *phase;           // instead of an operation: "create", "destroy" ...; NULL: an operation
-  struct fresh_heap *fresh;    // this heap after create; NULL: not known
-  uint64_t fresh_walk;         // hash of the walk after create
-  uint64_t last_walk;          // hash of the walk after the last operation of the first pass; 0: the
-                               // allocator could not be created
-  size_t fresh_bytes;          // acquired after create
-  size_t claimed;              // footprints of all blocks allocated since there was none; not
-                               // kept up once it is more than the heap
-  uint64_t answers;            // addresses that requests returned
-  bool releases_again;         // the program has OP_RELEASE_AGAIN
-  long credit;                 // for walks
-  long walk_cost;              // of the last one
-  bool second;                 // the second pass
-  bool refused;                // the operation in progress was
-  enum property misuse;        // that a call is on purpose: it violates this to act on it at all
-  unsigned errors;             // that Valgrind had reported when the allocator was called
+  const char *phase;         // instead of an operation: "create", "destroy" ...; NULL: an operation
+  struct fresh_heap *fresh;  // this heap after create; NULL: not known
+  uint64_t fresh_walk;       // hash of the walk after create
+  uint64_t last_walk;        // hash of the walk after the last operation of the first pass; 0: the
+                             // allocator could not be created
+  size_t fresh_bytes;        // acquired after create
+  size_t claimed;            // footprints of all blocks allocated since there was none; not
+                             // kept up once it is more than the heap
+  uint64_t answers;          // addresses that requests returned
+  bool releases_again;       // the program has OP_RELEASE_AGAIN
+  long credit;               // for walks
+  long walk_cost;            // of the last one
+  bool second;               // the second pass
+  bool refused;              // the operation in progress was
+  enum property misuse;      // that a call is on purpose: it violates this to act on it at all
+  unsigned errors;           // that Valgrind had reported when the allocator was called
   struct step step;
 };
 

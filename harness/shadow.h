@@ -1,10 +1,10 @@
 // The shadow model: the independent account of what is live.
 //
 // It knows only what was requested and what was returned, and never asks the allocator: a corrupted
-// header must not be able to lie to it. Each step costs the same however many blocks live and however
-// large the heap is (a block's own size aside, at one word for 512 bytes); starting over costs what
-// the last program left. Compare Nethercote and Seward's shadow memory for Memcheck (VEE 2007), here
-// with bits for granules of 8 bytes rather than for bytes.
+// header must not be able to lie to it. Each step costs the same however many blocks live and
+// however large the heap is (a block's own size aside, at one word for 512 bytes); starting over
+// costs what the last program left. Compare Nethercote and Seward's shadow memory for Memcheck (VEE
+// 2007), here with bits for granules of 8 bytes rather than for bytes.
 #ifndef HARNESS_SHADOW_H_
 #define HARNESS_SHADOW_H_
 
@@ -56,18 +56,19 @@ static inline struct shadow_block *shadow_at(const struct shadow *self, uint32_t
   return index ? &self->blocks[index - 1] : NULL;
 }
 
-// A new live block that the slot names from now on. NULL, and nothing changed, if it overlaps another.
-// Pointers to blocks are valid until the next add, remove or clear.
+// A new live block that the slot names from now on. NULL, and nothing changed, if it overlaps
+// another. Pointers to blocks are valid until the next add, remove or clear.
 struct shadow_block *shadow_add(struct shadow *self, uintptr_t start, size_t size, uint32_t slot);
 void shadow_remove(struct shadow *self, struct shadow_block *block);
-// The block lies elsewhere or has another size now. False, and nothing changed, if that overlaps another.
+// The block lies elsewhere or has another size now. False, and nothing changed, if that overlaps
+// another.
 bool shadow_move(struct shadow *self, struct shadow_block *block, uintptr_t start, size_t size);
 // Nothing is live any more. What was released stays remembered.
 void shadow_clear(struct shadow *self);
 
 // Some block other than `except` that overlaps the range; NULL if none. Linear: for diagnoses only.
-const struct shadow_block *shadow_overlapping(const struct shadow *self, uintptr_t start, size_t size,
-                                              const struct shadow_block *except);
+const struct shadow_block *shadow_overlapping(const struct shadow *self, uintptr_t start,
+                                              size_t size, const struct shadow_block *except);
 
 // Remembers a released block, until memory in [start, end) that overlaps it is forgotten.
 void shadow_remember(struct shadow *self, uintptr_t start, size_t size);

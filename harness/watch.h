@@ -1,8 +1,8 @@
 // Watches the allocator while it runs: what it does wrong there is caught at the instruction.
 //
-// Between watch_enter and watch_leave these are the allocator's fault: a signal, a report by ASan or
-// UBSan, memcpy on ranges that overlap, an operation that does not end. One watch for the process,
-// for one thread.
+// Between watch_enter and watch_leave these are the allocator's fault: a signal, a report by ASan
+// or UBSan, memcpy on ranges that overlap, an operation that does not end. One watch for the
+// process, for one thread.
 #ifndef HARNESS_WATCH_H_
 #define HARNESS_WATCH_H_
 
@@ -10,10 +10,10 @@
 #include <stddef.h>
 
 enum watch_event {
-  WATCH_CRASH,          // a signal; `address` is the one accessed, or NULL
-  WATCH_BAD_ACCESS,     // a sanitizer objects to an access at `address`
-  WATCH_UNDEFINED,      // a sanitizer objects to something else
-  WATCH_OVERLAPPING,    // memcpy; `address` is the destination
+  WATCH_CRASH,        // a signal; `address` is the one accessed, or NULL
+  WATCH_BAD_ACCESS,   // a sanitizer objects to an access at `address`
+  WATCH_UNDEFINED,    // a sanitizer objects to something else
+  WATCH_OVERLAPPING,  // memcpy; `address` is the destination
   WATCH_HANG,
 };
 
@@ -29,8 +29,8 @@ struct watch_report {
 // print their report and end the process.
 typedef void watch_handler(const struct watch_report *report);
 
-// Installs signal handlers and a timer. Later calls replace the handler; a forked child must call it
-// again, since timers are not inherited.
+// Installs signal handlers and a timer. Later calls replace the handler; a forked child must call
+// it again, since timers are not inherited.
 void watch_install(watch_handler *handler);
 
 extern volatile bool watch_inside;
