@@ -273,7 +273,6 @@ static void use(struct run *run) {
   // The walk must vouch for bytes that nobody asked for: once they are written, what was lost there
   // would speak first.
   bool vouch = usable > block->size && run_at_least(run, TIER_FULL);
-  if (vouch && !inspect_affordable(run)) return;
   if (!shadow_move(&run->oracle->shadow, block, block->start, usable))
     overlaps(run, PROPERTY_usable_size, block->start, usable, block);
   if (vouch) verify_usable(run, block);

@@ -215,6 +215,7 @@ static struct fresh_heap *learn_fresh(struct run *run) {
   if (run->allocator) {
     run->phase = "fresh heap";
     known->walk = inspect(run).hash;
+    known->walk_cost = run->walk_cost;
     known->largest = find_largest(run, could_have);
     destroy(run);
   }
@@ -334,9 +335,15 @@ static void run_once(struct run *run, bool twice) {
   } else {
     run->fresh_bytes = run->account.bytes;
     run->claimed = 0;
-    run->fresh_walk = run->fresh && !run_at_least(run, TIER_PARANOID) ? run->fresh->walk
-                                                                      : inspect(run).hash;
-    run->credit = 0;  // that walk was for nothing: the first operation can borrow one
+    // Whether it is known already depends on earlier programs. Nothing else may: not what a walk is
+    // thought to cost either, nor that the first operation can borrow one.
+    if (run->fresh && !run_at_least(run, TIER_PARANOID)) {
+      run->fresh_walk = run->fresh->walk;
+      run->walk_cost = run->fresh->walk_cost;
+    } else {
+      run->fresh_walk = inspect(run).hash;
+    }
+    run->credit = 0;
     run->phase = NULL;
     uint64_t start = oracle->settings.timed ? cpu_time() : 0;
     for (; run->index < length; run->index++)

@@ -63,6 +63,7 @@ struct fresh_heap {
   struct heap heap;
   size_t largest;  // block that can be had
   uint64_t walk;   // hash of the walk
+  long walk_cost;  // in credit
 };
 enum { FRESH_HEAPS = 256 };
 
