@@ -250,8 +250,17 @@ static void test_random_pages(void) {
   CHECK(!arena_damage(&arena));
   arena_close(&arena);
   CHECK(!arena_holds(&arena, arena.base, 1));
+}
+
+// What one heap had is nothing to the next.
+static void test_close(void) {
+  struct source *source = open_pages(PAGE);
+  CHECK(source->acquire(source, 8 * PAGE) == arena.base);
+  arena_close(&arena);
+  CHECK(!arena_holds(&arena, arena.base, 1));
   source = open_pages(PAGE);
   CHECK(source->acquire(source, PAGE) == arena.base);
+  check_edges(arena.base, arena.base + PAGE);
   arena_close(&arena);
 }
 
@@ -305,6 +314,7 @@ int main(void) {
   test_damage_outlives_pages();
   test_exhaustion();
   test_random_pages();
+  test_close();
   test_shift_and_dirt();
   test_guards();
   test_room();
