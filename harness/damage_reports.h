@@ -14,6 +14,12 @@ static void resets_all_but_one(struct allocator *self) {
   victim->allocate(self, 16, 16);
 }
 
+static void hoards_page_at_reset(struct allocator *self) {
+  if (!hoard && victim->statistics(self).blocks > 0)
+    hoard = given->acquire(given, given->page_size);
+  victim->reset(self);
+}
+
 static enum release_result accepts_release(struct allocator *self, void *block) {
   victim->release(self, block);
   return RELEASED;
@@ -147,6 +153,13 @@ static const struct damage damage_reports[] = {
      .program = "allocate 0 size=9; reset",
      .tiers = WALKING,
      .says = "operation 1"},
+    {.property = "reset",
+     .what = "reset that takes a page",
+     .victim = &page_bump_strategy,
+     .with = {.create = has_no_hoard, .reset = hoards_page_at_reset, .walk = shows_hoard},
+     .program = "allocate 0 size=9; reset",
+     .says = "the walk is not what it was",
+     .tiers = WALKING},
     {.property = "clean",
      .what = "reset of nothing, and twice",
      .victim = &bump_strategy,

@@ -173,9 +173,6 @@ static bool can_have(struct run *run, size_t size) {
   if (size == 0) return true;
   void *block = ask(run, size);
   if (!block) return false;
-  if (size > run->heap.capacity)
-    run_violated(run, PROPERTY_oversize_accepted, "%zu bytes were granted on a heap of %zu", size,
-                 run->heap.capacity);
   address_verify(run, block, size, run->strategy->min_align);
   give_back(run, block);
   return true;
