@@ -59,9 +59,10 @@ static inline void *bump_open(struct bump *self, struct source *source,
 static inline bool bump_place(const struct bump *self, size_t used, size_t size, size_t align,
                               size_t *start) {
   size_t room = self->capacity - used;
-  // 0 is the largest number once 1 is taken off, so each comparison sees to both ends. One branch for
-  // all three: none is ever taken in practice, and this is the whole cost of the strategy.
-  if (((align & (align - 1)) != 0) | (align - 1 >= BUMP_MAX_ALIGN) | (size - 1 >= room)) return false;
+  // 0 is the largest number once 1 is taken off, so each comparison sees to both ends. One branch
+  // for all three: none is ever taken in practice, and this is the whole cost of the strategy.
+  if (((align & (align - 1)) != 0) | (align - 1 >= BUMP_MAX_ALIGN) | (size - 1 >= room))
+    return false;
   size_t padding = -(address_of(self->buffer) + used) & (align - 1);
   if (padding > room - size) return false;
   *start = used + padding;

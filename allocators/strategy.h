@@ -24,7 +24,8 @@
 //   usable_size(NULL)        is 0
 //   a released or foreign    undefined, unless the strategy has the trait that promises to detect
 //   pointer                  it: then release says so and changes nothing
-//   reset                    every block is gone at once; the heap is as after create. All blocks count
+//   reset                    every block is gone at once; the heap is as after create. All blocks
+//   count
 //                            as released: to release one of them again is a double release
 //   destroy                  every byte goes back to the source, live blocks included
 //
@@ -115,9 +116,9 @@ struct strategy {
   unsigned needs;       // enum source_trait that its source must have
   size_t min_align;     // bytes; every block is aligned to at least this
   size_t max_align;     // bytes; the largest alignment that may be asked for
-  size_t overhead;      // upper bound, once rounded up to the source's page_size, of the bytes that an
-                        // allocator without blocks keeps of its source for itself; part of the
-                        // stated bound below
+  size_t overhead;  // upper bound, once rounded up to the source's page_size, of the bytes that an
+                    // allocator without blocks keeps of its source for itself; part of the
+                    // stated bound below
 
   // Names of variants of the algorithm ("first_fit", "best_fit"), ended by NULL; or NULL: one only.
   const char *const *variants;

@@ -1,4 +1,5 @@
-// The bump allocator that one would write by hand behind a table of its own: what the vtable's is compared with.
+// The bump allocator that one would write by hand behind a table of its own: what the vtable's is
+// compared with.
 #ifndef BENCH_BARE_BUMP_H_
 #define BENCH_BARE_BUMP_H_
 

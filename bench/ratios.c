@@ -71,8 +71,8 @@ static void measure_trace(const char *path, const struct strategy *strategy) {
 
 #define CHURN 200000
 
-// Shadow work for one allocation and one release, edges of the block stamped and checked, with `live`
-// blocks of 64 bytes side by side; the oldest goes first, or a random one.
+// Shadow work for one allocation and one release, edges of the block stamped and checked, with
+// `live` blocks of 64 bytes side by side; the oldest goes first, or a random one.
 static double churn(struct oracle *oracle, size_t live, bool random) {
   struct shadow *shadow = &oracle->shadow;
   uintptr_t base = (uintptr_t)oracle->arena.base;
@@ -105,7 +105,8 @@ static void measure_flatness(void) {
   struct program program = {0};
   struct record record = heap_record(&heap);
   if (!program_append(&program, &record)) exit(2);
-  oracle_run(&oracle, &bump_strategy, &program);  // makes the arena that large, and its memory present
+  oracle_run(&oracle, &bump_strategy,
+             &program);  // makes the arena that large, and its memory present
   for (int random = 0; random < 2; random++) {
     struct sample few = {.count = 0};
     printf("cost of one check, %s\n", random ? "random block" : "oldest block first");
@@ -131,7 +132,8 @@ static void measure_flatness(void) {
   size_t bytes = shadow_memory(&oracle.shadow, blocks * 64);
   printf("memory of the shadow, %zu live blocks of 64 bytes\n", blocks);
   printf("  %-52s %6.1f bytes a block, 1/64 of the arena not counted; at most 64: %s\n", "",
-         (double)(bytes - blocks) / (double)blocks, bytes - blocks <= 64 * blocks ? "held" : "NOT HELD");
+         (double)(bytes - blocks) / (double)blocks,
+         bytes - blocks <= 64 * blocks ? "held" : "NOT HELD");
   shadow_clear(&oracle.shadow);
   oracle_free(&oracle);
   program_clear(&program);
@@ -217,8 +219,8 @@ static void measure_vtable(void) {
   }
   printf("bump through the vtable: %.2f ns, bare: %.2f ns\n", sample_spread(&through).median,
          sample_spread(&bare).median);
-  print_ratio("bump through the vtable, against a bare vtable bump",
-              sample_ratio(&through, &bare), 1.3);
+  print_ratio("bump through the vtable, against a bare vtable bump", sample_ratio(&through, &bare),
+              1.3);
   struct spread own = sample_spread(&loop);
   printf("replay loop's own cost\n  %-52s %6.2f ns  (%.2f to %.2f)  at most 3.00 ns: %s\n",
          "on a strategy that does nothing", own.median, own.low, own.high,
@@ -242,7 +244,8 @@ int main(int argc, char **argv) {
     fprintf(c == 'h' ? stdout : stderr,
             "usage: ratios [--rounds N] [TRACE...]\n\n"
             "Prints each ratio that the project holds itself to beside its bound: medians of N\n"
-            "interleaved rounds (default 9) of CPU time, with minimum and maximum. Validated replay is\n"
+            "interleaved rounds (default 9) of CPU time, with minimum and maximum. Validated "
+            "replay is\n"
             "measured on the TRACEs; `assay record` makes them.\n");
     return c == 'h' ? 0 : 2;
   }

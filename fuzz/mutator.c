@@ -120,9 +120,9 @@ static uint64_t some_align(struct draft *draft) {
 // An operation that fits at that place.
 static struct record some_operation(struct draft *draft, size_t index) {
   static const enum operation_kind kinds[] = {
-      OP_ALLOCATE, OP_ALLOCATE, OP_ALLOCATE,        OP_ALLOCATE, OP_ALLOCATE,  OP_ALLOCATE,
-      OP_RELEASE,  OP_RELEASE,  OP_RELEASE,         OP_RELEASE,  OP_RELEASE,   OP_RESIZE,
-      OP_RESIZE,   OP_RESIZE,   OP_ALLOCATE_ZEROED, OP_USE,      OP_USE,       OP_FAULT,
+      OP_ALLOCATE, OP_ALLOCATE,      OP_ALLOCATE,        OP_ALLOCATE, OP_ALLOCATE, OP_ALLOCATE,
+      OP_RELEASE,  OP_RELEASE,       OP_RELEASE,         OP_RELEASE,  OP_RELEASE,  OP_RESIZE,
+      OP_RESIZE,   OP_RESIZE,        OP_ALLOCATE_ZEROED, OP_USE,      OP_USE,      OP_FAULT,
       OP_RESET,    OP_RELEASE_AGAIN, OP_RELEASE_FOREIGN};
   struct operation op = {.kind = kinds[below(&draft->chance, sizeof kinds / sizeof *kinds)],
                          .count = 1};
@@ -160,8 +160,9 @@ static void insert_at(struct draft *draft, size_t index, struct record record) {
 
 static void insert(struct draft *draft, size_t index) {
   size_t count = 1 + below(&draft->chance, 4);
-  for (size_t i = 0; i < count; i++) insert_at(draft, index + i <= program_length(&draft->program) ? index + i : index,
-                                               some_operation(draft, index + i));
+  for (size_t i = 0; i < count; i++)
+    insert_at(draft, index + i <= program_length(&draft->program) ? index + i : index,
+              some_operation(draft, index + i));
 }
 
 static void drop(struct draft *draft, size_t index) {
@@ -210,8 +211,8 @@ static void change_size(struct draft *draft, size_t index) {
     record->size = record->size / 2 + 1;
     break;
   case 4:  // the same as another one: what was released fits again exactly
-    record->size = program_at(&draft->program,
-                              below(&draft->chance, program_length(&draft->program)))->size;
+    record->size =
+        program_at(&draft->program, below(&draft->chance, program_length(&draft->program)))->size;
     break;
   default:
     record->size = some_size(draft);
@@ -263,8 +264,9 @@ static void make_holes(struct draft *draft, size_t index) {
     if (!(named >> slot & 1)) continue;
     odd = !odd;
     if (odd)
-      insert_at(draft, index,
-                operation_record(&(struct operation){.kind = OP_RELEASE, .count = 1, .slot = slot}));
+      insert_at(
+          draft, index,
+          operation_record(&(struct operation){.kind = OP_RELEASE, .count = 1, .slot = slot}));
   }
 }
 
@@ -279,7 +281,8 @@ static void change_heap(struct draft *draft) {
     break;
   case 2: {  // mostly small: exhaustion is near
     size_t capacity = (size_t)256 << below(&draft->chance, one_in(&draft->chance, 16) ? 13 : 8);
-    heap->capacity = one_in(&draft->chance, 2) ? capacity : capacity + below(&draft->chance, capacity);
+    heap->capacity =
+        one_in(&draft->chance, 2) ? capacity : capacity + below(&draft->chance, capacity);
     if (heap->capacity > MAX_CAPACITY) heap->capacity = MAX_CAPACITY;
     break;
   }
@@ -295,9 +298,9 @@ static void change_heap(struct draft *draft) {
 
 static void mutate_once(struct draft *draft) {
   static void (*const mutations[])(struct draft *, size_t) = {
-      insert,      insert,       insert,      drop,        drop,    duplicate, move,
-      change_size, change_size,  change_size, change_align, change_slot, change_kind,
-      replace,     reuse,        make_holes};
+      insert,      insert,      insert,      drop,        drop,         duplicate,
+      move,        change_size, change_size, change_size, change_align, change_slot,
+      change_kind, replace,     reuse,       make_holes};
   size_t length = program_length(&draft->program);
   if (one_in(&draft->chance, 16)) {
     change_heap(draft);

@@ -15,7 +15,6 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 }
 
 size_t LLVMFuzzerCustomCrossOver(const uint8_t *first, size_t first_size, const uint8_t *second,
-                                 size_t second_size, uint8_t *out, size_t max_size,
-                                 unsigned seed) {
+                                 size_t second_size, uint8_t *out, size_t max_size, unsigned seed) {
   return mutator_cross(first, first_size, second, second_size, out, max_size, seed);
 }

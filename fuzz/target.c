@@ -1,5 +1,5 @@
-// The fuzz target: bytes -> program -> oracle. One for all strategies; the registry that the program is
-// linked with says which.
+// The fuzz target: bytes -> program -> oracle. One for all strategies; the registry that the
+// program is linked with says which.
 //
 // ASSAY_STRATEGY chooses among several; ASSAY_TIER (fast, full, paranoid) is `full` unless set.
 #include <stdint.h>

@@ -21,9 +21,12 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 static void print_help(FILE *to) {
   fprintf(to, "usage: assay COMMAND [OPTION...]\n\n"
               "Tells whether a memory allocator is correct, and how it fails.\n\n");
-  for (int i = 0; i < COMMANDS; i++) fprintf(to, "  %-10s%s\n", commands[i].name, commands[i].summary);
-  fprintf(to, "\n`assay COMMAND --help` explains each. A program may be in bytes (as fuzzers store it),\n"
-              "text or trace form. Exit codes: 0 clean, 1 finding, 2 could not run.\n");
+  for (int i = 0; i < COMMANDS; i++)
+    fprintf(to, "  %-10s%s\n", commands[i].name, commands[i].summary);
+  fprintf(
+      to,
+      "\n`assay COMMAND --help` explains each. A program may be in bytes (as fuzzers store it),\n"
+      "text or trace form. Exit codes: 0 clean, 1 finding, 2 could not run.\n");
 }
 
 int main(int argc, char **argv) {

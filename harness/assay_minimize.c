@@ -12,8 +12,10 @@
 
 static const char help[] =
     "usage: assay minimize --strategy NAME --output OUT [OPTION...] FILE\n\n"
-    "Writes the smallest program that violates the same property as FILE. Never changes to another\n"
-    "property. Exit code 0 if OUT was written, 1 if FILE does not violate the property, 2 otherwise.\n\n"
+    "Writes the smallest program that violates the same property as FILE. Never changes to "
+    "another\n"
+    "property. Exit code 0 if OUT was written, 1 if FILE does not violate the property, 2 "
+    "otherwise.\n\n"
     "  --strategy NAME  one of `assay list`, or a planted bug\n"
     "  --output OUT     the result; as text if it ends in .txt, else as bytes\n"
     "  --property ID    the property to keep (default: whichever FILE violates)\n"
@@ -72,15 +74,14 @@ static int minimize_file(const char *path, const char *output, struct minimizati
 
 int command_minimize(int argc, char **argv) {
   static const struct option options[] = {
-      {"help", no_argument, NULL, 'h'},           {"strategy", required_argument, NULL, 's'},
-      {"output", required_argument, NULL, 'o'},   {"property", required_argument, NULL, 'p'},
-      {"tier", required_argument, NULL, 't'},     {"seconds", required_argument, NULL, 'n'},
-      {"json", no_argument, NULL, 'j'},           {NULL, 0, NULL, 0}};
+      {"help", no_argument, NULL, 'h'},         {"strategy", required_argument, NULL, 's'},
+      {"output", required_argument, NULL, 'o'}, {"property", required_argument, NULL, 'p'},
+      {"tier", required_argument, NULL, 't'},   {"seconds", required_argument, NULL, 'n'},
+      {"json", no_argument, NULL, 'j'},         {NULL, 0, NULL, 0}};
   const char *name = NULL, *output = NULL;
   unsigned long seconds = 60;
   bool json = false;
-  struct minimization task = {
-      .settings = {.oracle.tier = TIER_FULL, .quiet = true, .seconds = 20}};
+  struct minimization task = {.settings = {.oracle.tier = TIER_FULL, .quiet = true, .seconds = 20}};
   for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     switch (c) {
     case 'h':

@@ -11,7 +11,8 @@
 
 static const char help[] =
     "usage: assay replay --strategy NAME [--tier TIER] [--heap BYTES] FILE...\n\n"
-    "Replays traces on the strategy and prints, for each, the verdict and the CPU time an operation\n"
+    "Replays traces on the strategy and prints, for each, the verdict and the CPU time an "
+    "operation\n"
     "took. A strategy must offer what the trace asks for.\n\n"
     "  --strategy NAME  one of `assay list`, or a planted bug\n"
     "  --tier TIER      none: without the oracle; fast (default), full or paranoid\n"
@@ -78,11 +79,11 @@ static int replay_program(const struct request *request, const char *path,
   }
   size_t index = replay_unsupported(strategy, program);
   if (index < program_length(program))
-    return cli_error("%s: operation %zu is %s, which %s does not offer; `assay list` shows what each "
-                     "does",
-                     path, index,
-                     operation_name(record_operation(program_at(program, index)).kind),
-                     strategy->name);
+    return cli_error(
+        "%s: operation %zu is %s, which %s does not offer; `assay list` shows what each "
+        "does",
+        path, index, operation_name(record_operation(program_at(program, index)).kind),
+        strategy->name);
   return request->bare ? replay_without_oracle(request, path, program)
                        : replay_with_oracle(request, path, program);
 }
@@ -115,8 +116,7 @@ int command_replay(int argc, char **argv) {
       if (!request.bare && !cli_tier(optarg, &request.tier)) return CLI_CANNOT_RUN;
       break;
     case 'm':
-      if (!cli_number("--heap", optarg, PROGRAM_MAX_CAPACITY, &request.heap))
-        return CLI_CANNOT_RUN;
+      if (!cli_number("--heap", optarg, PROGRAM_MAX_CAPACITY, &request.heap)) return CLI_CANNOT_RUN;
       break;
     case 'j':
       request.json = true;

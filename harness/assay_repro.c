@@ -12,10 +12,12 @@
 
 static const char help[] =
     "usage: assay repro --strategy NAME [OPTION...] FILE\n\n"
-    "Explains what the program in FILE does to the strategy: its operations with their results, the\n"
+    "Explains what the program in FILE does to the strategy: its operations with their results, "
+    "the\n"
     "guilty one marked with `>`, the live blocks and the allocator's own account at that point.\n\n"
     "  --strategy NAME  one of `assay list`, or a planted bug\n"
-    "  --tier TIER      fast, full (default) or paranoid, which looks after every operation and may\n"
+    "  --tier TIER      fast, full (default) or paranoid, which looks after every operation and "
+    "may\n"
     "                   therefore see another property fail sooner\n"
     "  --runs N         run it N times, and say how many violate the property (default 5)\n"
     "  --emit-c         print a C program against the vtable instead\n"
@@ -88,12 +90,15 @@ static int tell_json(const struct request *request) {
 }
 
 int command_repro(int argc, char **argv) {
-  static const struct option options[] = {
-      {"help", no_argument, NULL, 'h'},       {"strategy", required_argument, NULL, 's'},
-      {"tier", required_argument, NULL, 't'}, {"runs", required_argument, NULL, 'n'},
-      {"emit-c", no_argument, NULL, 'c'},     {"gdb", no_argument, NULL, 'g'},
-      {"json", no_argument, NULL, 'j'},       {"stop-before", required_argument, NULL, 'b'},
-      {NULL, 0, NULL, 0}};
+  static const struct option options[] = {{"help", no_argument, NULL, 'h'},
+                                          {"strategy", required_argument, NULL, 's'},
+                                          {"tier", required_argument, NULL, 't'},
+                                          {"runs", required_argument, NULL, 'n'},
+                                          {"emit-c", no_argument, NULL, 'c'},
+                                          {"gdb", no_argument, NULL, 'g'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"stop-before", required_argument, NULL, 'b'},
+                                          {NULL, 0, NULL, 0}};
   struct request request = {.tier = TIER_FULL, .runs = 5};
   const char *name = NULL, *tier = "full";
   unsigned long stop = 0;

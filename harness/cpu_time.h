@@ -1,5 +1,5 @@
-// CPU time of this thread: what measurements compare, since machines are shared. (The clock of the whole
-// process only advances with the timer's ticks while an interval timer counts CPU time.)
+// CPU time of this thread: what measurements compare, since machines are shared. (The clock of the
+// whole process only advances with the timer's ticks while an interval timer counts CPU time.)
 #ifndef HARNESS_CPU_TIME_H_
 #define HARNESS_CPU_TIME_H_
 

@@ -15,7 +15,8 @@ static void print_building(FILE *to, const struct registry_entry *entry) {
   const char *bug = strchr(entry->name, '+');
   fprintf(to, "// Build and run it in the top folder of Assay, as repro.c:\n//   ");
   if (bug) fprintf(to, "bazel build //fuzz:planted_registry &&\n//   ");
-  fprintf(to, "cc -std=c17 -g -fsanitize=address,undefined -D_GNU_SOURCE -I. -Iallocators repro.c ");
+  fprintf(to,
+          "cc -std=c17 -g -fsanitize=address,undefined -D_GNU_SOURCE -I. -Iallocators repro.c ");
   if (bug)
     fprintf(to, "-D%s_strategy=%s__%s_strategy bazel-bin/fuzz/planted/%s.%s.c",
             entry->strategy->name, entry->strategy->name, bug + 1, entry->strategy->name, bug + 1);

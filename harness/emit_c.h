@@ -8,8 +8,8 @@
 #include "harness/program.h"
 #include "harness/property.h"
 
-// A complete C program that carries out the operations and checks each naively (see reproducer.h); its
-// first lines say how to build it. What the verdict says goes into a comment.
+// A complete C program that carries out the operations and checks each naively (see reproducer.h);
+// its first lines say how to build it. What the verdict says goes into a comment.
 void emit_c(FILE *to, const struct registry_entry *entry, const struct program *program,
             const struct verdict *verdict);
 

@@ -1,5 +1,5 @@
-// Explains a run to people: each operation with its result, the guilty one marked, and the allocator's
-// state at that point.
+// Explains a run to people: each operation with its result, the guilty one marked, and the
+// allocator's state at that point.
 #ifndef HARNESS_EXPLAIN_H_
 #define HARNESS_EXPLAIN_H_
 
@@ -10,8 +10,8 @@
 
 struct explanation {
   enum tier tier;
-  // Stop in explain_guilty_operation() before the operation with this index: for debuggers, which want
-  // the run in their own process, not in a child. SIZE_MAX: no.
+  // Stop in explain_guilty_operation() before the operation with this index: for debuggers, which
+  // want the run in their own process, not in a child. SIZE_MAX: no.
   size_t stop_before;
 };
 

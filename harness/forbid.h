@@ -19,8 +19,9 @@
 #endif
 #endif
 
-// For functions of the harness that look at forbidden memory. They must not call memcpy and the like,
-// whose interceptors would object. Compilers do not inline them into functions that are instrumented.
+// For functions of the harness that look at forbidden memory. They must not call memcpy and the
+// like, whose interceptors would object. Compilers do not inline them into functions that are
+// instrumented.
 #define SEES_FORBIDDEN __attribute__((no_sanitize("address", "memory", "thread")))
 
 // Whether anything is done at all. A constant where it can be one: a plain build must not pay.

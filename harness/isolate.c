@@ -65,8 +65,8 @@ static struct verdict death(int status) {
 bool isolate_run(struct isolated_run *run, const struct isolate_settings *settings,
                  const struct strategy *strategy, const struct program *program) {
   if (!legacy) {
-    void *shared = mmap(NULL, sizeof *legacy, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                        -1, 0);
+    void *shared =
+        mmap(NULL, sizeof *legacy, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) return false;
     legacy = shared;
   }

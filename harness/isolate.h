@@ -1,4 +1,5 @@
-// Runs the oracle in a child process, so that a violation, a crash or an endless loop ends only that.
+// Runs the oracle in a child process, so that a violation, a crash or an endless loop ends only
+// that.
 #ifndef HARNESS_ISOLATE_H_
 #define HARNESS_ISOLATE_H_
 
@@ -19,8 +20,9 @@ struct isolated_run {
   struct run_counts counts;  // valid if clean
 };
 
-// False, with nothing learnt, if a child cannot be made or the heap's memory cannot be had; then errno
-// tells why. A child that dies without a verdict is a violation of `crash`, or of `hang` if by its time limit.
+// False, with nothing learnt, if a child cannot be made or the heap's memory cannot be had; then
+// errno tells why. A child that dies without a verdict is a violation of `crash`, or of `hang` if
+// by its time limit.
 bool isolate_run(struct isolated_run *run, const struct isolate_settings *settings,
                  const struct strategy *strategy, const struct program *program);
 

@@ -86,11 +86,11 @@ static bool simplify_heap(struct search *search) {
   bool any = false;
   const struct heap plain = program_heap(&(struct program){0});
   struct heap heap = program_heap(search->best);
-#define TRY(field, value)                                   \
-  do {                                                      \
-    struct heap candidate = program_heap(search->best);     \
-    candidate.field = (value);                              \
-    if (try_heap(search, &candidate)) any = true, heap = candidate; \
+#define TRY(field, value)                                                                          \
+  do {                                                                                             \
+    struct heap candidate = program_heap(search->best);                                            \
+    candidate.field = (value);                                                                     \
+    if (try_heap(search, &candidate)) any = true, heap = candidate;                                \
   } while (0)
   TRY(source, plain.source);
   TRY(variant, plain.variant);
@@ -112,7 +112,8 @@ static bool try_operation(struct search *search, size_t index, const struct oper
   return try_record(search, index + 1, operation_record(op));
 }
 
-// The smallest size that still shows it, if smaller ones do not show it either: halving from both ends.
+// The smallest size that still shows it, if smaller ones do not show it either: halving from both
+// ends.
 static bool shrink_size(struct search *search, size_t index) {
   struct operation op = record_operation(program_at(search->best, index));
   uint64_t high = op.size, low = 0;

@@ -1,9 +1,10 @@
 // The minimiser: the smallest program that violates the same property.
 //
 // Works on operations (delta debugging: Zeller and Hildebrandt, "Simplifying and Isolating
-// Failure-Inducing Input", TSE 2002), then on the heap, sizes, alignments and slots, and again, until
-// no single step helps. Removing any one operation of the result loses the bug. A candidate counts
-// only if it violates the very same property id; one that slips to another is refused. Deterministic.
+// Failure-Inducing Input", TSE 2002), then on the heap, sizes, alignments and slots, and again,
+// until no single step helps. Removing any one operation of the result loses the bug. A candidate
+// counts only if it violates the very same property id; one that slips to another is refused.
+// Deterministic.
 #ifndef HARNESS_MINIMIZE_H_
 #define HARNESS_MINIMIZE_H_
 
@@ -26,7 +27,8 @@ struct minimization {
 };
 
 // Minimises in place. False if the program does not violate the property (`verdict` tells what it
-// does instead), or if it could not be run at all (errno; `runs` is 0): the program is unchanged then.
+// does instead), or if it could not be run at all (errno; `runs` is 0): the program is unchanged
+// then.
 bool minimize(struct minimization *self, struct program *program);
 
 #endif

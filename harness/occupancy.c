@@ -8,8 +8,8 @@ enum { GRANULE = 8, WORD = 64, FIRST_CAPACITY = 256 };
 
 bool occupancy_init(struct occupancy *self, uintptr_t base, size_t size) {
   size_t bytes = (size / GRANULE / WORD + 1) * sizeof(uint64_t);
-  void *bits = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void *bits =
+      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (bits == MAP_FAILED) return false;
   struct occupancy_partial *partials = calloc(FIRST_CAPACITY, sizeof *partials);
   if (!partials) {

@@ -1,8 +1,8 @@
 // Which bytes of an address range belong to live blocks.
 //
 // One bit for each granule of 8 bytes, so that a query costs one word for 512 bytes, and nothing
-// depends on how many blocks live. Where blocks need not be aligned to a granule, two may share one:
-// granules that are covered in part then have a mask of bytes in a hash table.
+// depends on how many blocks live. Where blocks need not be aligned to a granule, two may share
+// one: granules that are covered in part then have a mask of bytes in a hash table.
 #ifndef HARNESS_OCCUPANCY_H_
 #define HARNESS_OCCUPANCY_H_
 
@@ -43,7 +43,8 @@ void occupancy_give(struct occupancy *self, uintptr_t start, size_t size);
 // range covers in part does not count.
 bool occupancy_any(const struct occupancy *self, uintptr_t start, size_t size, bool inner);
 
-// Bytes of memory in use for the given extent of the range: the size of the side table and of the bits.
+// Bytes of memory in use for the given extent of the range: the size of the side table and of the
+// bits.
 size_t occupancy_memory(const struct occupancy *self, size_t extent);
 
 static inline void occupancy_prefetch(const struct occupancy *self, uintptr_t start) {

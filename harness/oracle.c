@@ -64,8 +64,7 @@ void run_broken_invariant(struct run *run, const struct broken_invariant *broken
   snprintf(text, sizeof text, "I%u does not hold%s: %s", broken->number, where,
            run->strategy->invariants[broken->number - 1]);
   struct verdict verdict = compose(run, PROPERTY_invariant, text, NULL);
-  snprintf(verdict.id, sizeof verdict.id, "invariant:%s.I%u", run->strategy->name,
-           broken->number);
+  snprintf(verdict.id, sizeof verdict.id, "invariant:%s.I%u", run->strategy->name, broken->number);
   property_violated(&verdict, run->strategy->name);
 }
 
@@ -205,10 +204,9 @@ static bool fresh_gives(struct run *run, size_t size) {
 // What a fresh heap is like, found on an allocator of its own and remembered.
 static struct fresh_heap *learn_fresh(struct run *run) {
   const struct heap *heap = &run->heap;
-  uint64_t hash = heap->capacity * 31 + heap->page_size + heap->skew * 7 + heap->variant * 3 +
-                  heap->source;
-  struct fresh_heap *known =
-      &run->oracle->fresh[(hash * 0x9E3779B97F4A7C15u >> 32) % FRESH_HEAPS];
+  uint64_t hash =
+      heap->capacity * 31 + heap->page_size + heap->skew * 7 + heap->variant * 3 + heap->source;
+  struct fresh_heap *known = &run->oracle->fresh[(hash * 0x9E3779B97F4A7C15u >> 32) % FRESH_HEAPS];
   if (known->strategy == run->strategy && same_heap(&known->heap, heap)) return known;
   create(run, open_sources(run));
   *known = (struct fresh_heap){.strategy = run->strategy, .heap = *heap};
@@ -346,10 +344,8 @@ static void run_once(struct run *run, bool twice) {
     run->credit = 0;
     run->phase = NULL;
     uint64_t start = oracle->settings.timed ? cpu_time() : 0;
-    for (; run->index < length; run->index++)
-      step(run, program_at(program, run->index), twice);
-    if (oracle->settings.timed && !run->second)
-      oracle->counts.nanoseconds += cpu_time() - start;
+    for (; run->index < length; run->index++) step(run, program_at(program, run->index), twice);
+    if (oracle->settings.timed && !run->second) oracle->counts.nanoseconds += cpu_time() - start;
     run->phase = "end";
     compare_walk(run, inspect(run).hash);
     source_faults_arm(&run->faults, 0, SIZE_MAX);
@@ -401,7 +397,8 @@ static void *grow(void *memory, size_t count, size_t size) {
   return grown;
 }
 
-// A heap is made dirty from end to end: one that does not fit in memory would take the machine down.
+// A heap is made dirty from end to end: one that does not fit in memory would take the machine
+// down.
 static bool affordable(const struct heap *heap) {
   long pages = sysconf(_SC_PHYS_PAGES), page_size = sysconf(_SC_PAGESIZE);
   return pages <= 0 || page_size <= 0 || heap->capacity / (size_t)page_size <= (size_t)pages / 2;
@@ -484,8 +481,7 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
   return true;
 }
 
-const struct allocator *oracle_allocator(const struct arena **arena,
-                                         const struct shadow **shadow) {
+const struct allocator *oracle_allocator(const struct arena **arena, const struct shadow **shadow) {
   if (!current) return NULL;
   *arena = &current->oracle->arena;
   *shadow = &current->oracle->shadow;

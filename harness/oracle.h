@@ -33,10 +33,11 @@ bool tier_find(const char *name, enum tier *tier);
 struct step {
   size_t index;
   const struct operation *operation;
-  bool skipped;      // the slot named nothing, or the strategy does not offer it
-  bool refused;      // the allocator returned NULL
-  intptr_t offset;   // of the block that the operation returned, released or used, from the heap's start
-  size_t size;       // bytes of that block
+  bool skipped;  // the slot named nothing, or the strategy does not offer it
+  bool refused;  // the allocator returned NULL
+  intptr_t
+      offset;   // of the block that the operation returned, released or used, from the heap's start
+  size_t size;  // bytes of that block
 };
 typedef void step_observer(void *context, const struct step *step);
 
@@ -79,17 +80,18 @@ struct oracle {
   struct run_counts counts;  // since oracle_init
 };
 
-// Ready for programs of any heap; memory is taken as they come. One oracle in the process at a time.
+// Ready for programs of any heap; memory is taken as they come. One oracle in the process at a
+// time.
 void oracle_init(struct oracle *self, const struct oracle_settings *settings);
 void oracle_free(struct oracle *self);
 
-// Whether the strategy can be run on this program's heap: false, with errno and nothing run, only where
-// memory for the heap cannot be had from the system or would be more than half of it.
+// Whether the strategy can be run on this program's heap: false, with errno and nothing run, only
+// where memory for the heap cannot be had from the system or would be more than half of it.
 bool oracle_run(struct oracle *self, const struct strategy *strategy,
                 const struct program *program);
 
-// The heap that the program asks for, as far as the strategy can live on it: its variant is one that there
-// is, and a strategy that needs pages gets pages.
+// The heap that the program asks for, as far as the strategy can live on it: its variant is one
+// that there is, and a strategy that needs pages gets pages.
 struct heap oracle_heap(const struct strategy *strategy, const struct program *program);
 
 // The traits without which a strategy does not offer such operations.

@@ -1,7 +1,7 @@
 // What the harness writes into blocks, and how it tells that a byte of it changed.
 //
-// The word at offset 8 i of a block is key + i * STEP: two blocks differ, and so do two places of one
-// block, so that contents that were moved to a wrong offset do not look right.
+// The word at offset 8 i of a block is key + i * STEP: two blocks differ, and so do two places of
+// one block, so that contents that were moved to a wrong offset do not look right.
 #ifndef HARNESS_PAYLOAD_H_
 #define HARNESS_PAYLOAD_H_
 
@@ -15,7 +15,8 @@
 enum { PAYLOAD_EDGE = 16 };
 
 #define PAYLOAD_INTACT SIZE_MAX
-#define PAYLOAD_STEP 0x9E3779B97F4A7C15u  // 2^64 / golden ratio: consecutive words differ in most bytes
+#define PAYLOAD_STEP                                                                               \
+  0x9E3779B97F4A7C15u  // 2^64 / golden ratio: consecutive words differ in most bytes
 
 typedef uint64_t __attribute__((may_alias, aligned(1))) payload_word;
 enum { PAYLOAD_WORD = sizeof(payload_word) };

@@ -1,11 +1,11 @@
 // A program: a finite sequence of operations on one allocator, in its one in-memory form.
 //
-// In bytes a program is a row of 16-byte records, little-endian, so that one changed byte changes one
-// operation and records can be moved, copied and dropped without re-syncing. Record 0 sets up the heap,
-// each further one is an operation. Every byte string is a program, and encoding a decoded program
-// gives the same bytes: each field keeps its raw value, and only the accessors below interpret it.
-// A missing record 0 counts as all zero; up to 15 bytes behind the last whole record are kept and
-// mean nothing.
+// In bytes a program is a row of 16-byte records, little-endian, so that one changed byte changes
+// one operation and records can be moved, copied and dropped without re-syncing. Record 0 sets up
+// the heap, each further one is an operation. Every byte string is a program, and encoding a
+// decoded program gives the same bytes: each field keeps its raw value, and only the accessors
+// below interpret it. A missing record 0 counts as all zero; up to 15 bytes behind the last whole
+// record are kept and mean nothing.
 //
 //   byte      0      1      2..3    4..7   8..15
 //   heap      source page   layout  skew   capacity
@@ -29,8 +29,8 @@ struct record {
 
 struct program {
   struct record *records;
-  size_t count;            // records, the heap's included
-  size_t capacity;         // records that fit; 0: `records` is not the program's own
+  size_t count;     // records, the heap's included
+  size_t capacity;  // records that fit; 0: `records` is not the program's own
   uint8_t tail[RECORD_SIZE - 1];
   uint8_t tail_size;
 };
@@ -61,9 +61,9 @@ struct record heap_record(const struct heap *heap);
 
 // ## Operations
 //
-// A slot names the block that was last allocated into it. A block whose slot is allocated into again
-// stays live without a name until the end, or until reset. An operation whose slot names nothing, or
-// that the strategy does not offer, is skipped.
+// A slot names the block that was last allocated into it. A block whose slot is allocated into
+// again stays live without a name until the end, or until reset. An operation whose slot names
+// nothing, or that the strategy does not offer, is skipped.
 enum operation_kind {
   OP_ALLOCATE,         // slot := allocate(size, align)
   OP_ALLOCATE_ZEROED,  // slot := allocate_zeroed(count, size, align)
@@ -86,13 +86,13 @@ struct operation {
   uint64_t align;   // bytes; may be 0 or no power of two: such requests must be refused
 };
 
-// The record that means `operation`. An alignment that no record can say becomes the next larger power
-// of two; see program_align.
+// The record that means `operation`. An alignment that no record can say becomes the next larger
+// power of two; see program_align.
 struct record operation_record(const struct operation *operation);
 
-// The alignments that a record can say: 0, 2^n, and 3 * 2^n (which is none). Codes 0..63 are 2^n, 64 is 0,
-// 65..126 are 3 * 2^n, the rest are small powers of two again, so that a random byte is mostly an
-// alignment that can be met.
+// The alignments that a record can say: 0, 2^n, and 3 * 2^n (which is none). Codes 0..63 are 2^n,
+// 64 is 0, 65..126 are 3 * 2^n, the rest are small powers of two again, so that a random byte is
+// mostly an alignment that can be met.
 enum { ALIGN_ZERO = 64, ALIGN_THREES = 65, ALIGN_SMALL = 127, ALIGN_SMALL_COUNT = 17 };
 
 static inline uint64_t align_decode(uint8_t code) {
@@ -129,7 +129,8 @@ static inline const struct record *program_at(const struct program *program, siz
   return &program->records[index + 1];
 }
 
-// ## Making and unmaking. All memory of a program is the C library's; 0-initialised is a valid program.
+// ## Making and unmaking. All memory of a program is the C library's; 0-initialised is a valid
+// program.
 
 // Replaces the program. False, and an empty program, if memory is out.
 bool program_decode(struct program *program, const void *bytes, size_t size);

@@ -5,17 +5,15 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const ids[PROPERTY_COUNT] = {
-    "clean",
+static const char *const ids[PROPERTY_COUNT] = {"clean",
 #define X(name, id, text) id,
-    PROPERTY_LIST(X)
+                                                PROPERTY_LIST(X)
 #undef X
 };
 
-static const char *const texts[PROPERTY_COUNT] = {
-    "every property held",
+static const char *const texts[PROPERTY_COUNT] = {"every property held",
 #define X(name, id, text) text,
-    PROPERTY_LIST(X)
+                                                  PROPERTY_LIST(X)
 #undef X
 };
 
@@ -57,19 +55,19 @@ void property_announce(const struct verdict *verdict, const char *strategy) {
   if (on_violation) on_violation(verdict);
 }
 
-#define X(name, id, text)                                                           \
-  static _Noreturn __attribute__((noinline)) void violated_##name(                  \
-      const struct verdict *verdict, const char *strategy) {                        \
-    property_announce(verdict, strategy);                                           \
-    abort();                                                                        \
+#define X(name, id, text)                                                                          \
+  static _Noreturn __attribute__((noinline)) void violated_##name(const struct verdict *verdict,   \
+                                                                  const char *strategy) {          \
+    property_announce(verdict, strategy);                                                          \
+    abort();                                                                                       \
   }
 PROPERTY_LIST(X)
 #undef X
 
 void property_violated(const struct verdict *verdict, const char *strategy) {
   switch (verdict->property) {
-#define X(name, id, text) \
-  case PROPERTY_##name:   \
+#define X(name, id, text)                                                                          \
+  case PROPERTY_##name:                                                                            \
     violated_##name(verdict, strategy);
     PROPERTY_LIST(X)
 #undef X

@@ -45,7 +45,8 @@ enum property {
 // strategy's name and the number: `invariant:free_list.I3`.
 const char *property_id(enum property property);
 const char *property_text(enum property property);
-// The property with that id, or that an id `invariant:...` belongs to; PROPERTY_NONE if there is none.
+// The property with that id, or that an id `invariant:...` belongs to; PROPERTY_NONE if there is
+// none.
 enum property property_find(const char *id);
 
 enum { VERDICT_ID_SIZE = 64, VERDICT_TEXT_SIZE = 320, VERDICT_SITE_SIZE = 96 };
@@ -53,17 +54,19 @@ enum { VERDICT_ID_SIZE = 64, VERDICT_TEXT_SIZE = 320, VERDICT_SITE_SIZE = 96 };
 // What the oracle found: clean or one violation.
 struct verdict {
   enum property property;
-  char id[VERDICT_ID_SIZE];          // "clean", "overlap", "invariant:free_list.I3"
+  char id[VERDICT_ID_SIZE];           // "clean", "overlap", "invariant:free_list.I3"
   char diagnosis[VERDICT_TEXT_SIZE];  // in words
-  char site[VERDICT_SITE_SIZE];       // where it showed: the operation, and the allocator's function if known
-  size_t operation;                  // index of the operation; program_length: after the last one
+  char site[VERDICT_SITE_SIZE];  // where it showed: the operation, and the allocator's function if
+                                 // known
+  size_t operation;              // index of the operation; program_length: after the last one
 };
 
 // A hash of strategy, id and site: equal for two programs that show the same bug in the same place.
 uint32_t verdict_signature(const struct verdict *verdict, const char *strategy);
 
-// Prints the violation as one line that starts with `ERROR:` and one `ASSERTION FAILED: <id>`, and hands
-// the verdict to the handler. For violations that somebody else, a sanitizer, will end the process for.
+// Prints the violation as one line that starts with `ERROR:` and one `ASSERTION FAILED: <id>`, and
+// hands the verdict to the handler. For violations that somebody else, a sanitizer, will end the
+// process for.
 void property_announce(const struct verdict *verdict, const char *strategy);
 
 // Announces the violation from a function of the property's own, so that stacks differ, and aborts.

@@ -1,5 +1,5 @@
-// Bare replay: a program on an allocator without an oracle, as fast as it goes. What validated replay is
-// compared with.
+// Bare replay: a program on an allocator without an oracle, as fast as it goes. What validated
+// replay is compared with.
 #ifndef HARNESS_REPLAY_H_
 #define HARNESS_REPLAY_H_
 
@@ -17,11 +17,12 @@ struct replay {
   uint64_t nanoseconds;  // CPU time of the operations alone
 };
 
-// The first operation that the strategy does not offer, by its traits; program_length if it offers all.
+// The first operation that the strategy does not offer, by its traits; program_length if it offers
+// all.
 size_t replay_unsupported(const struct strategy *strategy, const struct program *program);
 
-// On the same memory that the oracle would give: `arena` is made to fit if it does not; a zeroed one does.
-// False with errno if memory is out, or if the allocator cannot be created (ENOSPC).
+// On the same memory that the oracle would give: `arena` is made to fit if it does not; a zeroed
+// one does. False with errno if memory is out, or if the allocator cannot be created (ENOSPC).
 bool replay_bare(struct replay *result, struct arena *arena, const struct strategy *strategy,
                  const struct program *program);
 

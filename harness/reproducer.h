@@ -1,9 +1,10 @@
-// What C reproducers of findings are written with: calls against the vtable, each followed by naive checks.
+// What C reproducers of findings are written with: calls against the vtable, each followed by naive
+// checks.
 //
 // Shares nothing with the oracle, on purpose: it is short enough to be checked by reading, and
-// what it shows is the allocator's fault beyond doubt. Every check looks at everything, so it is slow.
-// A violated check prints what is wrong and exits with code 1. Built with ASan, live blocks are poisoned
-// while the allocator runs. Include it in one file only.
+// what it shows is the allocator's fault beyond doubt. Every check looks at everything, so it is
+// slow. A violated check prints what is wrong and exits with code 1. Built with ASan, live blocks
+// are poisoned while the allocator runs. Include it in one file only.
 #ifndef HARNESS_REPRODUCER_H_
 #define HARNESS_REPRODUCER_H_
 
@@ -61,9 +62,9 @@ __attribute__((noreturn, format(printf, 1, 2))) static inline void repro_fail(co
   exit(1);
 }
 
-#define REPRO_CHECK(condition, ...)             \
-  do {                                          \
-    if (!(condition)) repro_fail(__VA_ARGS__); \
+#define REPRO_CHECK(condition, ...)                                                                \
+  do {                                                                                             \
+    if (!(condition)) repro_fail(__VA_ARGS__);                                                     \
   } while (0)
 
 // ## Memory
@@ -71,9 +72,10 @@ __attribute__((noreturn, format(printf, 1, 2))) static inline void repro_fail(co
 static inline void *repro_acquire(struct source *self, size_t size) {
   (void)self;
   if (repro.buffer && (repro.taken || size > repro.capacity)) return NULL;
-  unsigned char *memory = repro.buffer ? repro.buffer
-                                       : aligned_alloc(REPRO_ALIGN, (size + 2 * REPRO_ALIGN - 1) &
-                                                                        ~(size_t)(REPRO_ALIGN - 1));
+  unsigned char *memory =
+      repro.buffer
+          ? repro.buffer
+          : aligned_alloc(REPRO_ALIGN, (size + 2 * REPRO_ALIGN - 1) & ~(size_t)(REPRO_ALIGN - 1));
   if (!memory) return NULL;
   repro.taken = true;
   memset(memory, 0xA5, size);
@@ -105,19 +107,19 @@ static inline void repro_unlock(void) {
     ASAN_UNPOISON_MEMORY_REGION(repro.blocks[i].start, repro.blocks[i].size);
 }
 
-#define REPRO_CALL(except, result, call) \
-  do {                                   \
-    repro_lock(except);                  \
-    (result) = (call);                   \
-    repro_unlock();                      \
+#define REPRO_CALL(except, result, call)                                                           \
+  do {                                                                                             \
+    repro_lock(except);                                                                            \
+    (result) = (call);                                                                             \
+    repro_unlock();                                                                                \
   } while (0)
 
 // ## Checks
 
 static inline void repro_hash_span(void *context, const struct span *span) {
   uint64_t *hash = context;
-  *hash = (*hash ^ (uint64_t)(uintptr_t)span->start ^ span->size << 2 ^ span->kind) *
-          0x100000001b3u;
+  *hash =
+      (*hash ^ (uint64_t)(uintptr_t)span->start ^ span->size << 2 ^ span->kind) * 0x100000001b3u;
 }
 
 static inline uint64_t repro_hash_walk(void) {
@@ -150,7 +152,8 @@ static inline void repro_check_refused(size_t size, size_t align, bool rightly, 
   REPRO_CHECK(repro_hash_walk() == repro.walk, "refused, but the walk changed");
   if (rightly || repro.faults.injected != injected) return;
   if (align < repro.strategy->min_align) align = repro.strategy->min_align;
-  size_t page = repro.memory.page_size, overhead = (repro.strategy->overhead + page - 1) & ~(page - 1);
+  size_t page = repro.memory.page_size,
+         overhead = (repro.strategy->overhead + page - 1) & ~(page - 1);
   size_t need = add_saturating(add_saturating(overhead, repro.claimed),
                                repro.strategy->footprint(size, align, page));
   REPRO_CHECK(need > repro.capacity, "refused, although %zu bytes of %zu suffice by its own bound",
@@ -265,7 +268,8 @@ static inline void repro_release_again(void) {
 static inline void repro_release_foreign(unsigned which) {
   static _Alignas(64) unsigned char elsewhere[128];
   const struct source_stretch *last = &repro.stretches[repro.account.count - 1];
-  unsigned char *address = which & 1 ? last->start + last->size + 4096 : elsewhere + 64 + which % 64;
+  unsigned char *address =
+      which & 1 ? last->start + last->size + 4096 : elsewhere + 64 + which % 64;
   REPRO_CHECK(repro.strategy->release(repro.allocator, address) == RELEASE_FOREIGN,
               "a foreign release was not detected");
   repro_check_all();
