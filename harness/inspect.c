@@ -91,34 +91,35 @@ struct inspection inspect_after(struct run *run, enum property blame) {
 
 struct inspection inspect(struct run *run) { return inspect_after(run, PROPERTY_walk); }
 
-struct owned_range {
+// Bytes that a block has beyond those that were asked for.
+struct surplus {
   struct run *run;
   const struct shadow_block *block;
+  uintptr_t start, end;
   size_t spans;
 };
 
 static void visit_usable(void *context, const struct span *span) {
-  struct owned_range *range = context;
-  const struct shadow_block *block = range->block;
+  struct surplus *surplus = context;
   uintptr_t start = (uintptr_t)span->start;
-  range->spans++;
+  surplus->spans++;
   if (span->kind != SPAN_META && span->kind != SPAN_FREE) return;
-  if (start >= block->start + block->size || block->start >= start + span->size) return;
+  if (start >= surplus->end || surplus->start >= start + span->size) return;
   watch_leave();
-  const struct arena *arena = &range->run->oracle->arena;
-  run_violated(range->run, PROPERTY_usable_size, "is %zu, but %#tx, within that, is shown as %s",
-               block->size,
-               arena_offset(arena, start > block->start ? span->start : (void *)block->start),
+  if (start < surplus->start) start = surplus->start;
+  run_violated(surplus->run, PROPERTY_usable_size, "is %zu, but %#tx, within that, is shown as %s",
+               surplus->block->size,
+               arena_offset(&surplus->run->oracle->arena, (const void *)start),
                span->kind == SPAN_FREE ? "free" : "the allocator's own");
 }
 
-void verify_usable(struct run *run, const struct shadow_block *block) {
-  struct owned_range range = {run, block, 0};
+void verify_usable(struct run *run, const struct shadow_block *block, size_t asked) {
+  struct surplus surplus = {run, block, block->start + asked, block->start + block->size, 0};
   check_invariants(run);
   run_enter(run);
-  run->strategy->walk(run->allocator, visit_usable, &range);
+  run->strategy->walk(run->allocator, visit_usable, &surplus);
   run_leave(run);
-  pay(run, range.spans);
+  pay(run, surplus.spans);
 }
 
 bool inspect_in_turn(struct run *run) {

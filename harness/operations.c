@@ -272,10 +272,10 @@ static void use(struct run *run) {
   note_block(run, address, usable);
   // The walk must vouch for bytes that nobody asked for: once they are written, what was lost there
   // would speak first.
-  bool vouch = usable > block->size && run_at_least(run, TIER_FULL);
+  size_t asked = block->size;
   if (!shadow_move(&run->oracle->shadow, block, block->start, usable))
     overlaps(run, PROPERTY_usable_size, block->start, usable, block);
-  if (vouch) verify_usable(run, block);
+  if (usable > asked && run_at_least(run, TIER_FULL)) verify_usable(run, block, asked);
   write_payload(run, block, 0);
 }
 

@@ -83,8 +83,8 @@ void address_verify(struct run *run, const void *address, size_t size, size_t al
 struct inspection inspect(struct run *run);
 // Same, right after a call that a walk preceded: if it contradicts now, the call violated `blame`.
 struct inspection inspect_after(struct run *run, enum property blame);
-// Whether the walk leaves a block all of its bytes.
-void verify_usable(struct run *run, const struct shadow_block *block);
+// Whether the walk leaves a block what it has beyond the bytes that were asked for.
+void verify_usable(struct run *run, const struct shadow_block *block, size_t asked);
 // Same, when enough credit for it has been saved up. True if it was done.
 bool inspect_in_turn(struct run *run);
 // Whether a walk that there is a reason for may be made: as often as one in turn, which waits then.
