@@ -1,8 +1,10 @@
 #include "harness/arena.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "allocators/arithmetic.h"
 #include "harness/forbid.h"
@@ -13,8 +15,19 @@ enum { GUARD = 1 << 16, WORD = 64, MIN_PAGE = 64, MAPS = 3 };
 // Addresses for stretches, gaps and fragmentation.
 static size_t addresses_for(size_t capacity) { return 4 * capacity + 4 * (size_t)ARENA_ALIGN; }
 
+// A heap is made dirty from end to end: one that does not fit in memory would take the machine
+// down.
+static bool affordable(size_t capacity) {
+  long pages = sysconf(_SC_PHYS_PAGES), page_size = sysconf(_SC_PAGESIZE);
+  return pages <= 0 || page_size <= 0 || capacity / (size_t)page_size <= (size_t)pages / 2;
+}
+
 bool arena_init(struct arena *self, size_t capacity) {
   *self = (struct arena){0};
+  if (!affordable(capacity)) {
+    errno = ENOMEM;
+    return false;
+  }
   size_t size = addresses_for(capacity);
   size_t mapping_size = size + 2 * (size_t)ARENA_ALIGN + 2 * (size_t)GUARD;
   unsigned char *mapping =

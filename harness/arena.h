@@ -39,7 +39,8 @@ struct arena {
   const void *damaged;  // a canary byte that had changed when its place was used again
 };
 
-// Room for heaps of `capacity` bytes. False if the system has no such address range.
+// Room for heaps of `capacity` bytes. False, with errno, if the system has no such address range,
+// or if that is more than half of its memory.
 bool arena_init(struct arena *self, size_t capacity);
 void arena_free(struct arena *self);
 

@@ -1,11 +1,9 @@
 #include "harness/oracle.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "allocators/arithmetic.h"
 #include "harness/cpu_time.h"
@@ -397,18 +395,7 @@ static void *grow(void *memory, size_t count, size_t size) {
   return grown;
 }
 
-// A heap is made dirty from end to end: one that does not fit in memory would take the machine
-// down.
-static bool affordable(const struct heap *heap) {
-  long pages = sysconf(_SC_PHYS_PAGES), page_size = sysconf(_SC_PAGESIZE);
-  return pages <= 0 || page_size <= 0 || heap->capacity / (size_t)page_size <= (size_t)pages / 2;
-}
-
 static bool prepare(struct oracle *self, const struct heap *heap, size_t length) {
-  if (!arena_fits(&self->arena, heap) && !affordable(heap)) {
-    errno = ENOMEM;
-    return false;
-  }
   if (!arena_fits(&self->arena, heap)) {
     shadow_free(&self->shadow);
     arena_free(&self->arena);
