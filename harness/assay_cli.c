@@ -57,7 +57,7 @@ bool cli_load(const char *path, struct program *program) {
   return false;
 }
 
-static void print_json_text(const char *text) {
+void cli_print_json_text(const char *text) {
   putchar('"');
   for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
     if (*c == '"' || *c == '\\')
@@ -74,11 +74,11 @@ void cli_print_json(const char *path, const struct registry_entry *entry,
                     const struct program *program, const struct isolated_run *run) {
   const struct verdict *verdict = &run->verdict;
   printf("{\"file\": ");
-  print_json_text(path);
+  cli_print_json_text(path);
   printf(", \"strategy\": ");
-  print_json_text(entry->name);
+  cli_print_json_text(entry->name);
   printf(", \"verdict\": ");
-  print_json_text(verdict->id);
+  cli_print_json_text(verdict->id);
   printf(", \"operations\": %zu", program_length(program));
   if (verdict->property == PROPERTY_NONE) {
     printf(", \"executed\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"skipped\": %" PRIu64,
@@ -86,9 +86,9 @@ void cli_print_json(const char *path, const struct registry_entry *entry,
   } else {
     printf(", \"signature\": \"%08" PRIx32 "\", \"operation\": %zu, \"diagnosis\": ",
            verdict_signature(verdict, entry->name), verdict->operation);
-    print_json_text(verdict->diagnosis);
+    cli_print_json_text(verdict->diagnosis);
     printf(", \"site\": ");
-    print_json_text(verdict->site);
+    cli_print_json_text(verdict->site);
   }
   printf("}\n");
 }

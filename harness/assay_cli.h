@@ -32,6 +32,9 @@ bool cli_tier(const char *name, enum tier *tier);
 bool cli_number(const char *option, const char *text, unsigned long most, unsigned long *number);
 bool cli_load(const char *path, struct program *program);
 
+// A text as a JSON string, quotes included.
+void cli_print_json_text(const char *text);
+
 // The result of one run as a JSON object on one line.
 void cli_print_json(const char *path, const struct registry_entry *entry,
                     const struct program *program, const struct isolated_run *run);

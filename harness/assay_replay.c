@@ -36,14 +36,17 @@ static int replay_without_oracle(const struct request *request, const char *path
   static struct arena arena;
   if (!replay_bare(&result, &arena, request->entry->strategy, program))
     return cli_error("%s: could not be replayed: %s", path, strerror(errno));
-  if (request->json)
-    printf("{\"file\": \"%s\", \"strategy\": \"%s\", \"tier\": \"none\", \"operations\": %" PRIu64
+  if (request->json) {
+    printf("{\"file\": ");
+    cli_print_json_text(path);
+    printf(", \"strategy\": \"%s\", \"tier\": \"none\", \"operations\": %" PRIu64
            ", \"refused\": %" PRIu64 ", \"ns_per_operation\": %.2f}\n",
-           path, request->entry->name, result.operations, result.refused,
+           request->entry->name, result.operations, result.refused,
            each(result.nanoseconds, result.operations));
-  else
+  } else {
     printf("%s: %" PRIu64 " operations, %" PRIu64 " refused, %.1f ns each, not checked\n", path,
            result.operations, result.refused, each(result.nanoseconds, result.operations));
+  }
   return CLI_CLEAN;
 }
 

@@ -218,6 +218,30 @@ class AssayTest(unittest.TestCase):
                      "checksum")
         self.refused(["replay", "--strategy", "free_list", self.path("empty", b"")], "empty")
 
+    def test_replay_without_the_oracle_asks_what_the_oracle_would(self):
+        path = self.path('a "quoted"\\ name', """heap source=pages capacity=65536
+allocate 0 size=100
+allocate 0 size=70000
+resize 0 size=0
+allocate 1 size=1 align=3
+allocate 1 size=1 align=0
+reset
+release 0
+resize 0 size=16
+release 0
+""")
+        command = ["replay", "--json", "--strategy", "page_bump", path, "--tier"]
+        code, output, errors = assay(*command, "none")
+        self.assertEqual((code, errors), (0, ""))
+        bare = json.loads(output)
+        self.assertEqual((bare["file"], bare["refused"]), (path, 4))
+        checked = json.loads(assay(*command, "full")[1])
+        self.assertEqual((checked["file"], checked["refused"]), (path, 4))
+        heap = ["replay", "--strategy", "page_bump", "--heap", str(1 << 36), path]
+        if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < 1 << 37:
+            for tier in ["none", "fast"]:
+                self.refused([*heap, "--tier", tier], "could not be replayed")
+
     def test_a_program_that_is_any_bytes(self):
         for size in range(0, 70, 7):
             path = self.path("bytes", bytes(range(size)))

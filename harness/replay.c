@@ -11,6 +11,7 @@ struct bare {
   uint32_t slot;
   uint8_t kind;
   uint8_t count;
+  uint8_t align_factor;  // 0, 1 or 3: an alignment is that times a power of two
   uint8_t align_log2;
   size_t size;
 };
@@ -32,8 +33,10 @@ static struct bare *decode(const struct program *program, uint32_t mask) {
     bare[i] = (struct bare){.slot = op.slot & mask,
                             .kind = (uint8_t)op.kind,
                             .count = (uint8_t)op.count,
-                            .align_log2 = op.align ? (uint8_t)__builtin_ctzll(op.align) : 0,
                             .size = (size_t)op.size};
+    if (!op.align) continue;
+    bare[i].align_log2 = (uint8_t)__builtin_ctzll(op.align);
+    bare[i].align_factor = (uint8_t)(op.align >> bare[i].align_log2);
   }
   return bare;
 }
@@ -41,17 +44,24 @@ static struct bare *decode(const struct program *program, uint32_t mask) {
 static void run_all(struct replay *result, const struct strategy *strategy,
                     struct allocator *allocator, const struct bare *bare, size_t length,
                     void **slots) {
+  const struct bare *named = bare;  // no slot names a block for what came before
   for (const struct bare *op = bare, *end = bare + length; op < end; op++) {
-    size_t align = (size_t)1 << op->align_log2;
+    size_t align = (size_t)op->align_factor << op->align_log2;
     void *block;
     switch (op->kind) {
     case OP_ALLOCATE:
-      slots[op->slot] = block = strategy->allocate(allocator, op->size, align);
-      result->refused += !block;
+      block = strategy->allocate(allocator, op->size, align);
+      if (block)
+        slots[op->slot] = block;
+      else
+        result->refused++;
       break;
     case OP_ALLOCATE_ZEROED:
-      slots[op->slot] = block = strategy->allocate_zeroed(allocator, op->count, op->size, align);
-      result->refused += !block;
+      block = strategy->allocate_zeroed(allocator, op->count, op->size, align);
+      if (block)
+        slots[op->slot] = block;
+      else
+        result->refused++;
       break;
     case OP_RELEASE:
       strategy->release(allocator, slots[op->slot]);
@@ -66,6 +76,7 @@ static void run_all(struct replay *result, const struct strategy *strategy,
       break;
     case OP_RESET:
       strategy->reset(allocator);
+      for (; named < op; named++) slots[named->slot] = NULL;
       break;
     default:  // what only an oracle has use for
       break;
@@ -83,9 +94,10 @@ bool replay_bare(struct replay *result, struct arena *arena, const struct strate
   }
   struct bare *bare = decode(program, heap.slots - 1);
   void **slots = calloc(heap.slots, sizeof *slots);
-  struct source *source = arena_open(arena, &heap, 0, ARENA_DIRT);
+  struct source_limit limit;
+  source_limit_init(&limit, arena_open(arena, &heap, 0, ARENA_DIRT), heap.capacity);
   struct allocator *allocator =
-      strategy->create(source, &(struct strategy_options){.variant = heap.variant});
+      strategy->create(&limit.base, &(struct strategy_options){.variant = heap.variant});
   bool done = bare && slots && allocator;
   if (done) {
     uint64_t start = cpu_time();
