@@ -104,12 +104,11 @@ static void visit_usable(void *context, const struct span *span) {
   uintptr_t start = (uintptr_t)span->start;
   surplus->spans++;
   if (span->kind != SPAN_META && span->kind != SPAN_FREE) return;
-  if (start >= surplus->end || surplus->start >= start + span->size) return;
+  // A span that begins before that contradicts the block itself, not its usable size.
+  if (start < surplus->start || start >= surplus->end) return;
   watch_leave();
-  if (start < surplus->start) start = surplus->start;
   run_violated(surplus->run, PROPERTY_usable_size, "is %zu, but %#tx, within that, is shown as %s",
-               surplus->block->size,
-               arena_offset(&surplus->run->oracle->arena, (const void *)start),
+               surplus->block->size, arena_offset(&surplus->run->oracle->arena, span->start),
                span->kind == SPAN_FREE ? "free" : "the allocator's own");
 }
 
