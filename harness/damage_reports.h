@@ -38,6 +38,11 @@ static enum release_result reads_foreign(struct allocator *self, void *block) {
   return victim->release(self, block);
 }
 
+// As a comparison with the end of the heap that is off by one.
+static enum release_result accepts_the_end(struct allocator *self, void *block) {
+  return block == heap_of(self).end ? RELEASED : victim->release(self, block);
+}
+
 static enum release_result refuses_release(struct allocator *self, void *block) {
   (void)self, (void)block;
   return RELEASE_DOUBLE;
@@ -198,6 +203,11 @@ static const struct damage damage_reports[] = {
      .with = {.release = says_double},
      .program = "release_foreign 1"},
     {.property = "foreign-release-missed",
+     .what = "the address where the heap ends accepted",
+     .victim = &free_list_strategy,
+     .with = {.release = accepts_the_end},
+     .program = "release_foreign 3"},
+    {.property = "foreign-release-missed",
      .what = "a foreign address looked at before it is refused",
      .victim = &free_list_strategy,
      .with = {.release = reads_foreign},
@@ -214,7 +224,7 @@ static const struct damage damage_reports[] = {
      .program =
          "allocate 0 size=77\nallocate 1 size=77\nallocate 2 size=77\nrelease 1\nrelease_again 0\n"
          "release 0\nrelease_again 0\nrelease_again 1\nrelease_foreign 0\nrelease_foreign "
-         "1\nrelease 2\n"
+         "1\nrelease_foreign 3\nrelease 2\n"
          "release_again 1\nallocate 0 size=300\nrelease_again 2\nreset\nrelease_again 0"},
 
     {.property = "invariant:damaged.I3",

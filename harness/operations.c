@@ -343,12 +343,21 @@ static void release_again(struct run *run) {
   verify_detected(run, (void *)ghost->start, RELEASE_DOUBLE, PROPERTY_double_release_missed);
 }
 
-static void release_foreign(struct run *run) {
+// An address outside all memory of the allocator: past everything, where even a look is a crash;
+// just past the highest stretch, where an off-by-one would accept it; or far from the heap.
+static const void *foreign_address(const struct run *run, uint32_t which) {
   static _Alignas(64) unsigned char elsewhere[128];
-  // Every other one lies just past the heap's addresses, where an off-by-one would still accept it.
   const struct arena *arena = &run->oracle->arena;
-  const void *address = run->operation.slot & 1 ? arena->base + arena->size
-                                                : &elsewhere[64 + run->operation.slot % 64];
+  if (which % 4 == 1) return arena->base + arena->size;
+  if (which % 4 == 3 && run->account.count > 0) {
+    const struct source_stretch *last = &run->account.stretches[run->account.count - 1];
+    return (void *)((address_of(last->start) + last->size + 63) & ~(uintptr_t)63);
+  }
+  return &elsewhere[64 + which % 64];
+}
+
+static void release_foreign(struct run *run) {
+  const void *address = foreign_address(run, run->operation.slot);
   verify_detected(run, address, RELEASE_FOREIGN, PROPERTY_foreign_release_missed);
 }
 

@@ -264,12 +264,13 @@ static inline void repro_release_again(void) {
   repro.operation++;
 }
 
-// `which` odd: past all that the source gave; even: elsewhere in the process.
+// `which` % 4 is 1: beyond what the source gave; 3: just past it; else elsewhere in the process.
 static inline void repro_release_foreign(unsigned which) {
   static _Alignas(64) unsigned char elsewhere[128];
   const struct source_stretch *last = &repro.stretches[repro.account.count - 1];
-  unsigned char *address =
-      which & 1 ? last->start + last->size + 4096 : elsewhere + 64 + which % 64;
+  uintptr_t end = ((uintptr_t)last->start + last->size + 63) & ~(uintptr_t)63;
+  void *address = elsewhere + 64 + which % 64;
+  if (which % 2) address = (void *)(which % 4 == 1 ? end + 4096 : end);
   REPRO_CHECK(repro.strategy->release(repro.allocator, address) == RELEASE_FOREIGN,
               "a foreign release was not detected");
   repro_check_all();
