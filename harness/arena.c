@@ -174,8 +174,8 @@ static const unsigned char *returned_damage(const struct arena *self, size_t fir
 static void *acquire_pages(struct source *source, size_t size) {
   struct arena *self = (struct arena *)source;
   size_t page_size = self->heap.page_size;
-  if (size == 0 || size % page_size != 0 || size > self->size) return NULL;
-  size_t count = size / page_size, need = count + 1;
+  if (size == 0 || (size & (page_size - 1)) != 0 || size > self->size) return NULL;
+  size_t count = size >> self->page_shift, need = count + 1;
   size_t page = find_bit(self->taken, self->first_free, self->pages, false);
   self->first_free = page;
   for (;;) {
@@ -202,8 +202,8 @@ static void *acquire_pages(struct source *source, size_t size) {
 
 static void release_pages(struct source *source, void *memory, size_t size) {
   struct arena *self = (struct arena *)source;
-  size_t page = (size_t)((unsigned char *)memory - self->start) / self->heap.page_size;
-  size_t count = size / self->heap.page_size;
+  size_t page = (size_t)((unsigned char *)memory - self->start) >> self->page_shift;
+  size_t count = size >> self->page_shift;
   if (!self->damaged)
     self->damaged = canary_damage((unsigned char *)memory + size, canary_size(self));
   set_bits(self->taken, page, count + 1, false);
@@ -238,7 +238,8 @@ struct source *arena_open(struct arena *self, const struct heap *heap, unsigned 
                                    .release = release_buffer,
                                    .available = available_buffer};
   } else {
-    self->pages = (self->size - ARENA_ALIGN) / heap->page_size;
+    self->page_shift = (unsigned)__builtin_ctzll(heap->page_size);
+    self->pages = (self->size - ARENA_ALIGN) >> self->page_shift;
     self->source = (struct source){.name = "arena pages",
                                    .traits = SOURCE_RECLAIMS,
                                    .page_size = heap->page_size,
@@ -265,8 +266,8 @@ void arena_close(struct arena *self) {
 bool arena_holds_pages(const struct arena *self, const void *start, size_t size) {
   if (!range_within(start, size, self->start, self->top * self->heap.page_size)) return false;
   size_t offset = (size_t)((const unsigned char *)start - self->start);
-  size_t first = offset / self->heap.page_size;
-  size_t last = (offset + (size ? size - 1 : 0)) / self->heap.page_size;
+  size_t first = offset >> self->page_shift;
+  size_t last = (offset + (size ? size - 1 : 0)) >> self->page_shift;
   return find_bit(self->owned, first, last + 1, false) == last + 1;
 }
 
