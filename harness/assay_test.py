@@ -131,6 +131,17 @@ class AssayTest(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertNotIn("\n>", output)
 
+    def test_emitted_c_numbers_operations_as_the_program_does(self):
+        path = self.path("late.txt", "heap\nfault mask=0x2\nallocate 0 size=9\nrelease 0\n"
+                         "allocate 1 size=9\nreset\n")
+        code, output, _ = assay("repro", "--emit-c", "--strategy", "bump", path)
+        self.assertEqual(code, 0)
+        body = output[output.index("repro_open"):]
+        self.assertEqual(re.findall(r"(repro[._][a-z]+)(?: = 1|\+\+)?[;(].*?(?:// (\d+).*)?\n", body),
+                         [("repro_open", ""), ("repro.operation", ""), ("repro_allocate", "1"),
+                          ("repro.operation", "2"), ("repro_allocate", "3"), ("repro_reset", "4"),
+                          ("repro_close", "")])
+
     def test_repro_in_gdb(self):
         path = self.path("overlap.txt", GUILTY)
         folder = self.path("bin")

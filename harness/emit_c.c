@@ -55,7 +55,7 @@ static void print_operation(FILE *to, const struct operation *op, uint32_t mask,
     snprintf(call, sizeof call, "repro_fault(0x%" PRIx64 ");", op->size);
     break;
   case OP_RELEASE_AGAIN:
-    snprintf(call, sizeof call, "repro_release_again();");
+    snprintf(call, sizeof call, "repro_release_again(%" PRIu32 ");", op->slot);
     break;
   case OP_RELEASE_FOREIGN:
     snprintf(call, sizeof call, "repro_release_foreign(%" PRIu32 ");", op->slot);
@@ -86,10 +86,14 @@ void emit_c(FILE *to, const struct registry_entry *entry, const struct program *
   print_symbol(to, entry->name);
   fprintf(to, ", %zu, %zu, %u, %u, 0x%" PRIx64 ");\n  size_t fresh_bytes = repro.account.bytes;\n",
           heap.capacity, pages ? heap.page_size : 0, pages ? 0 : heap.skew, heap.variant, fault);
+  if (index > 0) fprintf(to, "  repro.operation = %zu;\n", index);
   for (; index < length; index++) {
     struct operation op = record_operation(program_at(program, index));
     unsigned needs = operation_needs(op.kind);
-    if ((strategy->traits & needs) == needs) print_operation(to, &op, heap.slots - 1, index);
+    if ((strategy->traits & needs) == needs)
+      print_operation(to, &op, heap.slots - 1, index);
+    else
+      fprintf(to, "  %-48s  // %zu is not offered\n", "repro.operation++;", index);
   }
   fprintf(to, "  repro_close(fresh_bytes);\n  return 0;\n}\n");
 }

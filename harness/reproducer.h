@@ -15,7 +15,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || (defined(__has_feature) && __has_feature(address_sanitizer))
+#ifdef __has_feature  // clang's; gcc says it by a macro of its own
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_POISON_MEMORY_REGION(start, size) ((void)(start), (void)(size))
@@ -26,7 +31,13 @@
 #include "allocators/source.h"
 #include "allocators/strategy.h"
 
-enum { REPRO_BLOCKS = 4096, REPRO_CANARY = 64, REPRO_STRETCHES = 65536, REPRO_ALIGN = 65536 };
+enum {
+  REPRO_BLOCKS = 4096,
+  REPRO_CANARY = 64,
+  REPRO_STRETCHES = 65536,
+  REPRO_ALIGN = 65536,
+  REPRO_RELEASED = 8
+};
 
 static struct {
   const struct strategy *strategy;
@@ -46,8 +57,12 @@ static struct {
     unsigned char fill;
     int slot;
   } blocks[REPRO_BLOCKS];
-  size_t count, released_size;
-  unsigned char *released;  // last block that was, until another may cover it
+  size_t count;
+  struct {
+    unsigned char *start;  // NULL: none, or another block may cover it by now
+    size_t size;
+  } released[REPRO_RELEASED];  // a ring
+  unsigned next_released;
   uint64_t walk, fresh_walk;
 } repro;
 
@@ -181,9 +196,11 @@ static inline void repro_claim(const unsigned char *block, size_t size, size_t a
   if (align < repro.strategy->min_align) align = repro.strategy->min_align;
   size_t footprint = repro.strategy->footprint(size, align, repro.memory.page_size);
   repro.claimed = add_saturating(repro.claimed, footprint);
-  if (repro.released + repro.released_size + footprint > block &&
-      repro.released < block + footprint)
-    repro.released = NULL;
+  for (size_t i = 0; i < REPRO_RELEASED; i++) {
+    unsigned char *start = repro.released[i].start;
+    if (start && start + repro.released[i].size + footprint > block && start < block + footprint)
+      repro.released[i].start = NULL;
+  }
 }
 
 // ## Blocks
@@ -239,12 +256,18 @@ static inline void repro_zeroed(int slot, size_t count, size_t size, size_t alig
   repro_settle(slot, block, count, size, align, true, bytes, injected);
 }
 
+static inline void repro_remember(size_t i) {
+  repro.released[repro.next_released].start = repro.blocks[i].start;
+  repro.released[repro.next_released].size = repro.blocks[i].size;
+  repro.next_released = (repro.next_released + 1) % REPRO_RELEASED;
+}
+
 static inline void repro_release_at(size_t i) {
-  repro.released = repro.blocks[i].start;
-  repro.released_size = repro.blocks[i].size;
+  unsigned char *block = repro.blocks[i].start;
+  repro_remember(i);
   repro.blocks[i] = repro.blocks[--repro.count];
   enum release_result result;
-  REPRO_CALL(NULL, result, repro.strategy->release(repro.allocator, repro.released));
+  REPRO_CALL(NULL, result, repro.strategy->release(repro.allocator, block));
   REPRO_CHECK(result == RELEASED, "the release of a live block was refused");
   if (repro.count == 0) repro.claimed = 0;
   repro_check_all();
@@ -256,10 +279,14 @@ static inline void repro_release(int slot) {
   repro.operation++;
 }
 
-static inline void repro_release_again(void) {
-  REPRO_CHECK(!repro.released ||
-                  repro.strategy->release(repro.allocator, repro.released) == RELEASE_DOUBLE,
-              "a second release was not detected");
+// The first that can be, from number `which` of the ring on.
+static inline void repro_release_again(unsigned which) {
+  unsigned char *block = NULL;
+  for (unsigned i = 0; i < REPRO_RELEASED && !block; i++)
+    block = repro.released[(which + i) % REPRO_RELEASED].start;
+  enum release_result result = RELEASE_DOUBLE;
+  if (block) REPRO_CALL(NULL, result, repro.strategy->release(repro.allocator, block));
+  REPRO_CHECK(result == RELEASE_DOUBLE, "a second release was not detected");
   repro_check_all();
   repro.operation++;
 }
@@ -320,8 +347,8 @@ static inline void repro_use(int slot) {
 static inline void repro_reset(void) {
   repro.strategy->reset(repro.allocator);
   // A block that reset released must not be released again.
-  if (repro.count > 0) repro.released = repro.blocks[repro.count - 1].start;
-  if (repro.count > 0) repro.released_size = repro.blocks[repro.count - 1].size;
+  size_t first = repro.count < REPRO_RELEASED ? 0 : repro.count - REPRO_RELEASED;
+  for (size_t i = first; i < repro.count; i++) repro_remember(i);
   repro.count = repro.claimed = 0;
   repro_check_all();
   REPRO_CHECK(repro.walk == repro.fresh_walk, "after reset the walk is not as after create");
