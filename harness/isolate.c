@@ -10,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEFAULT_SECONDS = 60, EXIT_CLEAN = 0, EXIT_NO_MEMORY = 3 };
+#include "harness/watch.h"
+
+enum { DEFAULT_SECONDS = 60, EXIT_CLEAN = 0, EXIT_NO_MEMORY = 3, EXIT_NO_TIME = 4 };
 
 // What the child leaves for its parent.
 struct legacy {
@@ -27,9 +29,22 @@ static void bequeath(const struct verdict *verdict) {
   if (also) also(verdict);
 }
 
+// The time is up. The allocator hangs if a second later it is in the same operation still: asleep,
+// as the watch would have noticed one that uses the processor. Else the run is only long.
+static void on_alarm(int signal_number) {
+  static bool asked;
+  static unsigned long progress;
+  if (asked && !(watch_inside && watch_progress == progress)) _exit(EXIT_NO_TIME);
+  if (asked) signal(signal_number, SIG_DFL);
+  asked = true;
+  progress = watch_progress;
+  alarm(1);
+}
+
 static _Noreturn void child(const struct isolate_settings *settings,
                             const struct strategy *strategy, const struct program *program) {
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+  signal(SIGALRM, on_alarm);
   alarm(settings->seconds ? settings->seconds : DEFAULT_SECONDS);
   if (settings->quiet) {
     int nowhere = open("/dev/null", O_WRONLY);
@@ -80,6 +95,10 @@ bool isolate_run(struct isolated_run *run, const struct isolate_settings *settin
     if (errno != EINTR) return false;
   if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_MEMORY) {
     errno = ENOMEM;
+    return false;
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_TIME && !legacy->violated) {
+    errno = ETIMEDOUT;
     return false;
   }
   *run = legacy->run;

@@ -10,7 +10,7 @@
 struct isolate_settings {
   struct oracle_settings oracle;
   bool quiet;        // the child's stderr goes nowhere
-  unsigned seconds;  // wall time after which it counts as a hang; 0: 60
+  unsigned seconds;  // of wall time, after which the run is given up; 0: 60
   // Called in the child with a violation, after it is printed; NULL: none.
   violation_handler *on_violation;
 };
@@ -20,9 +20,10 @@ struct isolated_run {
   struct run_counts counts;  // valid if clean
 };
 
-// False, with nothing learnt, if a child cannot be made or the heap's memory cannot be had; then
-// errno tells why. A child that dies without a verdict is a violation of `crash`, or of `hang` if
-// by its time limit.
+// False, with nothing learnt, if a child cannot be made, the heap's memory cannot be had, or the
+// time was up with the allocator at work; then errno tells why (ETIMEDOUT). A child that dies
+// without a verdict is a violation of `crash`; one whose allocator sleeps when the time is up, of
+// `hang`.
 bool isolate_run(struct isolated_run *run, const struct isolate_settings *settings,
                  const struct strategy *strategy, const struct program *program);
 
