@@ -142,7 +142,8 @@ struct strategy {
   // bytes kept. On success the old address is no longer the caller's.          STRATEGY_RESIZES
   void *(*resize)(struct allocator *self, void *block, size_t size, size_t align);
 
-  // How many bytes of a live block may be written, at least what was asked for.  STRATEGY_SIZES
+  // How many bytes of a live block may be written, at least what was asked for. From then on they
+  // are the block's: resize keeps them too.                                    STRATEGY_SIZES
   size_t (*usable_size)(const struct allocator *self, const void *block);
 
   // Releases every block at once.                                               STRATEGY_RESETS
