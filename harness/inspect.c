@@ -38,6 +38,10 @@ static void examine(struct walker *walker, const struct span *span) {
   if (live && !taken)
     run_violated(run, walker->blame, "%#tx..%#tx is shown as live, but no live block is there",
                  offset, end);
+  if (span->kind == SPAN_BLOCK &&
+      !occupancy_any(&run->oracle->shadow.occupancy, (uintptr_t)start, 1, false))
+    run_violated(run, walker->blame, "%#tx..%#tx is shown as a block, but does not begin with one",
+                 offset, end);
   if (!live && taken)
     run_violated(run, walker->blame, "%#tx..%#tx is shown as %s, but a live block is there", offset,
                  end, span->kind == SPAN_FREE ? "free" : "the allocator's own");

@@ -95,7 +95,7 @@ static _Noreturn void run_damaged(const struct damage *damage, enum tier tier,
   static struct program program;
   struct strategy strategy = damaged_strategy(damage);
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-  alarm(50);
+  alarm(150);
   victim = damage->victim;
   parse(&program, damage, source);
   property_on_violation(write_frames);
