@@ -253,6 +253,15 @@ release 0
             for tier in ["none", "fast"]:
                 self.refused([*heap, "--tier", tier], "could not be replayed")
 
+    def test_no_frame_is_named_like_an_allocator_function(self):
+        # Triage tools skip such frames, and would lose ours from their stacks.
+        names = subprocess.run(["nm", "--defined-only", ASSAY], text=True, check=True,
+                               stdout=subprocess.PIPE).stdout.split("\n")
+        functions = [line.split()[2] for line in names if re.match(r"\w+ [tT] ", line)]
+        self.assertIn("oracle_run", functions)
+        self.assertEqual([], [name for name in functions
+                              if re.match(r"(malloc|free|calloc|realloc)", name)])
+
     def test_a_program_that_is_any_bytes(self):
         for size in range(0, 70, 7):
             path = self.path("bytes", bytes(range(size)))
