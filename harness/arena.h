@@ -28,7 +28,7 @@ struct arena {
   unsigned char *start;  // of its addresses
   unsigned char dirt;
   size_t held;          // HEAP_FIXED: bytes of the buffer that are out
-  unsigned page_shift;   // HEAP_PAGES: log2 of the page size
+  unsigned page_shift;  // HEAP_PAGES: log2 of the page size
   size_t pages;         // HEAP_PAGES: how many pages the range has
   size_t top;           // pages from this one on were never used since open
   size_t first_free;    // no free page below
