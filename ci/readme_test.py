@@ -126,8 +126,11 @@ class ReadmeTest(unittest.TestCase):
         for path in re.findall(r"\]\(([^)]+)\)", text):
             self.assertTrue(os.path.exists(path), path)
         names = run(OPTIONS.assay, "list", "--names")[1].split()
-        self.assertEqual(re.findall(r"(?m)^\| `(\w+)` \|", text.split("## Strategies")[1]
-                                    .split("## How")[0]), names)
+        # A strategy needs no row there: adding one stays one file and one line.
+        table = re.findall(r"(?m)^\| `(\w+)` \|", text.split("## Strategies")[1]
+                           .split("## How")[0])
+        self.assertTrue(table)
+        self.assertLessEqual(set(table), set(names))
         for plant in re.findall(r"--plant (\S+?)[`) ]", text):
             self.assertIn(plant + " ", run(OPTIONS.assay, "list", "--planted")[1])
 
