@@ -21,7 +21,8 @@
 enum source_trait {
   SOURCE_RECLAIMS = 1u << 0,  // released memory can be acquired again, in any order
   SOURCE_ZEROED = 1u << 1,    // memory arrives zeroed, reacquired memory too
-  SOURCE_PERSISTS = 1u << 2,  // memory outlives the process
+  SOURCE_PERSISTS = 1u << 2,  // memory outlives the process: offers persist and held
+  SOURCE_PROTECTS = 1u << 3,  // offers protect
 };
 
 struct source {
@@ -40,6 +41,22 @@ struct source {
   // The largest size that acquire could grant now, in bytes, a multiple of page_size; SIZE_MAX: not
   // limited beforehand.
   size_t (*available)(const struct source *self);
+
+  // ## Slots that are NULL without their trait
+
+  // A barrier: what was written to [start, start + size) before this call outlives the process
+  // before anything does that is written to this source's memory after it. Without a barrier
+  // between them, writes may come to last in any order, each aligned word whole.  SOURCE_PERSISTS
+  void (*persist)(struct source *self, const void *start, size_t size);
+
+  // What an earlier process acquired and did not release, and its size, where that is one stretch;
+  // NULL if there is none. It is to be released like one that was acquired.    SOURCE_PERSISTS
+  void *(*held)(struct source *self, size_t *size);
+
+  // Makes whole pages of acquired memory inaccessible, or accessible again with contents that are
+  // anything. False, and nothing changed, if the system refuses. A stretch must be accessible when
+  // it is released.                                                            SOURCE_PROTECTS
+  bool (*protect)(struct source *self, void *start, size_t size, bool accessible);
 };
 
 // ## A caller's buffer; a static or stack array is one as well
@@ -93,7 +110,9 @@ struct source_file {
   int descriptor;
   unsigned char *mapping;
   size_t mapped_size;
-  size_t capacity;  // pages
+  size_t capacity;   // pages
+  bool synchronous;  // persist waits until the disk has it: then a crash of the machine is survived
+                     // as well. The user may set it at any time; false after source_file_open
 };
 
 // Opens or creates `path` with room for `capacity` pages of `page_size` (a power of two, at least

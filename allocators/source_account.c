@@ -5,6 +5,7 @@
 #include "allocators/arithmetic.h"
 #include "allocators/memory.h"
 #include "allocators/source.h"
+#include "allocators/source_decorator.h"
 
 // How many stretches start at or below an address: a binary search for the upper bound.
 static size_t rank_of(const struct source_account *self, const void *address) {
@@ -34,14 +35,25 @@ static void remove_stretch(struct source_account *self, size_t rank) {
   memmove(place, place + 1, (self->count - rank) * sizeof *place);
 }
 
+static void book(struct source_account *self, void *memory, size_t size) {
+  insert_stretch(self, memory, size);
+  self->bytes += size;
+  if (self->bytes > self->peak) self->peak = self->bytes;
+}
+
 static void *acquire_accounted(struct source *base, size_t size) {
   struct source_account *self = (struct source_account *)base;
   if (self->count == self->capacity) return NULL;
   void *memory = self->inner->acquire(self->inner, size);
-  if (memory == NULL) return NULL;
-  insert_stretch(self, memory, size);
-  self->bytes += size;
-  if (self->bytes > self->peak) self->peak = self->bytes;
+  if (memory != NULL) book(self, memory, size);
+  return memory;
+}
+
+static void *held_accounted(struct source *base, size_t *size) {
+  struct source_account *self = (struct source_account *)base;
+  if (self->count == self->capacity) return NULL;
+  void *memory = self->inner->held(self->inner, size);
+  if (memory != NULL && source_account_find(self, memory, 1) == NULL) book(self, memory, *size);
   return memory;
 }
 
@@ -74,14 +86,13 @@ const struct source_stretch *source_account_find(const struct source_account *se
 void source_account_init(struct source_account *self, struct source *inner,
                          struct source_stretch *table, size_t capacity) {
   *self = (struct source_account){
-      .base = {.name = "account",
-               .traits = inner->traits,
-               .page_size = inner->page_size,
-               .acquire = acquire_accounted,
-               .release = release_accounted,
-               .available = available_to_account},
+      .base = source_like("account", inner),
       .inner = inner,
       .stretches = table,
       .capacity = capacity,
   };
+  self->base.acquire = acquire_accounted;
+  self->base.release = release_accounted;
+  self->base.available = available_to_account;
+  if (inner->held != NULL) self->base.held = held_accounted;
 }

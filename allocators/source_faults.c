@@ -4,6 +4,7 @@
 // mask lets a fuzzer choose several; `from` is a machine whose memory has run out for good.
 #include "allocators/arithmetic.h"
 #include "allocators/source.h"
+#include "allocators/source_decorator.h"
 
 #define MASK_BITS 64
 
@@ -45,14 +46,9 @@ void source_faults_arm(struct source_faults *self, uint64_t mask, size_t from) {
 }
 
 void source_faults_init(struct source_faults *self, struct source *inner) {
-  *self = (struct source_faults){
-      .base = {.name = "faults",
-               .traits = inner->traits,
-               .page_size = inner->page_size,
-               .acquire = acquire_or_fail,
-               .release = release_to_inner,
-               .available = available_without_faults},
-      .inner = inner,
-  };
+  *self = (struct source_faults){.base = source_like("faults", inner), .inner = inner};
+  self->base.acquire = acquire_or_fail;
+  self->base.release = release_to_inner;
+  self->base.available = available_without_faults;
   source_faults_arm(self, 0, SIZE_MAX);
 }

@@ -128,6 +128,28 @@ static size_t available_in_file(const struct source *base) {
   return longest * base->page_size;
 }
 
+// Other processes see each write at once, and so does whoever opens the file after this process
+// has died; only a failing machine makes it necessary to wait for the disk.
+static void persist_in_file(struct source *base, const void *start, size_t size) {
+  struct source_file *self = (struct source_file *)base;
+  if (!self->synchronous || size == 0) return;
+  size_t first = align_down(address_of(start) - address_of(self->mapping), base->page_size);
+  size_t end = address_of(start) + size - address_of(self->mapping);
+  msync(self->mapping + first, end - first, MS_SYNC);
+}
+
+static void *held_in_file(struct source *base, size_t *size) {
+  struct source_file *self = (struct source_file *)base;
+  const unsigned char *map = map_of(self);
+  size_t first = 0;
+  while (first < self->capacity && map[first] == 0) first++;
+  size_t end = first;
+  while (end < self->capacity && map[end] != 0) end++;
+  if (first == end) return NULL;
+  *size = (end - first) * base->page_size;
+  return first_page(self) + first * base->page_size;
+}
+
 size_t source_file_pages(const struct source_file *self) {
   const unsigned char *map = map_of(self);
   size_t pages = 0;
@@ -352,7 +374,9 @@ bool source_file_open(struct source_file *self, const char *path, size_t page_si
                .page_size = page_size,
                .acquire = acquire_from_file,
                .release = release_to_file,
-               .available = available_in_file},
+               .available = available_in_file,
+               .persist = persist_in_file,
+               .held = held_in_file},
       .descriptor = descriptor,
       .mapping = mapping,
       .mapped_size = layout.file_size,

@@ -1,6 +1,7 @@
 // A limit on what another source grants: how a small machine is made out of a large one.
 #include "allocators/arithmetic.h"
 #include "allocators/source.h"
+#include "allocators/source_decorator.h"
 
 static size_t available_within_limit(const struct source *base) {
   const struct source_limit *self = (const struct source_limit *)base;
@@ -25,15 +26,19 @@ static void release_within_limit(struct source *base, void *memory, size_t size)
   self->inner->release(self->inner, memory, size);
 }
 
+// What is held from before counts from when it is asked for.
+static void *held_within_limit(struct source *base, size_t *size) {
+  struct source_limit *self = (struct source_limit *)base;
+  void *memory = self->inner->held(self->inner, size);
+  if (memory != NULL) self->granted += *size;
+  return memory;
+}
+
 void source_limit_init(struct source_limit *self, struct source *inner, size_t limit) {
-  *self = (struct source_limit){
-      .base = {.name = "limit",
-               .traits = inner->traits,
-               .page_size = inner->page_size,
-               .acquire = acquire_within_limit,
-               .release = release_within_limit,
-               .available = available_within_limit},
-      .inner = inner,
-      .limit = limit,
-  };
+  *self =
+      (struct source_limit){.base = source_like("limit", inner), .inner = inner, .limit = limit};
+  self->base.acquire = acquire_within_limit;
+  self->base.release = release_within_limit;
+  self->base.available = available_within_limit;
+  if (inner->held != NULL) self->base.held = held_within_limit;
 }

@@ -58,16 +58,22 @@ static size_t available_pages(const struct source *self) {
   return SIZE_MAX;
 }
 
+static bool protect_pages(struct source *self, void *start, size_t size, bool accessible) {
+  (void)self;
+  return mprotect(start, size, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+}
+
 bool source_pages_init(struct source_pages *self, size_t page_size) {
   if (page_size == 0) page_size = machine_page_size();
   if (!is_power_of_two(page_size)) return false;
   *self = (struct source_pages){
       .base = {.name = "pages",
-               .traits = SOURCE_RECLAIMS | SOURCE_ZEROED,
+               .traits = SOURCE_RECLAIMS | SOURCE_ZEROED | SOURCE_PROTECTS,
                .page_size = page_size,
                .acquire = acquire_pages,
                .release = release_pages,
-               .available = available_pages},
+               .available = available_pages,
+               .protect = protect_pages},
   };
   return true;
 }

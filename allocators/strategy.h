@@ -17,16 +17,20 @@
 //   size near SIZE_MAX       refused, never wrapped: no sum of size, header and padding overflows
 //   count * size overflows   refused by allocate_zeroed
 //   the source fails         refused. A refused request returns NULL and changes nothing that a
-//                            later request, walk or check could tell
+//                            later request, walk or check could tell, but that memory which serves
+//                            no block may have gone back to the source
 //   release(NULL)            does nothing and says RELEASED
 //   resize(NULL, n, a)       is allocate(n, a)
 //   resize(p, 0, a)          refused; p stays live, as it does whenever resize returns NULL
 //   usable_size(NULL)        is 0
 //   a released or foreign    undefined, unless the strategy has the trait that promises to detect
 //   pointer                  it: then release says so and changes nothing
-//   reset                    every block is gone at once; the heap is as after create. All blocks
-//   count
-//                            as released: to release one of them again is a double release
+//   reset                    every block is gone at once, and all that could be had after create
+//   can
+//                            be had again. To release one of these blocks is a double release;
+//                            marks are void
+//   rollback                 the same for the blocks allocated since the mark
+//   collect                  the same for the blocks collected
 //   destroy                  every byte goes back to the source, live blocks included
 //
 // Blocks of a strategy are never moved but by resize. Fresh blocks hold arbitrary bytes.
@@ -60,12 +64,25 @@ enum strategy_trait {
   STRATEGY_ALLOCATES_CONCURRENTLY = 1u << 9,
   // walk shows each live block as one SPAN_BLOCK of its own.
   STRATEGY_WALKS_BLOCKS = 1u << 10,
+  // allocate, allocate_zeroed, release, resize and usable_size may be called by several threads at
+  // once, for blocks of each other too; every other call needs them to be still.
+  STRATEGY_CONCURRENT = 1u << 11,
+  STRATEGY_MARKS = 1u << 12,     // offers mark and rollback
+  STRATEGY_COLLECTS = 1u << 13,  // offers collect
+  STRATEGY_PERSISTS = 1u << 14,  // offers close, open, root and set_root
+  // Releasing a block says RELEASE_OVERRUN if the byte just past those asked for was changed.
+  STRATEGY_DETECTS_OVERRUN = 1u << 15,
+  // An adapter: blocks lie anywhere, not in memory of the source, which only limits how much is
+  // live at once. Walks show nothing; destroy needs every block to be released; over several
+  // allocators addresses differ from run to run.
+  STRATEGY_FOREIGN = 1u << 16,
 };
 
 enum release_result {
   RELEASED = 0,
   RELEASE_DOUBLE,   // the block was released before; nothing changed
   RELEASE_FOREIGN,  // the address belongs to no memory of this allocator; nothing changed
+  RELEASE_OVERRUN,  // bytes past the block's end were written; it is released all the same
 };
 
 // How one allocator differs from another of its strategy. All zero is a fine choice.
@@ -73,6 +90,11 @@ struct strategy_options {
   size_t heap_size;  // bytes to take from a source at once by strategies with a fixed heap;
                      // 0: all that the source can give, or 1 MiB if that is not limited
   unsigned variant;  // index into strategy->variants; 0: the first
+  uint64_t seed;     // of random choices: the same seed, the same choices
+  // Told of each misuse that the strategy detects, before release says so, in one line that names
+  // the misuse, the address and the block. NULL: nobody. Must not call the allocator.
+  void (*misuse)(void *context, const char *message);
+  void *misuse_context;
 };
 
 // A heap of fixed size over a source without a limit, unless told otherwise.
@@ -105,6 +127,34 @@ struct statistics {
   size_t used;          // of these, bytes that serve no further request as things stand
   size_t blocks;        // live blocks, where the strategy counts them; else 0
   size_t largest_free;  // bytes of the longest stretch that could serve a request
+};
+
+// A point in the life of an allocator. What it holds is the strategy's; it needs no disposal.
+struct mark {
+  void *place;
+  size_t amount;
+};
+
+// Words, each aligned as such.
+struct words {
+  const uintptr_t *first;
+  size_t count;
+};
+
+// What a collector is told: where references are, and whom to tell. Names are those of R. Jones, A.
+// Hosking and E. Moss, "The Garbage Collection Handbook" (2012).
+struct collection {
+  const struct words *roots;  // references from outside the heap
+  size_t roots_count;
+  // Precise: each word is 0 or the address of a live block, and each block that no chain of
+  // references from the roots reaches is collected. Conservative: a word may be anything; one that
+  // lies in a live block retains it, and so some garbage may stay.
+  bool precise;
+  // Where in a block, or on behalf of it, its references are. NULL: all of its words.
+  struct words (*trace)(void *context, const void *block);
+  // Told of each block that is collected, while its contents are still as they were. NULL: nobody.
+  void (*collected)(void *context, void *block);
+  void *context;
 };
 
 struct allocator;  // each strategy's own; lies in memory of its source
@@ -148,6 +198,35 @@ struct strategy {
 
   // Releases every block at once.                                               STRATEGY_RESETS
   void (*reset)(struct allocator *self);
+
+  // Now, to roll back to.                                                        STRATEGY_MARKS
+  struct mark (*mark)(struct allocator *self);
+
+  // Releases every block allocated since the mark was taken. Marks taken since are void; this one
+  // can be rolled back to again. The next request finds what it would have found then.
+  //                                                                              STRATEGY_MARKS
+  void (*rollback)(struct allocator *self, struct mark mark);
+
+  // Releases blocks that are not reachable. Returns how many.                 STRATEGY_COLLECTS
+  size_t (*collect)(struct allocator *self, const struct collection *collection);
+
+  // ## Persistence, for sources with SOURCE_PERSISTS
+  //
+  // Whenever the process dies, be it inside a call, what the source then holds opens as the state
+  // before that call or after it, as long as the source keeps the promise of its `persist`. Blocks
+  // keep their contents and their offsets from the start of the memory; addresses change.
+
+  // Ends this allocator, and leaves its memory in the source.                 STRATEGY_PERSISTS
+  void (*close)(struct allocator *self);
+
+  // An allocator over the memory that the source still holds from an earlier one. NULL, and nothing
+  // changed: there is none of this strategy, or it is damaged.                STRATEGY_PERSISTS
+  struct allocator *(*open)(struct source *source, const struct strategy_options *options);
+
+  // The address that was set last, NULL after create: how a user finds the first of his blocks.
+  // The allocator keeps it, and does not look at it.                          STRATEGY_PERSISTS
+  void *(*root)(const struct allocator *self);
+  void (*set_root)(struct allocator *self, const void *block);
 
   // Walks its own structures. Reads only memory of the source, even when that is damaged: a broken
   // link must not be followed.
