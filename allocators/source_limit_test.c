@@ -62,7 +62,7 @@ static void test_pages(void) {
   CHECK(source_pages_init(&pages, 4096));
   source_limit_init(&limit, &pages.base, 3 * 4096 - 1);
   CHECK(limit.base.page_size == 4096);
-  CHECK(limit.base.traits == (SOURCE_RECLAIMS | SOURCE_ZEROED));
+  CHECK(limit.base.traits == (SOURCE_RECLAIMS | SOURCE_ZEROED | SOURCE_PROTECTS));
   CHECK(available(&limit) == 2 * 4096);
   CHECK(acquire(&limit, 3 * 4096 - 1) == NULL);
   CHECK(acquire(&limit, 3 * 4096) == NULL);

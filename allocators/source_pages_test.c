@@ -23,7 +23,7 @@ static void test_page_sizes(void) {
   struct source_pages pages;
   CHECK(source_pages_init(&pages, 0));
   CHECK(pages.base.page_size == machine_page());
-  CHECK(pages.base.traits == (SOURCE_RECLAIMS | SOURCE_ZEROED));
+  CHECK(pages.base.traits == (SOURCE_RECLAIMS | SOURCE_ZEROED | SOURCE_PROTECTS));
   CHECK(pages.base.available(&pages.base) == SIZE_MAX);
   CHECK(!source_pages_init(&pages, 3));
   CHECK(!source_pages_init(&pages, 4095));
