@@ -196,6 +196,12 @@ static void test_reset(const struct rig_layout *layout) {
   close_subject();
 }
 
+// Unless it lies in another stretch of the allocator's.
+static void check_foreign(unsigned char *address) {
+  if (source_account_find(&subject.rig.account, address, 1) != NULL) return;
+  CHECK(subject.strategy->release(subject.allocator, address) == RELEASE_FOREIGN);
+}
+
 static void test_misuse(const struct rig_layout *layout) {
   const struct strategy *s = subject.strategy;
   if (!has(STRATEGY_RELEASES) || !open_subject(layout)) return;
@@ -209,8 +215,8 @@ static void test_misuse(const struct rig_layout *layout) {
     for (size_t i = 0; i < subject.rig.account.count; i++) {
       const struct source_stretch *stretch = &subject.rig.account.stretches[i];
       for (size_t j = 0; j < 64; j++) {
-        CHECK(s->release(subject.allocator, stretch->start - 1 - j) == RELEASE_FOREIGN);
-        CHECK(s->release(subject.allocator, stretch->start + stretch->size + j) == RELEASE_FOREIGN);
+        check_foreign(stretch->start - 1 - j);
+        check_foreign(stretch->start + stretch->size + j);
       }
     }
     CHECK(s->release(subject.allocator, (void *)UINTPTR_MAX) == RELEASE_FOREIGN);

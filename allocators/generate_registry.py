@@ -23,26 +23,30 @@ def c_string(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", required=True)
-    parser.add_argument("--strategy", action="append", default=[], metavar="NAME")
-    parser.add_argument("--plant", action="append", default=[], metavar="FACTS.json")
+    parser.add_argument("--strategy", nargs=2, action="append", default=[],
+                        metavar=("NAME", "RECIPE"), help="RECIPE: what builds it by hand")
+    parser.add_argument("--plant", nargs=2, action="append", default=[],
+                        metavar=("FACTS.json", "RECIPE"))
     options = parser.parse_args()
 
-    # name, symbol, bug, expect
-    entries = [(name, name + "_strategy", None, None) for name in options.strategy]
-    for path in options.plant:
+    # name, symbol, recipe, bug, expect
+    entries = [(name, name + "_strategy", recipe, None, None) for name, recipe in options.strategy]
+    for path, recipe in options.plant:
         with open(path, encoding="utf-8") as f:
             plant = json.load(f)
-        entries.append((plant["name"], plant["symbol"], plant["bug"], " ".join(plant["expect"])))
+        entries.append((plant["name"], plant["symbol"], recipe, plant["bug"],
+                        " ".join(plant["expect"])))
 
     with open(options.output, "w", encoding="utf-8") as out:
         out.write(HEAD)
-        for _, symbol, _, _ in entries:
+        for _, symbol, _, _, _ in entries:
             out.write("extern const struct strategy %s;\n" % symbol)
         out.write("\nconst struct registry_entry registry[] = {\n")
-        for name, symbol, bug, expect in entries:
-            fields = (c_string(name), "&" + symbol, c_string(bug), c_string(expect))
+        for name, symbol, recipe, bug, expect in entries:
+            fields = (c_string(name), "&" + symbol, c_string(recipe), c_string(bug),
+                      c_string(expect))
             out.write("    {%s},\n" % ", ".join(fields))
-        out.write("    {NULL, NULL, NULL, NULL},\n};\n")
+        out.write("    {NULL, NULL, NULL, NULL, NULL},\n};\n")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Every strategy of the house: one line each, and all that is made of a strategy follows."""
 
-load(":strategies.bzl", "strategy")
+load(":strategies.bzl", "locked", "strategy")
 
 STRATEGIES = [
     strategy("bump"),
     strategy("bump_atomic"),
     strategy("page_bump"),
     strategy("free_list"),
+    locked("free_list"),
 ]

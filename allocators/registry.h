@@ -9,6 +9,7 @@ struct registry_entry {
   const char
       *name;  // the strategy's, or `strategy+bug` for one with a planted bug; NULL ends the table
   const struct strategy *strategy;
+  const char *recipe;  // its sources and definitions, as words for a C compiler in the top folder
   const char *bug;     // a planted bug in one line; NULL: a clean strategy
   const char *expect;  // property ids that may report the bug, separated by spaces; NULL if clean
 };

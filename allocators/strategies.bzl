@@ -5,11 +5,23 @@ load("@rules_cc//cc:defs.bzl", "cc_library")
 # Floor 1 is the same code in a kernel as under a fuzzer.
 _FREESTANDING = ["-ffreestanding"]
 
-def strategy(name, freestanding = True, deps = [], linkopts = []):
-    """Describes one strategy, which is <name>.c and exports <name>_strategy and nothing else.
+def strategy(
+        name,
+        source = None,
+        defines = [],
+        inner = [],
+        threads = False,
+        freestanding = True,
+        deps = [],
+        linkopts = []):
+    """Describes one strategy: a C file that exports <name>_strategy and nothing else.
 
     Args:
       name: a C identifier.
+      source: the file; None: <name>.c.
+      defines: preprocessor definitions, where one file makes several strategies.
+      inner: names of strategies that this one is built on.
+      threads: True if several threads may call it at once: it is tested under race detectors too.
       freestanding: False for an adapter to a foreign allocator, which needs its libc.
       deps: further cc_library labels.
       linkopts: further linker options.
@@ -17,11 +29,52 @@ def strategy(name, freestanding = True, deps = [], linkopts = []):
     Returns:
       An element of STRATEGIES.
     """
-    return struct(name = name, freestanding = freestanding, deps = deps, linkopts = linkopts)
+    return struct(
+        name = name,
+        source = source or name + ".c",
+        defines = defines,
+        inner = inner,
+        threads = threads,
+        freestanding = freestanding,
+        deps = deps + ["//allocators:" + i for i in inner],
+        linkopts = linkopts,
+    )
+
+def locked(name, **kwargs):
+    """Strategy `name`, made thread-safe by one lock: locked_<name>.
+
+    Args:
+      name: of the inner strategy, which STRATEGIES has as well.
+      **kwargs: passed to strategy().
+
+    Returns:
+      An element of STRATEGIES.
+    """
+    return strategy(
+        "locked_" + name,
+        source = "locked.c",
+        defines = ["LOCKED_INNER=" + name],
+        inner = [name],
+        threads = True,
+        **kwargs
+    )
 
 def strategy_copts(s):
     """The compiler options of strategy `s`, for its own file and for a patched copy of it."""
-    return _FREESTANDING if s.freestanding else []
+    return (_FREESTANDING if s.freestanding else []) + ["-D" + d for d in s.defines]
+
+def strategy_recipe(s, source = None):
+    """What a C compiler is told to build `s` by hand, in the top folder.
+
+    Args:
+      s: a strategy().
+      source: path of a patched copy of its file, or None.
+
+    Returns:
+      Words in one string.
+    """
+    return " ".join(["-D" + d for d in s.defines] + [source or "allocators/" + s.source] +
+                    ["allocators/%s.c" % i for i in s.inner])
 
 def strategy_libraries(strategies):
     """One cc_library per strategy, named like the strategy.
@@ -32,7 +85,7 @@ def strategy_libraries(strategies):
     for s in strategies:
         cc_library(
             name = s.name,
-            srcs = [s.name + ".c"],
+            srcs = [s.source],
             copts = strategy_copts(s),
             features = ["counters_only"],
             linkopts = s.linkopts,
@@ -41,7 +94,7 @@ def strategy_libraries(strategies):
         )
 
     # Planted bugs are patched copies of these.
-    native.exports_files([s.name + ".c" for s in strategies])
+    native.exports_files({s.source: None for s in strategies}.keys())
 
 def strategy_registry(name, strategies, plants = [], **kwargs):
     """A library that defines registry[] (registry.h), with exactly these strategies.
@@ -50,7 +103,7 @@ def strategy_registry(name, strategies, plants = [], **kwargs):
       name: the library; its source is <name>_table.c.
       strategies: a list of strategy().
       plants: a list of planted bugs, as //fuzz:plants.bzl makes them: structs of `library`, the
-        label of the patched strategy, and `facts`, the label of its description.
+        label of the patched strategy, `facts`, the label of its description, and `recipe`.
       **kwargs: passed to cc_library.
     """
     generator = "//allocators:generate_registry.py"
@@ -61,8 +114,8 @@ def strategy_registry(name, strategies, plants = [], **kwargs):
         outs = [table],
         cmd = " ".join(
             ["python3 $(execpath %s) --output $@" % generator] +
-            ["--strategy " + s.name for s in strategies] +
-            ["--plant $(execpath %s)" % p.facts for p in plants],
+            ["--strategy %s '%s'" % (s.name, strategy_recipe(s)) for s in strategies] +
+            ["--plant $(execpath %s) '%s'" % (p.facts, p.recipe) for p in plants],
         ),
         tools = [generator],
     )

@@ -5,7 +5,7 @@ A plant is one file, plants/<strategy>.<bug>.patch; apply_plant.py says what is 
 
 load("@rules_cc//cc:defs.bzl", "cc_library")
 load("@rules_shell//shell:sh_test.bzl", "sh_test")
-load("//allocators:strategies.bzl", "strategy_copts")
+load("//allocators:strategies.bzl", "strategy_copts", "strategy_recipe")
 
 def _parse(patch, strategies):
     """Returns the strategy() that a patch is for, and the name of the bug."""
@@ -33,7 +33,8 @@ def planted_bugs(patches, strategies):
         s, bug = _parse(patch, strategies)
         name = "%s.%s" % (s.name, bug)
         stem = "planted/" + name
-        source = "//allocators:%s.c" % s.name
+        source = "//allocators:" + s.source
+        rename = "-D{s}_strategy={s}__{b}_strategy".format(s = s.name, b = bug)
         native.genrule(
             name = stem + "_apply",
             srcs = [patch, source],
@@ -50,11 +51,8 @@ def planted_bugs(patches, strategies):
         cc_library(
             name = stem,
             srcs = [stem + ".c"],
-            copts = strategy_copts(s) + [
-                # It includes what lies beside the original, and must not collide with it.
-                "-Iallocators",
-                "-D{s}_strategy={s}__{b}_strategy".format(s = s.name, b = bug),
-            ],
+            # It includes what lies beside the original, and must not collide with it.
+            copts = strategy_copts(s) + ["-Iallocators", rename],
             features = ["counters_only"],
             linkopts = s.linkopts,
             deps = ["//allocators:strategy"] + s.deps,
@@ -64,6 +62,7 @@ def planted_bugs(patches, strategies):
             library = "//fuzz:" + stem,
             facts = "//fuzz:%s.json" % stem,
             source = "//fuzz:%s.c" % stem,
+            recipe = rename + " " + strategy_recipe(s, "bazel-bin/fuzz/%s.c" % stem),
         ))
     return plants
 

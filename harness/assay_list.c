@@ -26,6 +26,7 @@ static const struct {
     {STRATEGY_DETECTS_FOREIGN_RELEASE, "detects-foreign-release"},
     {STRATEGY_ALLOCATES_CONCURRENTLY, "allocates-concurrently"},
     {STRATEGY_WALKS_BLOCKS, "walks-blocks"},
+    {STRATEGY_CONCURRENT, "concurrent"},
 };
 
 static void print_strategy(const struct strategy *strategy) {

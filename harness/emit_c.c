@@ -1,7 +1,6 @@
 #include "harness/emit_c.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "harness/oracle.h"
 
@@ -12,16 +11,11 @@ static void print_symbol(FILE *to, const char *name) {
 }
 
 static void print_building(FILE *to, const struct registry_entry *entry) {
-  const char *bug = strchr(entry->name, '+');
   fprintf(to, "// Build and run it in the top folder of Assay, as repro.c:\n//   ");
-  if (bug) fprintf(to, "bazel build //fuzz:planted_registry &&\n//   ");
+  if (entry->bug) fprintf(to, "bazel build //fuzz:planted_registry &&\n//   ");
   fprintf(to,
-          "cc -std=c17 -g -fsanitize=address,undefined -D_GNU_SOURCE -I. -Iallocators repro.c ");
-  if (bug)
-    fprintf(to, "-D%s_strategy=%s__%s_strategy bazel-bin/fuzz/planted/%s.%s.c",
-            entry->strategy->name, entry->strategy->name, bug + 1, entry->strategy->name, bug + 1);
-  else
-    fprintf(to, "allocators/%s.c", entry->name);
+          "cc -std=c17 -g -fsanitize=address,undefined -D_GNU_SOURCE -I. -Iallocators repro.c %s",
+          entry->recipe);
   fprintf(to, " \\\n//     allocators/source_limit.c allocators/source_faults.c "
               "allocators/source_account.c \\\n//     -o repro && ./repro\n");
 }
