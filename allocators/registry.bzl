@@ -8,4 +8,5 @@ STRATEGIES = [
     strategy("page_bump"),
     strategy("free_list"),
     locked("free_list"),
+    strategy("mark_sweep"),
 ]
