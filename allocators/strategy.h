@@ -53,7 +53,8 @@ enum strategy_trait {
   // Once every block is released, the largest block of a fresh heap can be had again
   // (immediate coalescing; Knuth, TAOCP vol. 1, 2.5).
   STRATEGY_COALESCES = 1u << 5,
-  // Once every block is released, the source has back all that came after create.
+  // Once every block is released, by whatever means, the source has back all that came after
+  // create.
   STRATEGY_RETURNS_MEMORY = 1u << 6,
   // Releasing a block again says RELEASE_DOUBLE, as long as no block was allocated or resized since
   // within that one's footprint of it.

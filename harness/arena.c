@@ -122,6 +122,18 @@ static void release_buffer(struct source *source, void *memory, size_t size) {
   self->held = 0;
 }
 
+static void persist_buffer(struct source *source, const void *start, size_t size) {
+  struct arena *self = (struct arena *)source;
+  if (self->crash) crash_barrier(self->crash, start, size);
+}
+
+static void *held_buffer(struct source *source, size_t *size) {
+  struct arena *self = (struct arena *)source;
+  if (self->adopted == 0) return NULL;
+  *size = self->adopted;
+  return arena_buffer(self);
+}
+
 static size_t available_buffer(const struct source *source) {
   const struct arena *self = (const struct arena *)source;
   return self->held ? 0 : self->heap.capacity;
@@ -227,16 +239,21 @@ struct source *arena_open(struct arena *self, const struct heap *heap, unsigned 
   self->dirt = dirt;
   self->start = self->base + shift * (ARENA_ALIGN / 2);
   self->held = 0;
+  self->adopted = 0;
+  self->crash = NULL;
   self->exhausted = false;
   self->damaged = NULL;
   self->top = self->first_free = 0;
   if (heap->source == HEAP_FIXED) {
     self->pages = 0;
     self->source = (struct source){.name = "arena buffer",
+                                   .traits = SOURCE_PERSISTS,
                                    .page_size = 1,
                                    .acquire = acquire_buffer,
                                    .release = release_buffer,
-                                   .available = available_buffer};
+                                   .available = available_buffer,
+                                   .persist = persist_buffer,
+                                   .held = held_buffer};
   } else {
     self->page_shift = (unsigned)__builtin_ctzll(heap->page_size);
     self->pages = (self->size - ARENA_ALIGN) >> self->page_shift;
@@ -248,6 +265,17 @@ struct source *arena_open(struct arena *self, const struct heap *heap, unsigned 
                                    .available = available_pages};
   }
   return &self->source;
+}
+
+struct source *arena_adopt(struct arena *self, const struct heap *heap, unsigned shift,
+                           unsigned char dirt, const void *contents, size_t size) {
+  struct source *source = arena_open(self, heap, shift, dirt);
+  unsigned char *memory = acquire_buffer(source, size);
+  memory_open(memory, size);
+  memory_copy(memory, contents, size);
+  memory_grant_contents(memory, size);
+  self->adopted = size;
+  return source;
 }
 
 void arena_close(struct arena *self) {

@@ -13,6 +13,7 @@
 
 #include "allocators/arithmetic.h"
 #include "allocators/source.h"
+#include "harness/crash.h"
 #include "harness/program.h"
 
 enum { ARENA_DIRT = 0xA5, ARENA_CANARY = 0x5C, ARENA_CANARY_SIZE = 64, ARENA_ALIGN = 1 << 21 };
@@ -36,6 +37,8 @@ struct arena {
   uint64_t *owned;      // one bit a page: handed out
   uint64_t *returned;   // one bit a page: was handed out, and not since it came back
   size_t map_words;     // of each
+  size_t adopted;       // HEAP_FIXED: bytes held from an earlier life, until they are asked for
+  struct crash *crash;  // told of barriers; NULL: nobody
   bool exhausted;       // refused for want of addresses, not of capacity
   const void *damaged;  // a canary byte that had changed when its place was used again
 };
@@ -52,6 +55,10 @@ bool arena_fits(const struct arena *self, const struct heap *heap);
 // that a result that depends on addresses shows; `dirt` is the byte that fresh memory holds.
 struct source *arena_open(struct arena *self, const struct heap *heap, unsigned shift,
                           unsigned char dirt);
+// Same, but HEAP_FIXED only, and as an earlier life left it: `size` bytes are held, and are these.
+// The addresses are others than those of another arena, but lie alike in it.
+struct source *arena_adopt(struct arena *self, const struct heap *heap, unsigned shift,
+                           unsigned char dirt, const void *contents, size_t size);
 // Ends the heap; the allocator must not be used any more.
 void arena_close(struct arena *self);
 

@@ -54,6 +54,33 @@ static void print_operation(FILE *to, const struct operation *op, uint32_t mask,
   case OP_RELEASE_FOREIGN:
     snprintf(call, sizeof call, "repro_release_foreign(%" PRIu32 ");", op->slot);
     break;
+  case OP_MARK:
+    snprintf(call, sizeof call, "repro_mark();");
+    break;
+  case OP_ROLLBACK:
+    snprintf(call, sizeof call, "repro_rollback(%" PRIu32 ");", op->slot);
+    break;
+  case OP_ROOT:
+  case OP_UNROOT:
+    snprintf(call, sizeof call, "repro_root(%" PRIu32 ", %s);", slot,
+             op->kind == OP_ROOT ? "true" : "false");
+    break;
+  case OP_LINK:
+    snprintf(call, sizeof call, "repro_link(%" PRIu32 ", %u, %" PRIu32 ");", slot, op->count - 1,
+             (uint32_t)op->size & mask);
+    break;
+  case OP_COLLECT:
+    snprintf(call, sizeof call, "repro_collect(%" PRIu64 "u);", op->size);
+    break;
+  case OP_OVERRUN:
+    snprintf(call, sizeof call, "repro_overrun(%" PRIu32 ");", slot);
+    break;
+  case OP_REOPEN:
+    snprintf(call, sizeof call, "repro_reopen();");
+    break;
+  case OP_CRASH:
+    snprintf(call, sizeof call, "repro_crash(%u, 0x%" PRIx64 "u);", op->count, op->size);
+    break;
   case OP_KINDS:
     return;
   }
@@ -83,8 +110,7 @@ void emit_c(FILE *to, const struct registry_entry *entry, const struct program *
   if (index > 0) fprintf(to, "  repro.operation = %zu;\n", index);
   for (; index < length; index++) {
     struct operation op = record_operation(program_at(program, index));
-    unsigned needs = operation_needs(op.kind);
-    if ((strategy->traits & needs) == needs)
+    if (operation_offered(op.kind, strategy))
       print_operation(to, &op, heap.slots - 1, index);
     else
       fprintf(to, "  %-48s  // %zu is not offered\n", "repro.operation++;", index);

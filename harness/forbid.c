@@ -51,6 +51,13 @@ void memory_guard_open(const void *start, size_t size) { VALGRIND_MAKE_MEM_DEFIN
 
 unsigned memory_guard_errors(void) { return (unsigned)VALGRIND_COUNT_ERRORS; }
 
+static void memory_guard_silence(bool silent) {
+  if (silent)
+    VALGRIND_DISABLE_ERROR_REPORTING;
+  else
+    VALGRIND_ENABLE_ERROR_REPORTING;
+}
+
 #else  // without Valgrind's header there is nothing to ask
 
 bool memory_on_valgrind;
@@ -65,6 +72,8 @@ void memory_guard_open(const void *start, size_t size) { (void)start, (void)size
 
 unsigned memory_guard_errors(void) { return 0; }
 
+static void memory_guard_silence(bool silent) { (void)silent; }
+
 #endif
 
 SEES_FORBIDDEN void memory_fill(void *start, int byte, size_t size) {
@@ -76,4 +85,20 @@ SEES_FORBIDDEN void memory_fill(void *start, int byte, size_t size) {
 #else
   __builtin_memset(start, byte, size);
 #endif
+}
+
+SEES_FORBIDDEN void memory_copy(void *to, const void *from, size_t size) {
+  void *start = to;
+  size_t all = size;
+#if defined(__x86_64__) && (defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN))
+  __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+#elif defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN)
+  for (volatile unsigned char *at = to; size; size--, from = (const char *)from + 1)
+    *at++ = *(const unsigned char *)from;
+#else
+  memory_guard_silence(true);
+  __builtin_memmove(to, from, size);
+  memory_guard_silence(false);
+#endif
+  memory_grant_contents(start, all);
 }

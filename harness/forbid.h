@@ -70,5 +70,8 @@ static inline unsigned memory_errors(void) {
 
 // Fills with one byte, past interceptors.
 void memory_fill(void *start, int byte, size_t size);
+// Copies, past interceptors, from forbidden memory too, and grants what is written. The ranges must
+// not overlap.
+void memory_copy(void *to, const void *from, size_t size);
 
 #endif

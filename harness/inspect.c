@@ -21,6 +21,10 @@ static uint64_t mix(uint64_t hash, uint64_t value) {
   return hash ^ hash >> 29;
 }
 
+uint64_t span_hash(uint64_t hash, intptr_t offset, size_t size, enum span_kind kind) {
+  return mix(mix(mix(hash, (uint64_t)offset), size), kind);
+}
+
 static void examine(struct walker *walker, const struct span *span) {
   struct run *run = walker->run;
   const struct arena *arena = &run->oracle->arena;
@@ -46,7 +50,7 @@ static void examine(struct walker *walker, const struct span *span) {
     run_violated(run, walker->blame, "%#tx..%#tx is shown as %s, but a live block is there", offset,
                  end, span->kind == SPAN_FREE ? "free" : "the allocator's own");
   walker->seen.blocks += span->kind == SPAN_BLOCK;
-  walker->seen.hash = mix(mix(mix(walker->seen.hash, (uint64_t)offset), span->size), span->kind);
+  walker->seen.hash = span_hash(walker->seen.hash, offset, span->size, span->kind);
   walker->spans++;
   walker->bytes += span->size;
   walker->start = start;

@@ -132,15 +132,18 @@ void run_leave(struct run *run) {
 
 // ## One pass
 
-static struct source *open_sources(struct run *run) {
+struct source *run_open_sources(struct run *run, struct source *bottom) {
   struct oracle *oracle = run->oracle;
-  struct source *source =
-      arena_open(&oracle->arena, &run->heap, run->second, run->second ? SECOND_DIRT : ARENA_DIRT);
-  source_limit_init(&run->limit, source, run->heap.capacity);
+  source_limit_init(&run->limit, bottom, run->heap.capacity);
   source_account_init(&run->account, &run->limit.base, oracle->stretches,
                       oracle->stretches_capacity);
   source_faults_init(&run->faults, &run->account.base);
   return &run->faults.base;
+}
+
+static struct source *open_heap(struct run *run) {
+  return run_open_sources(run, arena_open(&run->oracle->arena, &run->heap, run->second,
+                                          run->second ? SECOND_DIRT : ARENA_DIRT));
 }
 
 static void create(struct run *run, struct source *source) {
@@ -188,7 +191,7 @@ static bool same_heap(const struct heap *a, const struct heap *b) {
 
 // Whether an allocator made for this question gives this much.
 static bool fresh_gives(struct run *run, size_t size) {
-  create(run, open_sources(run));
+  create(run, open_heap(run));
   bool gives = false;
   if (run->allocator) {
     run->phase = "fresh heap";
@@ -206,7 +209,7 @@ static struct fresh_heap *learn_fresh(struct run *run) {
       heap->capacity * 31 + heap->page_size + heap->skew * 7 + heap->variant * 3 + heap->source;
   struct fresh_heap *known = &run->oracle->fresh[(hash * 0x9E3779B97F4A7C15u >> 32) % FRESH_HEAPS];
   if (known->strategy == run->strategy && same_heap(&known->heap, heap)) return known;
-  create(run, open_sources(run));
+  create(run, open_heap(run));
   *known = (struct fresh_heap){.strategy = run->strategy, .heap = *heap};
   if (run->allocator) {
     run->phase = "fresh heap";
@@ -227,6 +230,13 @@ static struct fresh_heap *learn_fresh(struct run *run) {
 static void empty(struct run *run) {
   const struct strategy *strategy = run->strategy;
   struct shadow *shadow = &run->oracle->shadow;
+  if (strategy->traits & STRATEGY_COLLECTS) {
+    run->phase = "collection of all";
+    collect_everything(run);
+    inspect(run);
+    if (strategy->traits & STRATEGY_COALESCES && run->fresh)
+      verify_largest(run, PROPERTY_not_pristine);
+  }
   run->phase = "release of all";
   if (strategy->traits & STRATEGY_RELEASES) {
     while (shadow->count > 0) block_release(run, &shadow->blocks[shadow->count - 1]);
@@ -317,7 +327,10 @@ static void run_once(struct run *run, bool twice) {
   run->credit = 0;
   run->fresh = promises_largest(run) ? learn_fresh(run) : NULL;
   shadow_begin(&oracle->shadow, run->heap.slots, run->strategy->min_align < 8);
-  struct source *source = open_sources(run);
+  graph_begin(&oracle->graph);
+  run->marks_count = 0;
+  run->crash_barrier = 0;
+  struct source *source = open_heap(run);
   // Faults before anything else strike create.
   for (; run->index < length; run->index++) {
     struct operation operation = record_operation(program_at(program, run->index));
@@ -424,6 +437,9 @@ void oracle_init(struct oracle *self, const struct oracle_settings *settings) {
 void oracle_free(struct oracle *self) {
   shadow_free(&self->shadow);
   arena_free(&self->arena);
+  for (int i = 0; i < ORACLE_SPARES; i++) arena_free(&self->spares[i]);
+  crash_free(&self->crash);
+  graph_free(&self->graph);
   free(self->stretches);
   free(self->results);
   *self = (struct oracle){0};
@@ -439,6 +455,7 @@ struct heap oracle_heap(const struct strategy *strategy, const struct program *p
   struct heap heap = program_heap(program);
   heap.variant %= variants_of(strategy);
   if (strategy->needs & SOURCE_RECLAIMS) heap.source = HEAP_PAGES;
+  if (strategy->needs & SOURCE_PERSISTS) heap.source = HEAP_FIXED;
   if (heap.source == HEAP_PAGES)
     heap.capacity = align_down(heap.capacity, heap.page_size);
   else

@@ -20,6 +20,7 @@
 
 #include "allocators/strategy.h"
 #include "harness/arena.h"
+#include "harness/graph.h"
 #include "harness/program.h"
 #include "harness/property.h"
 #include "harness/shadow.h"
@@ -68,10 +69,16 @@ struct fresh_heap {
 };
 enum { FRESH_HEAPS = 256 };
 
+// A heap that crashed is opened beside the one that lives on, and again while it is being opened.
+enum { ORACLE_SPARES = 2 };
+
 struct oracle {
   struct oracle_settings settings;
   struct arena arena;
+  struct arena spares[ORACLE_SPARES];  // where heaps are reopened; like `arena`, or not initialised
+  struct crash crash;
   struct shadow shadow;
+  struct graph graph;
   struct source_stretch *stretches;  // of the accountant
   size_t stretches_capacity;
   uint64_t *results;  // of each operation in the first pass
@@ -94,8 +101,8 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
 // that there is, and a strategy that needs pages gets pages.
 struct heap oracle_heap(const struct strategy *strategy, const struct program *program);
 
-// The traits without which a strategy does not offer such operations.
-unsigned operation_needs(enum operation_kind kind);
+// Whether the strategy offers such operations.
+bool operation_offered(enum operation_kind kind, const struct strategy *strategy);
 
 // ## During a run, for observers and violation handlers
 

@@ -8,7 +8,7 @@
 enum { MIN_PAGE_LOG2 = 6, PAGE_LOG2_COUNT = 11, SLOTS_LOG2_COUNT = 25 };
 // What a raw 0 means: 4 KiB pages, 64 slots, 64 KiB of heap.
 enum { DEFAULT_PAGE_LOG2 = 12, DEFAULT_SLOTS_LOG2 = 6, DEFAULT_CAPACITY = 1 << 16, SKEWS = 64 };
-enum { RANDOM_CAPACITY = 1 << 20 };
+enum { RANDOM_CAPACITY = 1 << 20, THREADS_LOG2_MAX = 3, ONE_THREAD = 12 };
 
 static unsigned log2_floor(uint64_t x) { return x ? 63u - (unsigned)__builtin_clzll(x) : 0; }
 
@@ -17,13 +17,15 @@ struct heap program_heap(const struct program *program) {
   const struct record *raw = program->count > 0 ? &program->records[0] : &zero;
   unsigned page = raw->align + (DEFAULT_PAGE_LOG2 - MIN_PAGE_LOG2);
   unsigned slots = (raw->thread >> 8) + DEFAULT_SLOTS_LOG2;
+  unsigned threads = raw->code / OP_CODES;  // mostly one
   struct heap heap = {
-      .source = (enum heap_source)(raw->code % HEAP_SOURCES),
+      .source = (enum heap_source)(raw->code % OP_CODES % HEAP_SOURCES),
       .page_size = (size_t)1 << (MIN_PAGE_LOG2 + page % PAGE_LOG2_COUNT),
       .capacity = DEFAULT_CAPACITY,
       .skew = raw->slot % SKEWS,
       .variant = raw->thread & 0xff,
       .slots = (uint32_t)1 << (slots % SLOTS_LOG2_COUNT),
+      .threads = 1u << (threads > ONE_THREAD ? threads - ONE_THREAD : 0),
   };
   if (raw->size > PROGRAM_MAX_CAPACITY)
     heap.capacity = (size_t)(1 + raw->size % RANDOM_CAPACITY);
@@ -43,8 +45,11 @@ struct record heap_record(const struct heap *heap) {
       (page - MIN_PAGE_LOG2 + PAGE_LOG2_COUNT - (DEFAULT_PAGE_LOG2 - MIN_PAGE_LOG2)) %
       PAGE_LOG2_COUNT;
   unsigned slots_code = (slots + SLOTS_LOG2_COUNT - DEFAULT_SLOTS_LOG2) % SLOTS_LOG2_COUNT;
+  unsigned threads = log2_floor(heap->threads);
+  if (threads > THREADS_LOG2_MAX) threads = THREADS_LOG2_MAX;
+  unsigned threads_code = threads == 0 ? 0 : ONE_THREAD + threads;
   return (struct record){
-      .code = (uint8_t)(heap->source % HEAP_SOURCES),
+      .code = (uint8_t)(heap->source % HEAP_SOURCES + threads_code * OP_CODES),
       .align = (uint8_t)page_code,
       .thread = (uint16_t)(slots_code << 8 | (heap->variant & 0xff)),
       .slot = heap->skew % SKEWS,
@@ -63,9 +68,25 @@ uint8_t align_encode(uint64_t align) {
 }
 
 struct record operation_record(const struct operation *operation) {
-  unsigned count = operation->kind == OP_ALLOCATE_ZEROED ? operation->count : 1;
+  unsigned kind = (unsigned)operation->kind, high = 0;
+  switch (operation->kind) {
+  case OP_ALLOCATE_ZEROED:
+  case OP_LINK:
+    high = operation->count - 1;
+    break;
+  case OP_UNROOT:
+    kind = OP_ROOT;
+    high = 1;
+    break;
+  case OP_CRASH:
+    kind = OP_REOPEN;
+    high = operation->count;
+    break;
+  default:
+    break;
+  }
   return (struct record){
-      .code = (uint8_t)(((count - 1) & 15) << 4 | (unsigned)operation->kind),
+      .code = (uint8_t)((high & 15) * OP_CODES + kind),
       .align = align_encode(operation->align),
       .thread = (uint16_t)operation->thread,
       .slot = operation->slot,
@@ -74,9 +95,10 @@ struct record operation_record(const struct operation *operation) {
 }
 
 const char *operation_name(enum operation_kind kind) {
-  static const char *const names[OP_KINDS] = {"allocate", "zeroed",        "release",
-                                              "resize",   "use",           "reset",
-                                              "fault",    "release_again", "release_foreign"};
+  static const char *const names[OP_KINDS] = {
+      "allocate", "zeroed",        "release",         "resize", "use",      "reset",
+      "fault",    "release_again", "release_foreign", "mark",   "rollback", "root",
+      "link",     "collect",       "overrun",         "reopen", "unroot",   "crash"};
   return names[kind];
 }
 

@@ -10,6 +10,9 @@
 //   byte      0      1      2..3    4..7   8..15
 //   heap      source page   layout  skew   capacity
 //   operation code   align  thread  slot   size
+//
+// The low half of a code is the kind of operation, the high half a count. The heap's holds the
+// number of threads there.
 #ifndef HARNESS_PROGRAM_H_
 #define HARNESS_PROGRAM_H_
 
@@ -51,6 +54,8 @@ struct heap {
   unsigned skew;     // bytes, 0 .. 63; HEAP_FIXED only
   unsigned variant;  // of the strategy, to be taken modulo how many it has
   uint32_t slots;    // a power of two, 1 .. 2^24; an operation's slot counts modulo this
+  unsigned
+      threads;  // 1, 2, 4 or 8 that carry out the operations; an operation's counts modulo this
 };
 
 #define PROGRAM_MAX_CAPACITY ((uint64_t)1 << 36)
@@ -74,12 +79,25 @@ enum operation_kind {
   OP_FAULT,            // bit i of size: the i-th acquisition from the source from now on fails
   OP_RELEASE_AGAIN,    // release an address once more; only with the trait that detects it
   OP_RELEASE_FOREIGN,  // release an address outside the heap; only with the trait that detects it
+  OP_MARK,             // push a mark
+  OP_ROLLBACK,         // roll back to one of the marks, which drops those pushed later
+  OP_ROOT,             // collectors: slot's block is a root. Persistent heaps: it is the root
+  OP_LINK,             // slot's block refers to the block of slot `size`, if that names one
+  OP_COLLECT,          // collect: precisely if size is 0, else with words that size makes up
+  OP_OVERRUN,  // write past slot's block and release it; only with the trait that detects it
+  OP_REOPEN,   // close the heap, and open it at another address
+  // These share the code of one above, and differ from it by a count that is not 0.
+  OP_UNROOT,  // OP_ROOT undone
+  OP_CRASH,   // the next operation dies at its count-th barrier, and bits of size say which of the
+              // words written since the last one have come to last
   OP_KINDS
 };
+enum { OP_CODES = OP_REOPEN + 1 };  // kinds with a code of their own: all that half a byte can say
 
 struct operation {
   enum operation_kind kind;
-  unsigned count;   // 1 .. 16; OP_ALLOCATE_ZEROED only, else 1
+  unsigned count;   // 1 .. 16. OP_ALLOCATE_ZEROED: of elements; OP_LINK: which reference of the
+                    // block; OP_CRASH: which barrier, up to 15; else 1
   unsigned thread;  // 0 .. 65535
   uint32_t slot;    // raw; index with `& (heap.slots - 1)`
   uint64_t size;    // bytes
@@ -104,14 +122,28 @@ static inline uint64_t align_decode(uint8_t code) {
 uint8_t align_encode(uint64_t align);
 
 static inline enum operation_kind record_kind(const struct record *record) {
-  return (enum operation_kind)((record->code & 15) % OP_KINDS);
+  enum operation_kind kind = (enum operation_kind)(record->code & (OP_CODES - 1));
+  if (record->code < OP_CODES) return kind;
+  return kind == OP_ROOT ? OP_UNROOT : kind == OP_REOPEN ? OP_CRASH : kind;
+}
+
+static inline unsigned record_count(const struct record *record) {
+  unsigned high = record->code / OP_CODES;
+  switch (record_kind(record)) {
+  case OP_ALLOCATE_ZEROED:
+  case OP_LINK:
+    return high + 1;
+  case OP_CRASH:
+    return high;
+  default:
+    return 1;
+  }
 }
 
 static inline struct operation record_operation(const struct record *record) {
-  enum operation_kind kind = record_kind(record);
   return (struct operation){
-      .kind = kind,
-      .count = kind == OP_ALLOCATE_ZEROED ? (record->code >> 4) + 1u : 1u,
+      .kind = record_kind(record),
+      .count = record_count(record),
       .thread = record->thread,
       .slot = record->slot,
       .size = record->size,

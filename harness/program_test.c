@@ -26,7 +26,8 @@ static bool same_operation(const struct operation *a, const struct operation *b)
 
 static bool same_heap(const struct heap *a, const struct heap *b) {
   return a->source == b->source && a->page_size == b->page_size && a->capacity == b->capacity &&
-         a->skew == b->skew && a->variant == b->variant && a->slots == b->slots;
+         a->skew == b->skew && a->variant == b->variant && a->slots == b->slots &&
+         a->threads == b->threads;
 }
 
 // ## Bytes
@@ -125,7 +126,8 @@ static void operations_and_records_are_inverse(void) {
                            .size = next_random()};
       struct operation operation = record_operation(&raw);
       CHECK(operation.kind < OP_KINDS && operation.count >= 1 && operation.count <= 16);
-      CHECK(operation.count == 1 || operation.kind == OP_ALLOCATE_ZEROED);
+      CHECK(operation.count == 1 || operation.kind == OP_ALLOCATE_ZEROED ||
+            operation.kind == OP_LINK || operation.kind == OP_CRASH);
       struct record canonical = operation_record(&operation);
       struct operation again = record_operation(&canonical);
       CHECK(same_operation(&operation, &again));
@@ -179,10 +181,26 @@ static struct operation meaning(const struct record *record, uint32_t slots) {
   struct operation operation = record_operation(record);
   bool request = operation.kind == OP_ALLOCATE || operation.kind == OP_ALLOCATE_ZEROED ||
                  operation.kind == OP_RESIZE;
-  if (operation.kind != OP_RELEASE_FOREIGN) operation.slot &= slots - 1;
+  switch (operation.kind) {
+  case OP_RELEASE_FOREIGN:
+  case OP_ROLLBACK:
+    break;
+  case OP_RESET:
+  case OP_FAULT:
+  case OP_MARK:
+  case OP_COLLECT:
+  case OP_REOPEN:
+  case OP_CRASH:
+    operation.slot = 0;
+    break;
+  default:
+    operation.slot &= slots - 1;
+  }
   if (!request) operation.align = 1;
-  if (!request && operation.kind != OP_FAULT) operation.size = 0;
-  if (operation.kind == OP_RESET || operation.kind == OP_FAULT) operation.slot = 0;
+  if (operation.kind == OP_LINK) operation.size &= slots - 1;
+  if (!request && operation.kind != OP_FAULT && operation.kind != OP_LINK &&
+      operation.kind != OP_COLLECT && operation.kind != OP_CRASH)
+    operation.size = 0;
   return operation;
 }
 

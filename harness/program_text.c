@@ -8,7 +8,9 @@
 
 // ## What may stand on a line
 
-enum { FIELDS_MAX = 6, TOKEN_SHOWN = 24, MAX_LINE = 1024 };
+#define BIT(field) (1u << (field))
+
+enum { FIELDS_MAX = 7, TOKEN_SHOWN = 24, MAX_LINE = 1024 };
 
 struct field {
   const char *name;
@@ -16,12 +18,22 @@ struct field {
   uint64_t least, most;
   enum { PLAIN, POWER, ALIGNMENT, SOURCE } rule;
   bool required;
+  bool hex;  // as it is printed
   bool seen;
 };
 
 static const char *const source_names[HEAP_SOURCES] = {"fixed", "pages"};
 
-enum { HEAP_SOURCE, HEAP_CAPACITY, HEAP_PAGE, HEAP_SKEW, HEAP_VARIANT, HEAP_SLOTS, HEAP_FIELDS };
+enum {
+  HEAP_SOURCE,
+  HEAP_CAPACITY,
+  HEAP_PAGE,
+  HEAP_SKEW,
+  HEAP_VARIANT,
+  HEAP_SLOTS,
+  HEAP_THREADS,
+  HEAP_FIELDS
+};
 static const struct field heap_fields[HEAP_FIELDS] = {
     [HEAP_SOURCE] = {.name = "source", .rule = SOURCE},
     [HEAP_CAPACITY] = {.name = "capacity", 65536, 1, PROGRAM_MAX_CAPACITY},
@@ -29,18 +41,37 @@ static const struct field heap_fields[HEAP_FIELDS] = {
     [HEAP_SKEW] = {.name = "skew", 0, 0, 63},
     [HEAP_VARIANT] = {.name = "variant", 0, 0, 255},
     [HEAP_SLOTS] = {.name = "slots", 64, 1, 1 << 24, .rule = POWER},
+    [HEAP_THREADS] = {.name = "threads", 1, 1, 8, .rule = POWER},
 };
 
-enum { FIELD_COUNT, FIELD_SIZE, FIELD_ALIGN, FIELD_MASK, FIELD_THREAD, OPERATION_FIELDS };
+enum {
+  FIELD_COUNT,
+  FIELD_REFERENCE,
+  FIELD_BARRIER,
+  FIELD_SIZE,
+  FIELD_TO,
+  FIELD_NOISE,
+  FIELD_MASK,
+  FIELD_ALIGN,
+  FIELD_THREAD,
+  OPERATION_FIELDS
+};
+// Fields of one group say the same member of an operation, and no operation has two of a group.
+enum { COUNTS = BIT(FIELD_COUNT) | BIT(FIELD_REFERENCE) | BIT(FIELD_BARRIER) };
+enum { SIZES = BIT(FIELD_SIZE) | BIT(FIELD_TO) | BIT(FIELD_NOISE) | BIT(FIELD_MASK) };
+
 static const struct field operation_fields[OPERATION_FIELDS] = {
     [FIELD_COUNT] = {.name = "count", 1, 1, 16, .required = true},
+    [FIELD_REFERENCE] = {.name = "reference", 1, 1, 16},
+    [FIELD_BARRIER] = {.name = "barrier", 1, 1, 15, .required = true},
     [FIELD_SIZE] = {.name = "size", 0, 0, UINT64_MAX, .required = true},
+    [FIELD_TO] = {.name = "to", 0, 0, UINT64_MAX, .required = true},
+    [FIELD_NOISE] = {.name = "noise", 0, 0, UINT64_MAX},
+    [FIELD_MASK] = {.name = "mask", 0, 0, UINT64_MAX, .required = true, .hex = true},
     [FIELD_ALIGN] = {.name = "align", 1, 0, UINT64_MAX, .rule = ALIGNMENT},
-    [FIELD_MASK] = {.name = "mask", 0, 0, UINT64_MAX, .required = true},
     [FIELD_THREAD] = {.name = "thread", 0, 0, UINT16_MAX},
 };
 
-#define BIT(field) (1u << (field))
 enum { REQUEST = BIT(FIELD_SIZE) | BIT(FIELD_ALIGN) | BIT(FIELD_THREAD) };
 static const struct shape {
   enum { NO_SLOT, SLOT, CHOICE } slot;  // a choice: any number, no slot of the heap
@@ -55,33 +86,51 @@ static const struct shape {
     [OP_FAULT] = {NO_SLOT, BIT(FIELD_MASK) | BIT(FIELD_THREAD)},
     [OP_RELEASE_AGAIN] = {SLOT, BIT(FIELD_THREAD)},
     [OP_RELEASE_FOREIGN] = {CHOICE, BIT(FIELD_THREAD)},
+    [OP_MARK] = {NO_SLOT, BIT(FIELD_THREAD)},
+    [OP_ROLLBACK] = {CHOICE, BIT(FIELD_THREAD)},
+    [OP_ROOT] = {SLOT, BIT(FIELD_THREAD)},
+    [OP_LINK] = {SLOT, BIT(FIELD_REFERENCE) | BIT(FIELD_TO) | BIT(FIELD_THREAD)},
+    [OP_COLLECT] = {NO_SLOT, BIT(FIELD_NOISE) | BIT(FIELD_THREAD)},
+    [OP_OVERRUN] = {SLOT, BIT(FIELD_THREAD)},
+    [OP_REOPEN] = {NO_SLOT, BIT(FIELD_THREAD)},
+    [OP_UNROOT] = {SLOT, BIT(FIELD_THREAD)},
+    [OP_CRASH] = {NO_SLOT, BIT(FIELD_BARRIER) | BIT(FIELD_MASK) | BIT(FIELD_THREAD)},
 };
 
 // ## Formatting
 
+// The member of an operation that a field says.
+static uint64_t field_value(const struct operation *operation, unsigned field) {
+  if (BIT(field) & COUNTS) return operation->count;
+  if (BIT(field) & SIZES) return operation->size;
+  return field == FIELD_ALIGN ? operation->align : operation->thread;
+}
+
 void operation_format(const struct record *record, uint32_t slots, char *text, size_t size) {
   struct operation operation = record_operation(record);
   const struct shape *shape = &shapes[operation.kind];
-  char slot[16] = "", count[16] = "", bytes[32] = "", align[32] = "", mask[32] = "",
-       thread[16] = "";
-  uint32_t mask_of_slots = shape->slot == SLOT ? slots - 1 : UINT32_MAX;
-  if (shape->slot) snprintf(slot, sizeof slot, " %" PRIu32, operation.slot & mask_of_slots);
-  if (shape->fields & BIT(FIELD_COUNT)) snprintf(count, sizeof count, " count=%u", operation.count);
-  if (shape->fields & BIT(FIELD_SIZE))
-    snprintf(bytes, sizeof bytes, " size=%" PRIu64, operation.size);
-  if (shape->fields & BIT(FIELD_ALIGN) && operation.align != 1)
-    snprintf(align, sizeof align, " align=%" PRIu64, operation.align);
-  if (shape->fields & BIT(FIELD_MASK))
-    snprintf(mask, sizeof mask, " mask=0x%" PRIx64, operation.size);
-  if (operation.thread) snprintf(thread, sizeof thread, " thread=%u", operation.thread);
-  snprintf(text, size, "%s%s%s%s%s%s%s", operation_name(operation.kind), slot, count, bytes, align,
-           mask, thread);
+  size_t used = (size_t)snprintf(text, size, "%s", operation_name(operation.kind));
+  if (shape->slot && used < size)
+    used += (size_t)snprintf(text + used, size - used, " %" PRIu32,
+                             operation.slot & (shape->slot == SLOT ? slots - 1 : UINT32_MAX));
+  for (unsigned i = 0; i < OPERATION_FIELDS && used < size; i++) {
+    const struct field *field = &operation_fields[i];
+    uint64_t value = field_value(&operation, i);
+    if (i == FIELD_TO) value &= slots - 1;
+    bool shown = shape->fields & BIT(i) && (field->required || value != field->value);
+    if (shown)
+      used += (size_t)snprintf(text + used, size - used,
+                               field->hex ? " %s=0x%" PRIx64 : " %s=%" PRIu64, field->name, value);
+  }
 }
 
 void heap_format(const struct heap *heap, char *text, size_t size) {
-  snprintf(text, size, "heap source=%s capacity=%zu page=%zu skew=%u variant=%u slots=%" PRIu32,
+  char threads[24] = "";
+  if (heap->threads > 1) snprintf(threads, sizeof threads, " threads=%u", heap->threads);
+  snprintf(text, size,
+           "heap source=%s capacity=%zu page=%zu skew=%u variant=%u slots=%" PRIu32 "%s",
            source_names[heap->source], heap->capacity, heap->page_size, heap->skew, heap->variant,
-           heap->slots);
+           heap->slots, threads);
 }
 
 void program_print(const struct program *program, FILE *to) {
@@ -228,6 +277,17 @@ static bool find_operation(struct token word, enum operation_kind *kind) {
   return false;
 }
 
+static void set_field(struct operation *operation, unsigned field, uint64_t value) {
+  if (BIT(field) & COUNTS)
+    operation->count = (unsigned)value;
+  else if (BIT(field) & SIZES)
+    operation->size = value;
+  else if (field == FIELD_ALIGN)
+    operation->align = value;
+  else
+    operation->thread = (unsigned)value;
+}
+
 bool operation_parse(const char *line, struct record *record, char *reason, size_t reason_size,
                      size_t *column) {
   struct reader reader = {line, line, reason, reason_size, column};
@@ -248,20 +308,15 @@ bool operation_parse(const char *line, struct record *record, char *reason, size
   }
 
   struct field fields[FIELDS_MAX];
-  size_t count = 0, place[OPERATION_FIELDS] = {0};
-  for (size_t i = 0; i < OPERATION_FIELDS; i++)
+  unsigned count = 0, which[FIELDS_MAX];
+  for (unsigned i = 0; i < OPERATION_FIELDS; i++)
     if (shapes[kind].fields & BIT(i)) {
-      place[i] = count;
+      which[count] = i;
       fields[count++] = operation_fields[i];
     }
   if (!parse_fields(&reader, fields, count)) return false;
   struct operation operation = {.kind = kind, .count = 1, .slot = (uint32_t)slot, .align = 1};
-  if (shapes[kind].fields & BIT(FIELD_COUNT))
-    operation.count = (unsigned)fields[place[FIELD_COUNT]].value;
-  if (shapes[kind].fields & BIT(FIELD_SIZE)) operation.size = fields[place[FIELD_SIZE]].value;
-  if (shapes[kind].fields & BIT(FIELD_MASK)) operation.size = fields[place[FIELD_MASK]].value;
-  if (shapes[kind].fields & BIT(FIELD_ALIGN)) operation.align = fields[place[FIELD_ALIGN]].value;
-  operation.thread = (unsigned)fields[place[FIELD_THREAD]].value;
+  for (unsigned i = 0; i < count; i++) set_field(&operation, which[i], fields[i].value);
   *record = operation_record(&operation);
   return true;
 }
@@ -282,6 +337,7 @@ bool heap_parse(const char *line, struct heap *heap, char *reason, size_t reason
       .skew = (unsigned)fields[HEAP_SKEW].value,
       .variant = (unsigned)fields[HEAP_VARIANT].value,
       .slots = (uint32_t)fields[HEAP_SLOTS].value,
+      .threads = (unsigned)fields[HEAP_THREADS].value,
   };
   return true;
 }

@@ -20,6 +20,11 @@
   X(not_pristine, "not-pristine", "with everything released the heap is not as it was")            \
   X(source_leak, "source-leak", "memory did not go back to the source as it came")                 \
   X(reset, "reset", "after reset the heap is not as after create")                                 \
+  X(rollback, "rollback", "after rollback the heap is not as at the mark")                         \
+  X(reachable_collected, "reachable-collected", "a block was collected that can be reached")       \
+  X(garbage_kept, "garbage-kept", "a precise collection left a block that none can reach")         \
+  X(recovery, "recovery", "a heap that was reopened is not the one that was left")                 \
+  X(overrun_missed, "overrun-missed", "a write past a block's end was not detected")               \
   X(double_release_missed, "double-release-missed", "a second release was not detected")           \
   X(foreign_release_missed, "foreign-release-missed", "a foreign release was not detected")        \
   X(release_refused, "release-refused", "the release of a live block was refused")                 \

@@ -18,10 +18,9 @@ struct bare {
 
 size_t replay_unsupported(const struct strategy *strategy, const struct program *program) {
   size_t index = 0;
-  for (; index < program_length(program); index++) {
-    unsigned needs = operation_needs(record_operation(program_at(program, index)).kind);
-    if ((strategy->traits & needs) != needs) break;
-  }
+  while (index < program_length(program) &&
+         operation_offered(record_kind(program_at(program, index)), strategy))
+    index++;
   return index;
 }
 

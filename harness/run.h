@@ -6,6 +6,15 @@
 #include "harness/oracle.h"
 #include "harness/watch.h"
 
+// A mark, and what was true when it was taken.
+struct pushed_mark {
+  struct mark mark;
+  uint32_t serial;  // of the newest block
+  uint64_t walk;    // hash of it; 0: not known
+  size_t bytes;     // acquired
+};
+enum { RUN_MARKS = 16 };
+
 struct run {
   struct oracle *oracle;
   const struct strategy *strategy;
@@ -34,6 +43,10 @@ struct run {
   enum property misuse;      // that a call is on purpose: it violates this to act on it at all
   unsigned errors;           // that Valgrind had reported when the allocator was called
   struct step step;
+  struct pushed_mark marks[RUN_MARKS];  // a stack
+  size_t marks_count;
+  unsigned crash_barrier;  // at which the next operation dies; 0: it lives
+  uint64_t crash_mask;
 };
 
 // What a walk saw.
@@ -45,6 +58,10 @@ struct inspection {
 // Calls into the allocator are bracketed by these. leave() checks what can only be told afterwards.
 void run_enter(struct run *run);
 void run_leave(struct run *run);
+
+// The sources of the run over the one at the bottom, as for a heap that begins: what is returned is
+// the allocator's.
+struct source *run_open_sources(struct run *run, struct source *bottom);
 
 // Ends the run with a violation; the text says what is wrong, without naming the operation.
 _Noreturn void run_violated(struct run *run, enum property property, const char *format, ...)
@@ -72,8 +89,31 @@ void operation_execute(struct run *run);
 void block_verify(struct run *run, const struct shadow_block *block);
 // Releases a live block after verifying it.
 void block_release(struct run *run, struct shadow_block *block);
+// The offset of a byte of [0, size) at `start` that is not the pattern's, of a block that had
+// `written` bytes when its payload was written; PAYLOAD_INTACT if there is none. As deep as the
+// tier says.
+size_t run_verify_payload(const struct run *run, const void *start, size_t size, size_t written,
+                          uint64_t key);
+// Notes which block the step in progress is about.
+void run_note_block(struct run *run, const void *address, size_t size);
 // Verifies all live blocks, and leaves them to the allocator: before a call that ends them all.
 void blocks_abandon(struct run *run);
+
+// ## Lifetimes that end by other means than release (lifetimes.c), and persistence (persistence.c).
+// Each carries out run->operation.
+void operation_mark(struct run *run);
+void operation_rollback(struct run *run);
+void operation_root(struct run *run);
+void operation_link(struct run *run);
+void operation_collect(struct run *run);
+void operation_overrun(struct run *run);
+void operation_reopen(struct run *run);
+void operation_crash(struct run *run);
+// Collects precisely, with no roots at all.
+void collect_everything(struct run *run);
+// Brackets of an operation that may have been chosen to die: what it leaves must open.
+void crash_begin(struct run *run);
+void crash_end(struct run *run);
 
 // What is true of every address that a request returned: it is aligned, and inside what the source
 // gave.
@@ -81,6 +121,8 @@ void address_verify(struct run *run, const void *address, size_t size, size_t al
 
 // Walks the allocator and compares with what is live; and its own check.
 struct inspection inspect(struct run *run);
+// The hash of a walk, begun with 1, with one more span.
+uint64_t span_hash(uint64_t hash, intptr_t offset, size_t size, enum span_kind kind);
 // Same, right after a call that a walk preceded: if it contradicts now, the call violated `blame`.
 struct inspection inspect_after(struct run *run, enum property blame);
 // Whether the walk leaves a block what it has beyond the bytes that were asked for.

@@ -45,8 +45,12 @@ struct shadow_block *shadow_add(struct shadow *self, uintptr_t start, size_t siz
   struct shadow_block *former = shadow_at(self, slot);
   if (former) former->slot = SHADOW_NO_SLOT;
   struct shadow_block *block = &self->blocks[self->count++];
-  *block = (struct shadow_block){
-      .start = start, .size = size, .key = ++self->serial * 0xD1B54A32D192ED03u, .slot = slot};
+  uint32_t serial = ++self->serial;
+  *block = (struct shadow_block){.start = start,
+                                 .size = size,
+                                 .key = serial * 0xD1B54A32D192ED03u,
+                                 .slot = slot,
+                                 .serial = serial};
   self->slots[slot] = (uint32_t)self->count;
   self->live_bytes += size;
   return block;
@@ -73,6 +77,13 @@ bool shadow_move(struct shadow *self, struct shadow_block *block, uintptr_t star
   block->start = start;
   block->size = size;
   return true;
+}
+
+void shadow_rebase(struct shadow *self, const void *base) {
+  uintptr_t shift = (uintptr_t)base - self->occupancy.base;
+  for (size_t i = 0; i < self->count; i++) self->blocks[i].start += shift;
+  for (unsigned i = 0; i < SHADOW_GHOSTS; i++) self->ghosts[i].start += shift;
+  self->occupancy.base = (uintptr_t)base;
 }
 
 void shadow_clear(struct shadow *self) {

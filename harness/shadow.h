@@ -18,9 +18,10 @@
 
 struct shadow_block {
   uintptr_t start;
-  size_t size;    // bytes that belong to the block's owner
-  uint64_t key;   // of its payload; never the same twice in a program
-  uint32_t slot;  // or SHADOW_NO_SLOT: its slot was allocated into again
+  size_t size;      // bytes that belong to the block's owner
+  uint64_t key;     // of its payload; never the same twice in a program
+  uint32_t slot;    // or SHADOW_NO_SLOT: its slot was allocated into again
+  uint32_t serial;  // 1 for the first block of the program, and so on
 };
 
 // Blocks that were released and whose memory was not given out since.
@@ -36,7 +37,7 @@ struct shadow {
   size_t count, capacity;
   uint32_t *slots;  // index of the block + 1; 0: the slot names nothing
   uint32_t slot_mask;
-  uint64_t serial;
+  uint32_t serial;
   size_t live_bytes;
   struct shadow_ghost ghosts[SHADOW_GHOSTS];  // a ring; size 0: none
   unsigned next_ghost;
@@ -63,6 +64,9 @@ void shadow_remove(struct shadow *self, struct shadow_block *block);
 // The block lies elsewhere or has another size now. False, and nothing changed, if that overlaps
 // another.
 bool shadow_move(struct shadow *self, struct shadow_block *block, uintptr_t start, size_t size);
+// The memory behind the shadow was mapped at another address: every block moves from old_base + x
+// to base + x.
+void shadow_rebase(struct shadow *self, const void *base);
 // Nothing is live any more. What was released stays remembered.
 void shadow_clear(struct shadow *self);
 
