@@ -117,15 +117,50 @@ static uint64_t some_align(struct draft *draft) {
   return (uint64_t)1 << below(&draft->chance, 14);
 }
 
+// Operations that only some strategies offer, together: a program that has some is worth more of
+// the same.
+static const struct theme {
+  enum operation_kind kinds[5];
+  size_t count;
+} themes[] = {
+    {{OP_RESET, OP_RESET, OP_RELEASE_AGAIN, OP_RELEASE_FOREIGN, OP_OVERRUN}, 5},
+    {{OP_MARK, OP_MARK, OP_ROLLBACK}, 3},
+    {{OP_ROOT, OP_UNROOT, OP_LINK, OP_LINK, OP_COLLECT}, 5},
+    {{OP_CRASH, OP_CRASH, OP_REOPEN, OP_ROOT, OP_RESET}, 5},
+};
+enum { THEMES = sizeof themes / sizeof *themes };
+
+static bool belongs(enum operation_kind kind, const struct theme *theme) {
+  for (size_t i = 0; i < theme->count; i++)
+    if (theme->kinds[i] == kind) return true;
+  return false;
+}
+
+static enum operation_kind some_rare_kind(struct draft *draft) {
+  const struct theme *theme = &themes[below(&draft->chance, THEMES)];
+  size_t length = program_length(&draft->program);
+  for (size_t i = 0; i < length && !one_in(&draft->chance, 8); i++) {
+    enum operation_kind kind =
+        record_kind(program_at(&draft->program, below(&draft->chance, length)));
+    size_t found = 0;
+    while (found < THEMES && !belongs(kind, &themes[found])) found++;
+    if (found == THEMES) continue;
+    theme = &themes[found];
+    break;
+  }
+  return theme->kinds[below(&draft->chance, theme->count)];
+}
+
 // An operation that fits at that place.
 static struct record some_operation(struct draft *draft, size_t index) {
   static const enum operation_kind kinds[] = {
-      OP_ALLOCATE, OP_ALLOCATE,      OP_ALLOCATE,        OP_ALLOCATE, OP_ALLOCATE, OP_ALLOCATE,
-      OP_RELEASE,  OP_RELEASE,       OP_RELEASE,         OP_RELEASE,  OP_RELEASE,  OP_RESIZE,
-      OP_RESIZE,   OP_RESIZE,        OP_ALLOCATE_ZEROED, OP_USE,      OP_USE,      OP_FAULT,
-      OP_RESET,    OP_RELEASE_AGAIN, OP_RELEASE_FOREIGN};
+      OP_ALLOCATE, OP_ALLOCATE, OP_ALLOCATE, OP_ALLOCATE,       OP_ALLOCATE,
+      OP_ALLOCATE, OP_RELEASE,  OP_RELEASE,  OP_RELEASE,        OP_RELEASE,
+      OP_RELEASE,  OP_RESIZE,   OP_RESIZE,   OP_RESIZE,         OP_USE,
+      OP_USE,      OP_FAULT,    OP_RESET,    OP_ALLOCATE_ZEROED};
   struct operation op = {.kind = kinds[below(&draft->chance, sizeof kinds / sizeof *kinds)],
                          .count = 1};
+  if (one_in(&draft->chance, 6)) op.kind = some_rare_kind(draft);
   uint64_t named = named_slots(draft, index);
   switch (op.kind) {
   case OP_ALLOCATE_ZEROED:
@@ -137,6 +172,20 @@ static struct record some_operation(struct draft *draft, size_t index) {
     break;
   case OP_FAULT:
     op.size = one_in(&draft->chance, 2) ? 1 : below(&draft->chance, 16);
+    return operation_record(&op);
+  case OP_LINK:
+    op.slot = slot_among(draft, named);
+    op.size = slot_among(draft, named);
+    op.count = 1 + (unsigned)below(&draft->chance, 4);
+    return operation_record(&op);
+  case OP_COLLECT:
+    op.size = one_in(&draft->chance, 2) ? 0 : draw(&draft->chance);
+    return operation_record(&op);
+  case OP_CRASH:
+    op.count = 1 + (unsigned)below(&draft->chance, one_in(&draft->chance, 4) ? 15 : 5);
+    op.size = one_in(&draft->chance, 3)   ? 0
+              : one_in(&draft->chance, 2) ? UINT64_MAX
+                                          : draw(&draft->chance);
     return operation_record(&op);
   default:
     op.slot = slot_among(draft, named);
