@@ -10,6 +10,8 @@ static void test_slots(void) {
   CHECK((s->reset != NULL) == has(STRATEGY_RESETS));
   CHECK((s->allocate_zeroed != NULL) == has(STRATEGY_ZEROES));
   CHECK((s->usable_size != NULL) == has(STRATEGY_SIZES));
+  CHECK((s->mark != NULL) == has(STRATEGY_MARKS));
+  CHECK((s->rollback != NULL) == has(STRATEGY_MARKS));
   CHECK(s->create != NULL && s->allocate != NULL && s->check != NULL && s->walk != NULL);
   CHECK(s->statistics != NULL && s->destroy != NULL && s->footprint != NULL);
   CHECK(is_power_of_two(s->min_align) && is_power_of_two(s->max_align));
@@ -189,6 +191,7 @@ static void test_reset(const struct rig_layout *layout) {
     subject.strategy->reset(subject.allocator);
     check_clean();
     take(&now);
+    picture_drop_spare(&now, &subject.rig.account);
     CHECK(pictures_equal(&fresh, &now));
   }
   if (has(STRATEGY_DETECTS_DOUBLE_RELEASE))
@@ -200,6 +203,34 @@ static void test_reset(const struct rig_layout *layout) {
 static void check_foreign(unsigned char *address) {
   if (source_account_find(&subject.rig.account, address, 1) != NULL) return;
   CHECK(subject.strategy->release(subject.allocator, address) == RELEASE_FOREIGN);
+}
+
+// Marks nest, each can be rolled back to more than once, and what was there before it stays.
+static void test_marks(const struct rig_layout *layout) {
+  const struct strategy *s = subject.strategy;
+  if (!has(STRATEGY_MARKS) || !open_subject(layout)) return;
+  enum { DEPTH = 4 };
+  static struct picture at[DEPTH];
+  struct mark marks[DEPTH];
+  unsigned char *first = allocate(50, 1);
+  CHECK(first != NULL);
+  memset(first, 9, 50);
+  for (int depth = 0; depth < DEPTH; depth++) {
+    marks[depth] = s->mark(subject.allocator);
+    take(&at[depth]);
+    for (size_t i = 1; i < 20; i++) allocate(i * 31 << depth, (size_t)1 << (i % 8));
+    check_clean();
+  }
+  for (int i = 2 * DEPTH; i-- > 0;) {
+    s->rollback(subject.allocator, marks[i / 2]);
+    before = at[i / 2];
+    check_unchanged();
+    for (size_t j = 1; j < 9; j++) allocate(j * 97, 1);
+  }
+  for (size_t i = 0; i < 50; i++) CHECK(first[i] == 9);
+  if (has(STRATEGY_RESETS)) s->reset(subject.allocator);
+  check_clean();
+  close_subject();
 }
 
 static void test_misuse(const struct rig_layout *layout) {
@@ -338,6 +369,7 @@ static void test_all(const struct rig_layout *layout) {
   test_refusals(layout);
   test_alignments(layout);
   test_reset(layout);
+  test_marks(layout);
   test_misuse(layout);
   test_damage(layout);
   test_source_failures(layout);

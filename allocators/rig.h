@@ -113,6 +113,21 @@ static inline bool pictures_equal(const struct picture *a, const struct picture 
   return true;
 }
 
+// Leaves out stretches that are free from end to end, or were when they went back: they are as good
+// as the source's.
+static inline void picture_drop_spare(struct picture *self, const struct source_account *account) {
+  size_t kept = 0;
+  for (size_t i = 0; i < self->count; i++) {
+    const struct span *span = &self->spans[i];
+    const struct source_stretch *stretch = source_account_find(account, span->start, 1);
+    bool spare =
+        span->kind == SPAN_FREE &&
+        (stretch == NULL || (stretch->start == span->start && stretch->size == span->size));
+    if (!spare) self->spans[kept++] = *span;
+  }
+  self->count = kept;
+}
+
 // The span that begins at `start`, or NULL.
 static inline const struct span *picture_find(const struct picture *self, const void *start) {
   for (size_t i = 0; i < self->count; i++)

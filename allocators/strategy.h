@@ -234,7 +234,8 @@ struct strategy {
   struct broken_invariant (*check)(const struct allocator *self);
 
   // Visits all memory of the allocator as spans. Within one acquired stretch they ascend and do not
-  // overlap. The visitor must not call the allocator.
+  // overlap. A stretch that is only kept for requests to come is one SPAN_FREE: nobody can tell
+  // whether it has gone back to the source. The visitor must not call the allocator.
   void (*walk)(const struct allocator *self, span_visitor *visit, void *context);
 
   struct statistics (*statistics)(const struct allocator *self);

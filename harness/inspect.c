@@ -25,6 +25,14 @@ uint64_t span_hash(uint64_t hash, intptr_t offset, size_t size, enum span_kind k
   return mix(mix(mix(hash, (uint64_t)offset), size), kind);
 }
 
+// A stretch that is free from end to end is as good as the source's: whether the allocator still
+// holds it is nothing that a request could tell.
+static bool is_spare(const struct run *run, const struct span *span) {
+  if (span->kind != SPAN_FREE) return false;
+  const struct source_stretch *stretch = source_account_find(&run->account, span->start, 1);
+  return stretch && stretch->start == span->start && stretch->size == span->size;
+}
+
 static void examine(struct walker *walker, const struct span *span) {
   struct run *run = walker->run;
   const struct arena *arena = &run->oracle->arena;
@@ -50,7 +58,8 @@ static void examine(struct walker *walker, const struct span *span) {
     run_violated(run, walker->blame, "%#tx..%#tx is shown as %s, but a live block is there", offset,
                  end, span->kind == SPAN_FREE ? "free" : "the allocator's own");
   walker->seen.blocks += span->kind == SPAN_BLOCK;
-  walker->seen.hash = span_hash(walker->seen.hash, offset, span->size, span->kind);
+  if (!is_spare(run, span))
+    walker->seen.hash = span_hash(walker->seen.hash, offset, span->size, span->kind);
   walker->spans++;
   walker->bytes += span->size;
   walker->start = start;

@@ -51,7 +51,7 @@ struct run {
 
 // What a walk saw.
 struct inspection {
-  uint64_t hash;  // of all spans
+  uint64_t hash;  // of all spans, but of stretches that are free from end to end
   size_t blocks;  // SPAN_BLOCK
 };
 
