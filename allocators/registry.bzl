@@ -6,6 +6,7 @@ STRATEGIES = [
     strategy("bump"),
     strategy("bump_atomic"),
     strategy("page_bump"),
+    strategy("arena"),
     strategy("free_list"),
     locked("free_list"),
     strategy("mark_sweep"),
