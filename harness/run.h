@@ -11,7 +11,6 @@ struct pushed_mark {
   struct mark mark;
   uint32_t serial;  // of the newest block
   uint64_t walk;    // hash of it; 0: not known
-  size_t bytes;     // acquired
 };
 enum { RUN_MARKS = 16 };
 
