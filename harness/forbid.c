@@ -31,10 +31,13 @@ void memory_guard_grant(void *start, size_t size, bool contents) {
 #include <valgrind/memcheck.h>
 
 bool memory_on_valgrind;
+static bool other_tool;
 
-// A client request costs some ten instructions even outside Valgrind: asked once.
+// A client request costs some ten instructions even outside Valgrind: asked once. Only Memcheck
+// answers this one.
 __attribute__((constructor)) static void ask_for_valgrind(void) {
-  memory_on_valgrind = RUNNING_ON_VALGRIND != 0;
+  memory_on_valgrind = VALGRIND_MAKE_MEM_DEFINED(&other_tool, sizeof other_tool) != 0;
+  other_tool = RUNNING_ON_VALGRIND != 0 && !memory_on_valgrind;
 }
 
 void memory_guard_forbid(const void *start, size_t size) {
@@ -58,6 +61,8 @@ static void memory_guard_silence(bool silent) {
     VALGRIND_ENABLE_ERROR_REPORTING;
 }
 
+unsigned memory_races(void) { return other_tool ? (unsigned)VALGRIND_COUNT_ERRORS : 0; }
+
 #else  // without Valgrind's header there is nothing to ask
 
 bool memory_on_valgrind;
@@ -73,6 +78,8 @@ void memory_guard_open(const void *start, size_t size) { (void)start, (void)size
 unsigned memory_guard_errors(void) { return 0; }
 
 static void memory_guard_silence(bool silent) { (void)silent; }
+
+unsigned memory_races(void) { return 0; }
 
 #endif
 

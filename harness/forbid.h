@@ -17,12 +17,15 @@
 #if __has_feature(memory_sanitizer)
 #define BUILT_WITH_MSAN 1
 #endif
+#if __has_feature(thread_sanitizer)
+#define BUILT_WITH_TSAN 1
+#endif
 #endif
 
 // For functions of the harness that look at forbidden memory. They must not call memcpy and the
 // like, whose interceptors would object. Compilers do not inline them into functions that are
 // instrumented.
-#define SEES_FORBIDDEN __attribute__((no_sanitize("address", "memory", "thread")))
+#define SEES_FORBIDDEN __attribute__((no_sanitize("address", "memory")))
 
 // Whether anything is done at all. A constant where it can be one: a plain build must not pay.
 #if defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN)
@@ -67,6 +70,13 @@ static inline void memory_close(const void *start, size_t size) {
 static inline unsigned memory_errors(void) {
   return MEMORY_ON_VALGRIND ? memory_guard_errors() : 0;
 }
+
+// Races that drd or helgrind has reported so far; 0 in other builds.
+#if defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN)
+static inline unsigned memory_races(void) { return 0; }
+#else
+unsigned memory_races(void);
+#endif
 
 // Fills with one byte, past interceptors.
 void memory_fill(void *start, int byte, size_t size);

@@ -97,6 +97,10 @@ static void on_watch(const struct watch_report *report) {
   case WATCH_HANG:
     property = PROPERTY_hang;
     break;
+  case WATCH_RACE:
+    printed_later = true;
+    property = PROPERTY_race;
+    break;
   }
   if (run->misuse) property = run->misuse;
   char text[VERDICT_TEXT_SIZE];

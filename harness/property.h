@@ -36,7 +36,8 @@
   X(walk, "walk", "the walk contradicts what is live")                                             \
   X(undefined_behaviour, "undefined-behaviour", "a sanitizer reported the allocator's code")       \
   X(crash, "crash", "the allocator crashed")                                                       \
-  X(hang, "hang", "an operation of the allocator does not end")
+  X(hang, "hang", "an operation of the allocator does not end")                                    \
+  X(race, "race", "two threads access the same bytes, one writes, and nothing orders them")
 
 enum property {
   PROPERTY_NONE,  // clean

@@ -9,15 +9,18 @@
 
 #include "harness/forbid.h"
 
-volatile bool watch_inside;
-volatile unsigned long watch_progress;
+static struct watch_place places[WATCH_PLACES];
+_Thread_local struct watch_place *watch_here = &places[0];
+volatile bool watch_races;
 
 static watch_handler *handler;
 
+unsigned watch_place(void) { return (unsigned)(watch_here - places); }
+
 static void caught_access(enum watch_event event, const void *address, size_t size,
                           const char *what, const char *site) {
-  watch_inside = false;  // what follows is ours
-  if (handler) handler(&(struct watch_report){event, address, size, what, site});
+  watch_leave();  // what follows is ours
+  if (handler) handler(&(struct watch_report){event, address, size, what, site, watch_place()});
 }
 
 static void caught(enum watch_event event, const void *address, const char *what) {
@@ -30,7 +33,7 @@ void *__real_memcpy(void *to, const void *from, size_t size);
 void *__wrap_memcpy(void *to, const void *from, size_t size);
 
 void *__wrap_memcpy(void *to, const void *from, size_t size) {
-  if (watch_inside) {
+  if (watch_here->inside) {
     uintptr_t a = (uintptr_t)to, b = (uintptr_t)from;
     // Equal addresses are a copy onto itself, which compilers emit for assignments of structures.
     if (a != b && (a < b ? b - a : a - b) < size) {
@@ -63,7 +66,7 @@ static const char *function_at(void *pc) {
 // The address of a signal is not among what ASan tells; it is NULL then.
 void __asan_on_error(void);
 void __asan_on_error(void) {
-  if (!watch_inside) return;
+  if (!watch_here->inside) return;
   // An instruction's access begins at the address. That of memset and the like begins somewhere
   // before, and the address is its first bad byte.
   size_t size = __asan_get_report_access_size();
@@ -74,7 +77,7 @@ void __asan_on_error(void) {
 
 void __ubsan_on_report(void);
 void __ubsan_on_report(void) {
-  if (!watch_inside) return;
+  if (!watch_here->inside) return;
   const char *kind, *message, *file;
   char *address;
   unsigned line, column;
@@ -85,12 +88,55 @@ void __ubsan_on_report(void) {
 }
 #endif
 
+#ifdef BUILT_WITH_TSAN
+#include <sanitizer/common_interface_defs.h>
+
+// Of TSan's runtime (tsan_interface.h); no header is installed.
+int __tsan_get_report_data(void *report, const char **description, int *count, int *stack_count,
+                           int *mop_count, int *loc_count, int *mutex_count, int *thread_count,
+                           int *unique_tid_count, void **sleep_trace, unsigned long trace_size);
+int __tsan_get_report_mop(void *report, unsigned long index, int *thread, void **address, int *size,
+                          int *write, int *atomic, void **trace, unsigned long trace_size);
+
+// The first function of a stack that is not the runtime's.
+static void name_site(void *const *trace, size_t depth, char *name, size_t size) {
+  name[0] = 0;
+  for (size_t i = 0; i < depth && trace[i] && name[0] == 0; i++) {
+    __sanitizer_symbolize_pc(trace[i], "%f", name, size);
+    if (name[0] == '<' || strncmp(name, "__", 2) == 0 || strncmp(name, "mem", 3) == 0) name[0] = 0;
+  }
+}
+
+// After the report is printed. The two stacks in the order of their names: which of them comes
+// first is chance.
+void __tsan_on_report(void *report);
+void __tsan_on_report(void *report) {
+  enum { DEPTH = 8, NAME = 48 };
+  if (!watch_races) return;
+  void *traces[2][DEPTH] = {{0}}, *address = NULL;
+  char names[2][NAME] = {{0}}, site[2 * NAME + 8];
+  int thread, size = 1, write, atomic;
+  const char *description;
+  int counts[7];
+  void *sleep[1];
+  __tsan_get_report_data(report, &description, &counts[0], &counts[1], &counts[2], &counts[3],
+                         &counts[4], &counts[5], &counts[6], sleep, 1);
+  for (unsigned i = 0; i < 2 && (int)i < counts[2]; i++) {
+    __tsan_get_report_mop(report, i, &thread, &address, &size, &write, &atomic, traces[i], DEPTH);
+    name_site(traces[i], DEPTH, names[i], NAME);
+  }
+  unsigned first = strcmp(names[0], names[1]) > 0;
+  snprintf(site, sizeof site, "%s and %s", names[first], names[!first]);
+  caught_access(WATCH_RACE, address, (size_t)size, description, site);
+}
+#endif
+
 #ifdef BUILT_WITH_MSAN
 #include <sanitizer/common_interface_defs.h>
 
 // MSan has no hook before its report, only one after.
 static void on_death(void) {
-  if (watch_inside)
+  if (watch_here->inside)
     caught(WATCH_UNDEFINED, NULL, "use of uninitialised memory (see MSan's report)");
 }
 #endif
@@ -99,7 +145,7 @@ static void on_death(void) {
 
 static void on_signal(int signal_number, siginfo_t *info, void *context) {
   (void)context;
-  if (watch_inside) {
+  if (watch_here->inside) {
     bool has_address = signal_number == SIGSEGV || signal_number == SIGBUS;
     caught(WATCH_CRASH, has_address ? info->si_addr : NULL, strsignal(signal_number));
   }
@@ -107,15 +153,29 @@ static void on_signal(int signal_number, siginfo_t *info, void *context) {
   raise(signal_number);
 }
 
+// Whether a thread is inside the call that it was in when `last` was noted.
+static bool in_same_call(const struct watch_place *place, unsigned long *last) {
+  bool same = place->inside && place->progress == *last;
+  *last = place->progress;
+  return same;
+}
+
+bool watch_stuck(void) {
+  static unsigned long last[WATCH_PLACES];
+  bool stuck = false;
+  for (unsigned i = 0; i < WATCH_PLACES; i++) stuck |= in_same_call(&places[i], &last[i]);
+  return stuck;
+}
+
 static void on_timer(int signal_number) {
   (void)signal_number;
-  static unsigned long last;
-  static unsigned ticks;
-  if (!watch_inside || watch_progress != last) {
-    last = watch_progress;
-    ticks = 0;
-  } else if (++ticks >= WATCH_HANG_SECONDS) {
-    caught(WATCH_HANG, NULL, NULL);
+  static unsigned long last[WATCH_PLACES];
+  static unsigned ticks[WATCH_PLACES];
+  for (unsigned i = 0; i < WATCH_PLACES; i++) {
+    ticks[i] = in_same_call(&places[i], &last[i]) ? ticks[i] + 1 : 0;
+    if (ticks[i] < WATCH_HANG_SECONDS) continue;
+    watch_leave();
+    if (handler) handler(&(struct watch_report){.event = WATCH_HANG, .size = 1, .place = i});
   }
 }
 
@@ -128,28 +188,39 @@ static void install(int signal_number, void (*action)(int, siginfo_t *, void *),
 static void start_timer(void) {
   struct sigaction sa = {.sa_handler = on_timer, .sa_flags = SA_RESTART | SA_ONSTACK};
   sigemptyset(&sa.sa_mask);
-  sigaction(SIGVTALRM, &sa, NULL);
+  sigaction(SIGPROF, &sa, NULL);
   struct itimerval tick = {{1, 0}, {1, 0}};
-  setitimer(ITIMER_VIRTUAL, &tick, NULL);
+  setitimer(ITIMER_PROF, &tick, NULL);  // the system's share too: who waits for a lock yields
+}
+
+// An allocator that recurses without end has no stack left to handle its signal on.
+static void stack_for_signals(unsigned place) {
+#ifndef BUILT_WITH_ASAN  // which has them of its own
+  static unsigned char stacks[WATCH_PLACES][1 << 16];
+  sigaltstack(&(stack_t){.ss_sp = stacks[place], .ss_size = sizeof stacks[place]}, NULL);
+#else
+  (void)place;
+#endif
 }
 
 static void install_handlers(void) {
-  // An allocator that recurses without end has no stack left to handle its signal on.
-  static unsigned char stack[1 << 16];
-  stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
-#ifndef BUILT_WITH_ASAN  // ASan has one of its own, and its handlers call __asan_on_error
-  sigaltstack(&alternate, NULL);
+  stack_for_signals(0);
+#ifndef BUILT_WITH_ASAN  // whose handlers call __asan_on_error
   static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
   for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
     install(crashes[i], on_signal, SA_ONSTACK | SA_NODEFER);
 #else
-  (void)alternate;
   install(SIGILL, on_signal, SA_NODEFER);
   install(SIGTRAP, on_signal, SA_NODEFER);
 #endif
 #ifdef BUILT_WITH_MSAN
   __sanitizer_set_death_callback(on_death);
 #endif
+}
+
+void watch_begin_thread(unsigned place) {
+  watch_here = &places[place];
+  stack_for_signals(place);
 }
 
 void watch_install(watch_handler *new_handler) {

@@ -1,8 +1,9 @@
 // Watches the allocator while it runs: what it does wrong there is caught at the instruction.
 //
 // Between watch_enter and watch_leave these are the allocator's fault: a signal, a report by ASan
-// or UBSan, memcpy on ranges that overlap, an operation that does not end. One watch for the
-// process, for one thread.
+// or UBSan, memcpy on ranges that overlap, an operation that does not end. And while several
+// threads use it, so is every data race. One watch for the process; each thread has a place of its
+// own, the main thread place 0.
 #ifndef HARNESS_WATCH_H_
 #define HARNESS_WATCH_H_
 
@@ -15,6 +16,7 @@ enum watch_event {
   WATCH_UNDEFINED,    // a sanitizer objects to something else
   WATCH_OVERLAPPING,  // memcpy; `address` is the destination
   WATCH_HANG,
+  WATCH_RACE,  // TSan; `address` is the object of the race
 };
 
 struct watch_report {
@@ -23,24 +25,42 @@ struct watch_report {
   size_t size;       // of the access, in bytes, as far as can be told; at least 1
   const char *what;  // in words; NULL: none
   const char *site;  // function of the allocator, where the build can tell; else NULL
+  unsigned place;    // of the thread that did it
 };
 
-// Called when something is caught. Must not return, but for events of sanitizers: these go on to
-// print their report and end the process.
+// Called when something is caught, in the thread that did it or, if it hangs, another. Must not
+// return, but for events of sanitizers: these go on to print their report and end the process.
 typedef void watch_handler(const struct watch_report *report);
 
 // Installs signal handlers and a timer. Later calls replace the handler; a forked child must call
 // it again, since timers are not inherited.
 void watch_install(watch_handler *handler);
 
-extern volatile bool watch_inside;
+enum { WATCH_PLACES = 8 };
 
-static inline void watch_enter(void) { watch_inside = true; }
-static inline void watch_leave(void) { watch_inside = false; }
+struct watch_place {
+  volatile bool inside;
+  volatile unsigned long progress;
+};
+extern _Thread_local struct watch_place *watch_here;
+
+// Gives the calling thread, which is not the main one, its place (1 .. WATCH_PLACES - 1), until it
+// ends.
+void watch_begin_thread(unsigned place);
+// The calling thread's.
+unsigned watch_place(void);
+
+static inline void watch_enter(void) { watch_here->inside = true; }
+static inline void watch_leave(void) { watch_here->inside = false; }
 
 // Tells the timer that there is progress: call it before each operation.
-extern volatile unsigned long watch_progress;
-static inline void watch_tick(void) { watch_progress++; }
+static inline void watch_tick(void) { watch_here->progress++; }
+
+// Whether some thread is inside the same operation as when this was asked last.
+bool watch_stuck(void);
+
+// Whether several threads use the allocator now.
+extern volatile bool watch_races;
 
 // CPU seconds without progress that count as a hang.
 enum { WATCH_HANG_SECONDS = 3 };
