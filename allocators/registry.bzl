@@ -8,6 +8,7 @@ STRATEGIES = [
     strategy("page_bump"),
     strategy("arena"),
     strategy("free_list"),
+    strategy("boundary_tag"),
     locked("free_list"),
     strategy("mark_sweep"),
 ]
