@@ -1,0 +1,236 @@
+// measure: one workload on one allocator, once, in a process of its own. What ci/bench runs, round
+// after round.
+#include <dlfcn.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "allocators/registry.h"
+#include "bench/footprint.h"
+#include "bench/plan.h"
+#include "bench/run.h"
+#include "bench/worst.h"
+
+enum { MEASURED = 0, UNSUPPORTED = 1, CANNOT_RUN = 2, SAMPLES = 200 };
+
+static const char help[] =
+    "usage: measure --on NAME (--speed | --memory | --describe) WORKLOAD\n"
+    "       measure --on NAME --worst FREE_BLOCKS\n\n"
+    "Runs a workload once, and prints what was measured as one JSON object.\n\n"
+    "  --on NAME      a strategy; `libc`: malloc as it is, or as LD_PRELOAD has it; `raw`: fresh\n"
+    "                 pages as the system gives them, for workloads that release nothing\n"
+    "  --speed        CPU time of the operations, and of the loop around them\n"
+    "  --memory       footprint over time: anonymous memory of the process, less what it had "
+    "before\n"
+    "  --describe     how many operations the workload has, and what lives at most; needs no --on\n"
+    "  --worst N      single operations on a heap with N free blocks\n"
+    "  --budget MS    CPU time after which workloads end that could go on for ever (100)\n\n"
+    "WORKLOAD is lifo64, churn, fixed, region, pow2, pages or a file that `assay replay` reads.\n"
+    "Exit codes: 0 measured, 1 the strategy cannot run it (the object says why), 2 could not "
+    "run.\n";
+
+struct request {
+  const char *on;
+  char mode;  // of the option
+  uint64_t budget;
+  size_t free_blocks;
+  enum run_api api;
+  const struct strategy *strategy;
+};
+
+static int complain(const char *format, const char *what) {
+  fprintf(stderr, "measure: ");
+  fprintf(stderr, format, what);
+  fprintf(stderr, "; see measure --help\n");
+  return CANNOT_RUN;
+}
+
+static int unsupported(const char *reason) {
+  printf("{\"unsupported\": \"%s\"}\n", reason);
+  return UNSUPPORTED;
+}
+
+// Which library malloc is from: a library that cannot be preloaded is left out with a mere warning.
+static const char *library_of_malloc(void) {
+  Dl_info info;
+  void *address = dlsym(RTLD_DEFAULT, "malloc");
+  return address && dladdr(address, &info) && info.dli_fname ? info.dli_fname : "";
+}
+
+static int describe(const struct plan *plan) {
+  printf("{\"operations\": %zu, \"peak_live_bytes\": %zu, \"peak_live_blocks\": %zu, "
+         "\"largest\": %zu, \"handed_out\": %zu, \"page_size\": %zu}\n",
+         plan->steps - plan->start, plan->peak_bytes, plan->peak_blocks, plan->largest,
+         plan->handed_out, plan->page_size);
+  return MEASURED;
+}
+
+static int measure_speed(const struct request *request, const struct plan *plan) {
+  static struct run loop, run;
+  char reason[128];
+  uint64_t ignored, loop_time, time, loop_steps, steps;
+  if (!run_prepare(&run, plan, request->api, request->strategy, reason, sizeof reason) ||
+      !run_open(&run, reason, sizeof reason))
+    return unsupported(reason);
+  run_prepare(&loop, plan, RUN_LOOP, NULL, reason, sizeof reason);
+  run_until(&loop, plan->start);
+  loop_steps = run_timed(&loop, request->budget / 4, &loop_time);
+  run_until(&run, plan->start);
+  if (plan->cyclic) run_timed(&run, request->budget / 4, &ignored);
+  steps = run_timed(&run, request->budget, &time);
+  printf("{\"operations\": %" PRIu64 ", \"ns\": %.4f, \"loop_ns\": %.4f, \"refused\": %" PRIu64
+         ", \"malloc\": \"%s\"}\n",
+         steps, (double)time / (double)steps, (double)loop_time / (double)loop_steps, run.refused,
+         library_of_malloc());
+  return MEASURED;
+}
+
+// ## Memory
+
+struct sample {
+  size_t step, footprint, acquired;
+};
+
+static size_t net_footprint(size_t before) {
+  size_t now;
+  if (!footprint_now(&now)) exit(complain("%s", "no /proc/self/smaps_rollup to read"));
+  return now > before ? now - before : 0;
+}
+
+static int measure_memory(const struct request *request, const struct plan *plan) {
+  static struct sample samples[SAMPLES + 2];
+  static struct run run;
+  char reason[128];
+  size_t count = 0, usable = 0, at_peak = 0, highest = 0, before = 0, peak = plan->peak_step + 1;
+  // What the program itself uses is present before the first look.
+  memset(samples, 0xFF, sizeof samples);
+  if (!run_prepare(&run, plan, request->api, request->strategy, reason, sizeof reason))
+    return unsupported(reason);
+  if (!footprint_now(&before)) return complain("%s", "no /proc/self/smaps_rollup to read");
+  if (!run_open(&run, reason, sizeof reason)) return unsupported(reason);
+  size_t stride = (plan->steps + SAMPLES - 1) / SAMPLES;
+  for (size_t step = 0; step < plan->steps;) {
+    size_t next = step - step % stride + stride;
+    if (step < peak && peak < next) next = peak;
+    if (next > plan->steps) next = plan->steps;
+    run_until(&run, next);
+    step = next;
+    struct sample *sample = &samples[count++];
+    *sample = (struct sample){step, net_footprint(before), run.source.acquired};
+    if (sample->footprint > highest) highest = sample->footprint;
+    if (step != peak) continue;
+    at_peak = sample->footprint;
+    usable = run_usable(&run);
+  }
+  printf("{\"peak_footprint\": %zu, \"footprint_at_peak_live\": %zu, \"peak_live\": %zu, "
+         "\"usable_at_peak_live\": %zu, \"peak_acquired\": %zu, \"refused\": %" PRIu64
+         ", \"malloc\": \"%s\", \"samples\": [",
+         highest, at_peak, plan->peak_bytes, usable, run.source.peak, run.refused,
+         library_of_malloc());
+  for (size_t i = 0; i < count; i++)
+    printf("%s[%zu, %zu]", i ? ", " : "", samples[i].step, samples[i].footprint);
+  printf("]}\n");
+  return MEASURED;
+}
+
+// ## Single operations
+
+static void print_numbers(const char *name, const double *numbers) {
+  printf(", \"%s\": [", name);
+  for (size_t i = 0; i < WORST_REQUESTS; i++) printf("%s%.0f", i ? ", " : "", numbers[i]);
+  printf("]");
+}
+
+static int measure_worst(const struct request *request) {
+  static struct worst worst;
+  char reason[128];
+  if (!worst_measure(&worst, request->strategy, request->free_blocks, reason, sizeof reason))
+    return unsupported(reason);
+  printf("{\"free_blocks\": %zu, \"pair_median\": %.2f, \"pair_worst\": %.2f, \"malloc\": \"%s\"",
+         request->free_blocks, worst.pair_median, worst.pair_worst, library_of_malloc());
+  print_numbers("allocate", worst.allocate);
+  print_numbers("release", worst.release);
+  printf("}\n");
+  return MEASURED;
+}
+
+// ## The command line
+
+static bool read_number(const char *text, uint64_t most, uint64_t *number) {
+  char *end;
+  *number = strtoull(text, &end, 10);
+  return *text >= '0' && *text <= '9' && *end == '\0' && *number > 0 && *number <= most;
+}
+
+static int find_subject(struct request *request) {
+  request->api = RUN_STRATEGY;
+  if (request->mode == 'd') return MEASURED;
+  if (!request->on) return complain("%s", "say on what: --on NAME");
+  if (strcmp(request->on, "libc") == 0) {
+    request->api = RUN_LIBC;
+  } else if (strcmp(request->on, "raw") == 0 && request->mode == 's') {
+    request->api = RUN_RAW;
+  } else {
+    const struct registry_entry *entry = registry_find(request->on);
+    if (!entry) return complain("unknown strategy '%s'", request->on);
+    request->strategy = entry->strategy;
+  }
+  return MEASURED;
+}
+
+static int measure(const struct request *request, const char *workload) {
+  const struct plan *plan = plan_make(workload);
+  if (plan->error[0]) {
+    fprintf(stderr, "measure: %s\n", plan->error);
+    return CANNOT_RUN;
+  }
+  if (request->api == RUN_RAW && plan->kinds != 1u << STEP_ALLOCATE)
+    return unsupported("it only hands out");
+  if (request->mode == 'd') return describe(plan);
+  return request->mode == 's' ? measure_speed(request, plan) : measure_memory(request, plan);
+}
+
+int main(int argc, char **argv) {
+  static const struct option options[] = {
+      {"help", no_argument, NULL, 'h'},         {"on", required_argument, NULL, 'o'},
+      {"speed", no_argument, NULL, 's'},        {"memory", no_argument, NULL, 'm'},
+      {"describe", no_argument, NULL, 'd'},     {"worst", required_argument, NULL, 'w'},
+      {"budget", required_argument, NULL, 'b'}, {NULL, 0, NULL, 0}};
+  static char output[1 << 14];
+  setvbuf(stdout, output, _IOFBF, sizeof output);  // it would ask malloc for one
+  struct request request = {.budget = 100};
+  uint64_t number = 0;
+  for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    switch (c) {
+    case 'h':
+      fputs(help, stdout);
+      return MEASURED;
+    case 'o':
+      request.on = optarg;
+      break;
+    case 'b':
+      if (!read_number(optarg, 1000000, &request.budget))
+        return complain("'%s' is no number of milliseconds", optarg);
+      break;
+    case 'w':
+      if (!read_number(optarg, 1u << 26, &number))
+        return complain("'%s' is no number of blocks", optarg);
+      request.free_blocks = (size_t)number;
+      request.mode = 'w';
+      break;
+    case '?':
+      return complain("%s", "unknown option, or its value is missing");
+    default:
+      request.mode = (char)c;
+    }
+  }
+  if (!request.mode) return complain("%s", "say what to measure");
+  int code = find_subject(&request);
+  if (code != MEASURED) return code;
+  request.budget *= 1000000;
+  if (request.mode == 'w') return measure_worst(&request);
+  if (optind + 1 != argc) return complain("%s", "one workload, please");
+  return measure(&request, argv[optind]);
+}
