@@ -59,11 +59,45 @@ static const char *library_of_malloc(void) {
   return address && dladdr(address, &info) && info.dli_fname ? info.dli_fname : "";
 }
 
+// The step at which the next sample of memory is due.
+static size_t next_sample(const struct plan *plan, size_t step) {
+  size_t stride = (plan->steps + SAMPLES - 1) / SAMPLES, peak = plan->peak_step + 1;
+  size_t next = step - step % stride + stride;
+  if (step < peak && peak < next) next = peak;
+  return next < plan->steps ? next : plan->steps;
+}
+
+// Live bytes once the steps up to `end` are done.
+static size_t live_until(const struct plan *plan, uint64_t *sizes, size_t from, size_t end,
+                         size_t live) {
+  for (const struct step *step = plan->step + from; step < plan->step + end; step++) {
+    if (step->kind == STEP_RESET) {
+      memset(sizes, 0, plan->slots * sizeof *sizes);
+      live = 0;
+      continue;
+    }
+    live -= sizes[step->slot];
+    sizes[step->slot] = step->kind == STEP_RELEASE  ? 0
+                        : step->kind == STEP_ZEROED ? step->count * step->size
+                                                    : step->size;
+    live += sizes[step->slot];
+  }
+  return live;
+}
+
 static int describe(const struct plan *plan) {
+  uint64_t *sizes = run_memory(plan->slots * sizeof *sizes);
   printf("{\"operations\": %zu, \"peak_live_bytes\": %zu, \"peak_live_blocks\": %zu, "
-         "\"largest\": %zu, \"handed_out\": %zu, \"page_size\": %zu}\n",
+         "\"largest\": %zu, \"handed_out\": %zu, \"page_size\": %zu, \"live\": [",
          plan->steps - plan->start, plan->peak_bytes, plan->peak_blocks, plan->largest,
          plan->handed_out, plan->page_size);
+  for (size_t step = 0, live = 0; step < plan->steps;) {
+    size_t next = next_sample(plan, step);
+    live = live_until(plan, sizes, step, next, live);
+    printf("%s[%zu, %zu]", step ? ", " : "", next, live);
+    step = next;
+  }
+  printf("]}\n");
   return MEASURED;
 }
 
@@ -110,11 +144,8 @@ static int measure_memory(const struct request *request, const struct plan *plan
     return unsupported(reason);
   if (!footprint_now(&before)) return complain("%s", "no /proc/self/smaps_rollup to read");
   if (!run_open(&run, reason, sizeof reason)) return unsupported(reason);
-  size_t stride = (plan->steps + SAMPLES - 1) / SAMPLES;
   for (size_t step = 0; step < plan->steps;) {
-    size_t next = step - step % stride + stride;
-    if (step < peak && peak < next) next = peak;
-    if (next > plan->steps) next = plan->steps;
+    size_t next = next_sample(plan, step);
     run_until(&run, next);
     step = next;
     struct sample *sample = &samples[count++];

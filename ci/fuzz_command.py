@@ -11,8 +11,6 @@ import datetime
 import math
 import os
 import random
-import signal
-import subprocess
 import sys
 import time
 
@@ -20,6 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import detective, finding_store, judge, run_folder, shares  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci import supervisor, workbench  # noqa: E402
+from ci.command_line import Interrupt, Parser, positive  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
 from reports import files, results, terminal, text  # noqa: E402
 
@@ -52,16 +51,6 @@ def minutes(value):
     return number
 
 
-def positive(value):
-    try:
-        number = int(value)
-    except ValueError:
-        number = 0
-    if not 0 < number <= 4096:
-        raise argparse.ArgumentTypeError("'%s' is no number from 1 to 4096" % value)
-    return number
-
-
 def seed(value):
     try:
         number = int(value)
@@ -70,13 +59,6 @@ def seed(value):
     if not 0 <= number <= 0x7fffffff:
         raise argparse.ArgumentTypeError("'%s' is no number from 0 to 2147483647" % value)
     return number
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        """One line, and where to learn more."""
-        message = message.replace("argument ", "", 1)
-        self.exit(2, "%s: %s; see %s --help\n" % (self.prog, message, self.prog))
 
 
 def parse_options(arguments):
@@ -119,47 +101,13 @@ def parse_options(arguments):
     return options
 
 
-def source_version():
-    """The commit, `+` if the tree is not clean; '' where there is no git."""
-    try:
-        commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=workbench.ROOT,
-                                capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"],
-                                 cwd=workbench.ROOT, capture_output=True, text=True,
-                                 check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return commit + ("+" if changed else "")
-
-
-class Interrupt:
-    """Ctrl-C, SIGTERM and SIGHUP, as a question that the main loop asks."""
-
-    def __init__(self):
-        self.name = ""
-
-    def install(self):
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # nohup wants it ignored.
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._take)
-
-    def _take(self, number, _):
-        if self.name:
-            # Asked twice: nothing more is minimised. What is stored is whole at any time.
-            print("ci/fuzz: stopped at once; findings may be missing in the report",
-                  file=sys.stderr)
-            os._exit(2)
-        self.name = signal.Signals(number).name
-
-
 class Run:
     """One run, from options to results."""
 
     def __init__(self, options, status):
         self._options = options
         self._status = status
-        self._interrupt = Interrupt()
+        self._interrupt = Interrupt("ci/fuzz", "findings may be missing in the report")
         self._bench = workbench.Workbench(options.prebuilt)
         self._found = []
 
@@ -249,7 +197,7 @@ class Run:
         outcome = results.Results(
             started=started.strftime("%Y-%m-%dT%H:%M:%SZ"), seconds=time.monotonic() - clock,
             minutes=options.minutes, cores=options.jobs, seed=options.seed,
-            version=source_version(), plant=self.plant, stopped=self._interrupt.name,
+            version=workbench.source_version(), plant=self.plant, stopped=self._interrupt.name,
             folder=shown(folder.path), jobs=replayed + self._jobs, findings=sleuth.findings)
         error = error or sleuth.error
         if error:

@@ -13,8 +13,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import judge, workbench  # noqa: E402
+from ci.command_line import Parser  # noqa: E402
 from ci.engine_session import engines  # noqa: E402
-from ci.fuzz_command import Parser  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
 
 EPILOG = """\

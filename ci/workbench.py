@@ -40,6 +40,19 @@ def set_up():
         raise CannotRun("ci/setup could not install what is missing (see above)")
 
 
+def source_version():
+    """The commit, `+` if the tree is not clean; '' where there is no git."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT,
+                                capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"],
+                                 cwd=ROOT, capture_output=True, text=True,
+                                 check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return commit + ("+" if changed else "")
+
+
 class Workbench:
     """Programs under a folder that is laid out like bazel-bin."""
 

@@ -1,0 +1,44 @@
+"""What the commands have in common: options, their errors, and being interrupted."""
+import argparse
+import os
+import signal
+import sys
+
+
+def positive(value):
+    try:
+        number = int(value)
+    except ValueError:
+        number = 0
+    if not 0 < number <= 4096:
+        raise argparse.ArgumentTypeError("'%s' is no number from 1 to 4096" % value)
+    return number
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One line, and where to learn more."""
+        message = message.replace("argument ", "", 1)
+        self.exit(2, "%s: %s; see %s --help\n" % (self.prog, message, self.prog))
+
+
+class Interrupt:
+    """Ctrl-C, SIGTERM and SIGHUP, as a question that the main loop asks."""
+
+    def __init__(self, program, lost):
+        """`lost` says what a second signal costs."""
+        self.name = ""
+        self._program, self._lost = program, lost
+
+    def install(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # nohup wants it ignored.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._take)
+
+    def _take(self, number, _):
+        if self.name:
+            # Asked twice. What is stored is whole at any time.
+            print("%s: stopped at once; %s" % (self._program, self._lost), file=sys.stderr)
+            os._exit(2)
+        self.name = signal.Signals(number).name
