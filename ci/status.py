@@ -35,6 +35,17 @@ class Status:
             self._stream.write(line + "\n")
         self._stream.flush()
 
+    def progress(self, line):
+        """What is done right now; where no terminal rewrites it, only now and then."""
+        if not self.due():
+            return
+        self._next = time.monotonic() + (0 if self._live else _PLAIN)
+        if self._live:
+            self._stream.write("\r\033[K" + line[:shutil.get_terminal_size().columns - 1])
+        else:
+            self._stream.write(line + "\n")
+        self._stream.flush()
+
     def say(self, line):
         """A line that stays."""
         if self._live:

@@ -28,6 +28,10 @@ def render_json(results):
     return json.dumps(results.to_dict(), indent=2, sort_keys=False) + "\n"
 
 
+def write_json(value, path):
+    write_whole(path, json.dumps(value, indent=1, sort_keys=False) + "\n")
+
+
 def write_all(results, folder):
     """Writes report.md, report.json and report.xml; returns their paths."""
     paths = []

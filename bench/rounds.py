@@ -1,0 +1,151 @@
+"""Runs `measure`, round after round, each time in a fresh process.
+
+In a round every subject has its turn on every workload before the next round begins, and in another
+order each time: what disturbs the machine disturbs all alike.
+"""
+import json
+import os
+import random
+
+from bench import results as model
+from bench import subjects
+from ci import process
+
+# Rounds in which memory is measured: less depends on the machine.
+MEMORY_ROUNDS = 3
+
+# Seconds of a memory run after which one is enough.
+_SLOW = 2.0
+
+_UNSUPPORTED = 1
+
+
+class Measure:
+    """The program, and how each subject is run with it."""
+
+    def __init__(self, program, seconds):
+        self._program = program
+        self._seconds = seconds
+
+    def __call__(self, subject, *arguments):
+        """Returns (what it told, "") or (None, the reason)."""
+        environment = dict(os.environ)
+        environment.pop("LD_PRELOAD", None)
+        on = subject.name
+        if subject.kind == subjects.PEER:
+            on = "libc"
+            if subject.library:
+                environment["LD_PRELOAD"] = subject.library
+        code, out, err = process.run([self._program, "--on", on, *arguments], environment,
+                                     self._seconds)
+        if code is None:
+            return None, "not within %g s" % self._seconds
+        try:
+            told = json.loads(out)
+        except ValueError:
+            told = {}
+        if code == _UNSUPPORTED and "unsupported" in told:
+            return None, told["unsupported"]
+        if code < 0:
+            return None, "killed by signal %d" % -code
+        if code or not told:
+            return None, (err.strip().splitlines() or ["exit code %d" % code])[-1]
+        return self._checked(subject, told)
+
+    @staticmethod
+    def _checked(subject, told):
+        # The dynamic loader only warns of a library that it cannot load.
+        if subject.library and os.path.realpath(told.get("malloc", "")) != os.path.realpath(
+                subject.library):
+            return None, "%s could not be preloaded" % subject.library
+        if told.get("refused"):
+            return None, "refused %d requests" % told["refused"]
+        return told, ""
+
+    def describe(self, workload):
+        code, out, err = process.run([self._program, "--describe", workload], None, self._seconds)
+        if code != 0:
+            return None, (err.strip().splitlines() or ["it could not be read"])[-1]
+        return json.loads(out), ""
+
+
+class Rounds:
+    """`say(text)` tells what is measured now; `stop()` asks whether to go on."""
+
+    def __init__(self, measure, results, say, stop, seed=1):
+        self._measure, self._results, self._say, self._stop = measure, results, say, stop
+        self._random = random.Random(seed)
+        self._slow = set()
+
+    def prepare(self, with_worst, sizes):
+        """Enters all that is to be measured."""
+        results = self._results
+        for workload in results.workloads:
+            for subject in results.subjects:
+                if subject.kind == subjects.SYSTEM and workload.made_for != "page_bump":
+                    continue
+                results.runs.append(model.Run(workload.name, subject.name,
+                                              reason=subject.missing))
+        results.worst = [model.Worst(name, size) for name in with_worst for size in sizes]
+
+    def run(self):
+        """All rounds, or as many as there is time for."""
+        for turn in range(self._results.rounds):
+            for workload in self._results.workloads:
+                self._run_workload(turn, workload)
+            self._run_worst(turn)
+            if self._stop():
+                return
+            self._results.done = turn + 1
+
+    def _subject(self, name):
+        return next(subject for subject in self._results.subjects if subject.name == name)
+
+    def _run_workload(self, turn, workload):
+        runs = [run for run in self._results.runs if run.workload == workload.name]
+        self._random.shuffle(runs)
+        for run in runs:
+            if self._stop() or run.reason:
+                continue
+            self._say("round %d of %d: %s on %s" % (turn + 1, self._results.rounds, run.subject,
+                                                    workload.name))
+            subject, path = self._subject(run.subject), workload.path or workload.name
+            told, run.reason = self._measure(subject, "--speed", "--budget",
+                                             str(self._results.budget), path)
+            if told:
+                run.speed[turn] = told
+                self._weigh(turn, run, subject, path)
+
+    def _weigh(self, turn, run, subject, path):
+        key = (run.workload, run.subject)
+        if turn >= MEMORY_ROUNDS or key in self._slow or subject.kind == subjects.SYSTEM:
+            return
+        started = os.times().elapsed
+        told, reason = self._measure(subject, "--memory", path)
+        if told:
+            run.memory[turn] = told
+        else:
+            self._results.notes.append("memory of %s on %s: %s" % (run.subject, run.workload,
+                                                                   reason))
+        if not told or os.times().elapsed - started > _SLOW:
+            self._slow.add(key)
+
+    def _run_worst(self, turn):
+        rows = list(self._results.worst)
+        self._random.shuffle(rows)
+        for row in sorted(rows, key=lambda row: row.free_blocks):
+            if self._stop() or row.reason:
+                continue
+            # What did not end with fewer free blocks will not end with more.
+            fewer = [other.reason for other in self._results.worst
+                     if other.subject == row.subject and other.free_blocks < row.free_blocks
+                     and other.reason]
+            if fewer:
+                row.reason = fewer[0]
+                continue
+            self._say("round %d of %d: %s among %d free blocks" % (
+                turn + 1, self._results.rounds, row.subject, row.free_blocks))
+            told, row.reason = self._measure(self._subject(row.subject), "--worst",
+                                             str(row.free_blocks))
+            if told:
+                row.rounds[turn] = told

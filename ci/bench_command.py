@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+"""Measures every strategy beside the allocators that people use, and reports.
+
+Sets the machine up, builds what is needed, records two small traces of real programs, and runs every
+workload on every strategy, on glibc, jemalloc, mimalloc and tcmalloc (each in a fresh process,
+interleaved round by round, CPU time). The report goes to standard output: each bound that the
+project holds itself to, with its ratio, spread and verdict; speed and fragmentation of all; the worst
+single operations; the machine. It is also written as DIR/report.md, with DIR/results.json (all
+figures of all rounds) and plots (SVG).
+"""
+import argparse
+import datetime
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from bench import bounds, machine, rounds, subjects, trace_recorder, workloads  # noqa: E402
+from bench.results import Results  # noqa: E402
+from ci import run_folder, workbench  # noqa: E402
+from ci import status as status_line  # noqa: E402
+from ci.command_line import Interrupt, Parser, positive  # noqa: E402
+from ci.workbench import CannotRun, shown  # noqa: E402
+from reports import bench_markdown, files  # noqa: E402
+
+EPILOG = """\
+examples:
+  ci/bench                                         all there is, some minutes
+  ci/bench --strategies tlsf,buddy --workloads churn,pow2
+  ci/bench --trace out/my.trace --rounds 9
+
+Ctrl-C or SIGTERM ends the measuring, not the report: what was measured is told.
+
+exit codes: 0 measured, whether the bounds hold or not (1 with --strict if one does not), 2 could
+not run
+"""
+
+# CPU milliseconds of a workload that could go on for ever; seconds of any run; free blocks among
+# which single operations are measured.
+_FULL = (100, 30.0, (100, 1000, 10000, 100000, 1000000))
+_QUICK = (5, 5.0, (100, 1000, 10000))
+
+MEASURE, ASSAY, PRELOAD = "bench/measure.elf", "assay.elf", "harness/record_preload.so"
+
+
+def names(value):
+    found = [name for name in value.split(",") if name]
+    if not found:
+        raise argparse.ArgumentTypeError("name at least one")
+    return found
+
+
+def parse_options(arguments):
+    parser = Parser(prog="ci/bench", description=__doc__, epilog=EPILOG, allow_abbrev=False,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=positive, metavar="N",
+                        help="how often everything is measured (5; with --quick 1)")
+    parser.add_argument("--strategies", type=names, action="append", default=[], metavar="X,Y",
+                        help="only these; may be repeated (all that `assay list` shows)")
+    parser.add_argument("--workloads", type=names, action="append", default=[], metavar="X,Y",
+                        help="only these of %s, compile, python, and the traces given; may be "
+                             "repeated (all)" % ", ".join(w.name for w in workloads.BUILT_IN))
+    parser.add_argument("--trace", action="append", default=[], metavar="FILE",
+                        help="a workload more: any file that `assay replay` reads; may be repeated")
+    parser.add_argument("--quick", action="store_true",
+                        help="a look, no measurement: short runs, one round")
+    parser.add_argument("--strict", action="store_true",
+                        help="exit with 1 if a bound does not hold or could not be measured")
+    parser.add_argument("--out", metavar="DIR",
+                        help="folder for the report (out/bench/<time> in the checkout)")
+    # For tests: a folder like bazel-bin with everything built. Nothing is set up or built then.
+    parser.add_argument("--prebuilt", metavar="DIR", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    options.strategies = sum(options.strategies, [])
+    options.workloads = sum(options.workloads, [])
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    if not options.out:
+        options.out = os.path.join(workbench.ROOT, "out", "bench",
+                                   time.strftime("%Y-%m-%dT%H-%M-%S"))
+    return options
+
+
+def trace_name(path, taken):
+    """A trace's short name, which no other workload has."""
+    stem = os.path.splitext(os.path.basename(path))[0] or "trace"
+    name, n = stem, 2
+    while name in taken:
+        name, n = "%s-%d" % (stem, n), n + 1
+    return name
+
+
+class Bench:
+    """One run, from options to report."""
+
+    def __init__(self, options, status):
+        self._options, self._status = options, status
+        self._interrupt = Interrupt("ci/bench", "there is no report")
+        self._bench = workbench.Workbench(options.prebuilt)
+        self._folder = os.path.abspath(options.out)
+        self._budget, self._seconds, self._sizes = _QUICK if options.quick else _FULL
+
+    def prepare(self):
+        """Builds, and knows then what there is to measure."""
+        options = self._options
+        for path in options.trace:
+            if not os.path.isfile(path):
+                raise CannotRun("%s: no such file" % path)
+        if not options.prebuilt:
+            workbench.set_up()
+            self._status.say("building (from nothing this takes a minute or two)")
+        self._bench.build(["//:assay", "//bench:measure", "//" + PRELOAD.replace("/", ":")])
+        self._strategies = workbench.choose(options.strategies, self._bench.strategies(),
+                                            "strategy")
+        traces = []
+        for path in options.trace:
+            name = trace_name(path, [w.name for w in workloads.BUILT_IN] + traces
+                              + list(workloads.RECORDED))
+            traces.append(name)
+        self._traces = dict(zip(traces, options.trace))
+        known = [w.name for w in workloads.BUILT_IN] + list(workloads.RECORDED) + traces
+        self._wanted = workbench.choose(options.workloads, known, "workload")
+        try:
+            os.makedirs(self._folder, exist_ok=True)
+            self._programs = self._bench.copy([MEASURE, ASSAY, PRELOAD],
+                                              os.path.join(self._folder, "tmp"))
+        except OSError as error:
+            raise CannotRun(run_folder.explain(error, self._folder)) from error
+
+    def _record(self, results):
+        """The recorded traces, as workloads."""
+        wanted = [name for name in workloads.RECORDED if name in self._wanted]
+        folder = os.path.join(self._folder, "traces")
+        scratch = os.path.join(self._folder, "tmp")
+        os.makedirs(folder, exist_ok=True)
+        found = []
+        commands = trace_recorder.commands(scratch) if wanted else {}
+        for name in wanted:
+            if self._interrupt.name:
+                break
+            if name not in commands:
+                results.notes.append("%s: no program to record it from" % name)
+                continue
+            self._status.say("recording %s" % workloads.RECORDED[name])
+            path, reason = trace_recorder.record(
+                self._programs[ASSAY], self._programs[PRELOAD], folder, name, *commands[name])
+            if path:
+                found.append(workloads.trace(name, workloads.RECORDED[name], path))
+            else:
+                results.notes.append("%s could not be recorded: %s" % (name, reason))
+        return found
+
+    def _workloads(self, results, measure):
+        found = [w for w in workloads.BUILT_IN if w.name in self._wanted]
+        found += self._record(results)
+        found += [workloads.trace(name, shown(path), os.path.abspath(path))
+                  for name, path in self._traces.items() if name in self._wanted]
+        for workload in found:
+            told, reason = measure.describe(workload.path or workload.name)
+            if told is None:
+                raise CannotRun(reason.replace("measure: ", "", 1))
+            results.described[workload.name] = told
+        return found
+
+    def measure(self):
+        """Returns the results."""
+        options = self._options
+        started = datetime.datetime.now(datetime.timezone.utc)
+        clock = time.monotonic()
+        results = Results(
+            started=started.strftime("%Y-%m-%dT%H:%M:%SZ"), version=workbench.source_version(),
+            rounds=options.rounds, budget=self._budget, load=[machine.load()],
+            machine=machine.facts(machine.compiler(self._programs[MEASURE])))
+        measure = rounds.Measure(self._programs[MEASURE], self._seconds)
+        self._interrupt.install()
+        results.workloads = self._workloads(results, measure)
+        results.subjects = [subjects.strategy(name) for name in self._strategies]
+        results.subjects += subjects.peers()
+        if any(w.made_for == "page_bump" for w in results.workloads):
+            results.subjects.append(subjects.raw())
+        for subject in results.subjects:
+            if subject.missing:
+                self._status.say("%s is %s" % (subject.name, subject.missing))
+        run = rounds.Rounds(measure, results, self._progress, lambda: bool(self._interrupt.name))
+        run.prepare(self._worst_subjects(results), self._sizes)
+        self._status.say("%d subjects, %d workloads, %d rounds" % (
+            len(results.subjects), len(results.workloads), results.rounds))
+        run.run()
+        results.stopped = self._interrupt.name
+        results.seconds = time.monotonic() - clock
+        results.load.append(machine.load())
+        return results
+
+    def _worst_subjects(self, results):
+        """Whose single operations are measured: those with a bound, and some beside them."""
+        there = [subject.name for subject in results.subjects]
+        bound = [b.strategy for b in bounds.BOUNDS if b.of == "flat" and b.strategy in there]
+        # Whoever asks for other strategies and workloads does not want to wait for these.
+        if not bound and (self._options.strategies or self._options.workloads):
+            return []
+        return bound + [name for name in bounds.WORST_BESIDE if name in there]
+
+    def _progress(self, line):
+        self._status.progress(line)
+
+    def write(self, results):
+        """Writes the report; returns it as Markdown."""
+        told = results.to_dict()
+        path = os.path.join(self._folder, "results.json")
+        try:
+            files.write_json(told, path)
+            plots, problem = self._draw(path)
+            if problem:
+                self._status.say(problem)
+            report = bench_markdown.render(told, plots)
+            files.write_whole(os.path.join(self._folder, "report.md"), report)
+        except OSError as error:
+            raise CannotRun(run_folder.explain(error, self._folder)) from error
+        finally:
+            shutil.rmtree(os.path.join(self._folder, "tmp"), ignore_errors=True)
+        return told, bench_markdown.render(told), plots
+
+    def _draw(self, path):
+        """Returns the names of the plots, and what went wrong. matplotlib is Debian's, and so is
+        the Python that has it, which need not be the one that runs this."""
+        script = os.path.join(workbench.ROOT, "reports", "bench_plots.py")
+        problem = ""
+        for python in dict.fromkeys((sys.executable, "/usr/bin/python3")):
+            try:
+                result = subprocess.run([python, script, path, self._folder], capture_output=True,
+                                        text=True, check=False)
+            except OSError as error:
+                problem = "%s: %s" % (python, error.strerror)
+                continue
+            if result.returncode == 0:
+                return result.stdout.split("\n")[:-1], ""
+            problem = (result.stderr.strip().splitlines() or ["exit code"])[-1]
+        return [], "no plots: %s (apt-get install python3-matplotlib)" % problem
+
+    def discard(self):
+        """After a failure: leaves no folder without a report."""
+        shutil.rmtree(os.path.join(self._folder, "tmp"), ignore_errors=True)
+        for folder in (os.path.join(self._folder, "traces"), self._folder):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                pass
+
+    @property
+    def folder(self):
+        return self._folder
+
+
+def main(arguments=None):
+    options = parse_options(arguments)
+    status = status_line.Status(sys.stderr)
+    bench = Bench(options, status)
+    try:
+        bench.prepare()
+        results = bench.measure()
+        status.clear()
+        told, report, plots = bench.write(results)
+        print(report)
+        print("report: %s results.json%s" % (
+            shown(os.path.join(bench.folder, "report.md")),
+            " and %d plots" % len(plots) if plots else ""))
+        held = all(bound["verdict"] == bounds.HELD for bound in told["bounds"])
+        return 1 if options.strict and not held else 0
+    except CannotRun as error:
+        status.clear()
+        bench.discard()
+        print("ci/bench: %s" % error, file=sys.stderr)
+    except KeyboardInterrupt:
+        bench.discard()
+        print("ci/bench: interrupted before the measuring began", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
