@@ -13,6 +13,7 @@ HELD, NOT_HELD, NOT_MEASURED = "held", "NOT held", "not measured"
 #   bandwidth  its reciprocal
 #   memory     peak footprint
 #   flat       the worst allocate and release pair at the most free blocks, against the fewest
+# `strategy` is a strategy, or STRATEGY:VARIANT.
 # `against` is a subject, or BEST_PEER: round by round the best of the peers.
 Bound = collections.namedtuple("Bound", "strategy of workloads against limit")
 
@@ -26,13 +27,20 @@ BOUNDS = (
     Bound("tlsf", "time", ("churn",), "glibc", 1.35),
     Bound("tlsf", "flat", (), "", 2.0),
     Bound("slab", "time", ("fixed",), "glibc", 0.5),
-    Bound("arena", "time", ("region",), "glibc", 0.25),
+    # The other variant gives its chunks back between regions: what it saves in memory it pays in pages.
+    Bound("arena:keeps_chunks", "time", ("region",), "glibc", 0.25),
     Bound("buddy", "time", ("pow2",), "glibc", 1.5),
     Bound("page_bump", "bandwidth", ("pages",), "raw", 0.9),
 )
 
 # The strategies whose single operations are measured although no bound needs it: for comparison.
 WORST_BESIDE = ("free_list", "glibc")
+
+
+def variants_of(strategy):
+    """Those that some bound is about, as STRATEGY:VARIANT."""
+    return list(dict.fromkeys(bound.strategy for bound in BOUNDS
+                              if bound.strategy.startswith(strategy + ":")))
 
 
 def at_least(bound):
@@ -63,7 +71,9 @@ def _series(results, workload, name, of):
     if run is None:
         return {}, "%s was not run" % name
     series = run.footprints() if of == "memory" else run.costs()
-    return series, "" if series else "%s: %s" % (name, run.reason or "not run")
+    # What failed later, after rounds that count, is told as well.
+    reason = run.reason or ("" if series else "not run")
+    return series, "%s: %s" % (name, reason) if reason else ""
 
 
 def _against(results, workload, bound):
@@ -86,7 +96,7 @@ def _judge_pair(results, bound, workload):
         return _verdict(bound, workload, None, reason or their_reason or "no round has both")
     if at_least(bound):
         ratios = [1 / ratio for ratio in ratios]
-    return _verdict(bound, workload, summary.spread(ratios))
+    return _verdict(bound, workload, summary.spread(ratios), reason or their_reason)
 
 
 def _judge_flat(results, bound):
@@ -108,16 +118,20 @@ def _judge_flat(results, bound):
 
 
 def judge(results):
-    """One verdict for each bound and workload, those that could not be measured included."""
+    """One verdict for each bound and workload, those that could not be measured included, but not
+    what the user left out."""
     verdicts = []
     names = {subject.name for subject in results.subjects}
     for bound in BOUNDS:
         workloads = [workload.name for workload in results.workloads
                      if workload.name in bound.workloads
                      or (workload.trace and TRACES in bound.workloads)]
+        if ("strategies" in results.restricted and bound.strategy not in names
+                or "workloads" in results.restricted and bound.of != "flat" and not workloads):
+            continue
         if bound.strategy not in names:
             verdicts.append(_verdict(bound, ", ".join(workloads), None,
-                                     "no strategy %s was run" % bound.strategy))
+                                     "there is no strategy %s" % bound.strategy))
         elif bound.of == "flat":
             verdicts.append(_judge_flat(results, bound))
         elif not workloads:

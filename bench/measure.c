@@ -19,7 +19,8 @@ static const char help[] =
     "usage: measure --on NAME (--speed | --memory | --describe) WORKLOAD\n"
     "       measure --on NAME --worst FREE_BLOCKS\n\n"
     "Runs a workload once, and prints what was measured as one JSON object.\n\n"
-    "  --on NAME      a strategy; `libc`: malloc as it is, or as LD_PRELOAD has it; `raw`: fresh\n"
+    "  --on NAME      a strategy, or STRATEGY:VARIANT; `libc`: malloc as it is, or as LD_PRELOAD "
+    "has it; `raw`: fresh\n"
     "                 pages as the system gives them, for workloads that release nothing\n"
     "  --speed        CPU time of the operations, and of the loop around them\n"
     "  --memory       footprint over time: anonymous memory of the process, less what it had "
@@ -38,6 +39,7 @@ struct request {
   size_t free_blocks;
   enum run_api api;
   const struct strategy *strategy;
+  unsigned variant;
 };
 
 static int complain(const char *format, const char *what) {
@@ -106,7 +108,7 @@ static int measure_speed(const struct request *request, const struct plan *plan)
   char reason[128];
   uint64_t ignored, loop_time, time, loop_steps, steps;
   if (!run_prepare(&run, plan, request->api, request->strategy, reason, sizeof reason) ||
-      !run_open(&run, reason, sizeof reason))
+      !run_open(&run, request->variant, reason, sizeof reason))
     return unsupported(reason);
   run_prepare(&loop, plan, RUN_LOOP, NULL, reason, sizeof reason);
   run_until(&loop, plan->start);
@@ -143,7 +145,7 @@ static int measure_memory(const struct request *request, const struct plan *plan
   if (!run_prepare(&run, plan, request->api, request->strategy, reason, sizeof reason))
     return unsupported(reason);
   if (!footprint_now(&before)) return complain("%s", "no /proc/self/smaps_rollup to read");
-  if (!run_open(&run, reason, sizeof reason)) return unsupported(reason);
+  if (!run_open(&run, request->variant, reason, sizeof reason)) return unsupported(reason);
   for (size_t step = 0; step < plan->steps;) {
     size_t next = next_sample(plan, step);
     run_until(&run, next);
@@ -177,7 +179,8 @@ static void print_numbers(const char *name, const double *numbers) {
 static int measure_worst(const struct request *request) {
   static struct worst worst;
   char reason[128];
-  if (!worst_measure(&worst, request->strategy, request->free_blocks, reason, sizeof reason))
+  if (!worst_measure(&worst, request->strategy, request->variant, request->free_blocks, reason,
+                     sizeof reason))
     return unsupported(reason);
   printf("{\"free_blocks\": %zu, \"pair_median\": %.2f, \"pair_worst\": %.2f, \"malloc\": \"%s\"",
          request->free_blocks, worst.pair_median, worst.pair_worst, library_of_malloc());
@@ -195,18 +198,30 @@ static bool read_number(const char *text, uint64_t most, uint64_t *number) {
   return *text >= '0' && *text <= '9' && *end == '\0' && *number > 0 && *number <= most;
 }
 
+static int find_strategy(struct request *request) {
+  char name[64];
+  const char *colon = strchrnul(request->on, ':');
+  snprintf(name, sizeof name, "%.*s", (int)(colon - request->on), request->on);
+  const struct registry_entry *entry = registry_find(name);
+  if (!entry) return complain("unknown strategy '%s'", name);
+  request->strategy = entry->strategy;
+  if (*colon == '\0') return MEASURED;
+  const char *const *variants = entry->strategy->variants;
+  for (; variants && variants[request->variant]; request->variant++)
+    if (strcmp(variants[request->variant], colon + 1) == 0) return MEASURED;
+  return complain("no strategy has the variant '%s'", request->on);
+}
+
 static int find_subject(struct request *request) {
   request->api = RUN_STRATEGY;
-  if (request->mode == 'd') return MEASURED;
+  if (request->mode == 'd' && !request->on) return MEASURED;
   if (!request->on) return complain("%s", "say on what: --on NAME");
   if (strcmp(request->on, "libc") == 0) {
     request->api = RUN_LIBC;
   } else if (strcmp(request->on, "raw") == 0 && request->mode == 's') {
     request->api = RUN_RAW;
   } else {
-    const struct registry_entry *entry = registry_find(request->on);
-    if (!entry) return complain("unknown strategy '%s'", request->on);
-    request->strategy = entry->strategy;
+    return find_strategy(request);
   }
   return MEASURED;
 }

@@ -81,6 +81,8 @@ class Results:
     described: dict = dataclasses.field(default_factory=dict)  # {workload: what measure says of it}
     runs: list = dataclasses.field(default_factory=list)
     worst: list = dataclasses.field(default_factory=list)
+    # What the user left out on purpose, and wants no bounds of: "strategies", "workloads".
+    restricted: list = dataclasses.field(default_factory=list)
     notes: list = dataclasses.field(default_factory=list)  # what else could not be measured
 
     def run(self, workload, subject):

@@ -62,8 +62,9 @@ class Measure:
             return None, "refused %d requests" % told["refused"]
         return told, ""
 
-    def describe(self, workload):
-        code, out, err = process.run([self._program, "--describe", workload], None, self._seconds)
+    def describe(self, workload, *more):
+        code, out, err = process.run([self._program, "--describe", *more, workload], None,
+                                     self._seconds)
         if code != 0:
             return None, (err.strip().splitlines() or ["it could not be read"])[-1]
         return json.loads(out), ""

@@ -252,9 +252,10 @@ bool run_prepare(struct run *self, const struct plan *plan, enum run_api api,
   return true;
 }
 
-bool run_open(struct run *self, char *reason, size_t reason_size) {
+bool run_open(struct run *self, unsigned variant, char *reason, size_t reason_size) {
   if (self->api == RUN_STRATEGY) {
-    struct strategy_options options = {.heap_size = roomy_heap(self->plan), .seed = 1};
+    struct strategy_options options = {
+        .heap_size = roomy_heap(self->plan), .variant = variant, .seed = 1};
     self->allocator = self->strategy->create(&self->source.base, &options);
     if (self->allocator) return true;
     snprintf(reason, reason_size, "it cannot be created over pages");

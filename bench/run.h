@@ -46,7 +46,7 @@ bool run_prepare(struct run *self, const struct plan *plan, enum run_api api,
                  const struct strategy *strategy, char *reason, size_t reason_size);
 
 // The allocator, before step 0. False, with a reason, if there is none.
-bool run_open(struct run *self, char *reason, size_t reason_size);
+bool run_open(struct run *self, unsigned variant, char *reason, size_t reason_size);
 
 // Runs on to step `end`.
 void run_until(struct run *self, size_t end);

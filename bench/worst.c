@@ -96,13 +96,14 @@ static bool fill(struct heap *heap, size_t free_blocks) {
   return true;
 }
 
-static bool open_heap(struct heap *heap, size_t free_blocks) {
+static bool open_heap(struct heap *heap, unsigned variant, size_t free_blocks) {
   if (!heap->strategy) return true;
   size_t size = (size_t)1 << 21;
   while (size < free_blocks * 1024) size *= 2;
   source_pages_init(&heap->source, 0);
   heap->allocator = heap->strategy->create(
-      &heap->source.base, &(struct strategy_options){.heap_size = size, .seed = 1});
+      &heap->source.base,
+      &(struct strategy_options){.heap_size = size, .variant = variant, .seed = 1});
   return heap->allocator != NULL;
 }
 
@@ -159,8 +160,8 @@ static size_t request_size(void) {
   return class + next_random() % class;
 }
 
-bool worst_measure(struct worst *result, const struct strategy *strategy, size_t free_blocks,
-                   char *reason, size_t reason_size) {
+bool worst_measure(struct worst *result, const struct strategy *strategy, unsigned variant,
+                   size_t free_blocks, char *reason, size_t reason_size) {
   static uint64_t pairs[WORST_REQUESTS], allocations[WORST_REQUESTS], releases[WORST_REQUESTS];
   struct heap heap = {.strategy = strategy};
   random_state = 0x9E3779B97F4A7C15;
@@ -168,7 +169,7 @@ bool worst_measure(struct worst *result, const struct strategy *strategy, size_t
     snprintf(reason, reason_size, "it does not release blocks");
     return false;
   }
-  if (!open_heap(&heap, free_blocks) || !fill(&heap, free_blocks)) {
+  if (!open_heap(&heap, variant, free_blocks) || !fill(&heap, free_blocks)) {
     snprintf(reason, reason_size, "it has no room for %zu free blocks", free_blocks);
     return false;
   }

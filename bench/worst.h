@@ -17,7 +17,7 @@ struct worst {
 
 // On a heap with so many free blocks that cannot be merged. `strategy` NULL: the C library's
 // malloc. False, with a reason, if the strategy cannot do that.
-bool worst_measure(struct worst *result, const struct strategy *strategy, size_t free_blocks,
-                   char *reason, size_t reason_size);
+bool worst_measure(struct worst *result, const struct strategy *strategy, unsigned variant,
+                   size_t free_blocks, char *reason, size_t reason_size);
 
 #endif

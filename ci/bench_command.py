@@ -58,7 +58,8 @@ def parse_options(arguments):
     parser.add_argument("--rounds", type=positive, metavar="N",
                         help="how often everything is measured (5; with --quick 1)")
     parser.add_argument("--strategies", type=names, action="append", default=[], metavar="X,Y",
-                        help="only these; may be repeated (all that `assay list` shows)")
+                        help="only these; may be repeated; X:VARIANT is one of its variants (all "
+                             "that `assay list` shows)")
     parser.add_argument("--workloads", type=names, action="append", default=[], metavar="X,Y",
                         help="only these of %s, compile, python, and the traces given; may be "
                              "repeated (all)" % ", ".join(w.name for w in workloads.BUILT_IN))
@@ -111,8 +112,7 @@ class Bench:
             workbench.set_up()
             self._status.say("building (from nothing this takes a minute or two)")
         self._bench.build(["//:assay", "//bench:measure", "//" + PRELOAD.replace("/", ":")])
-        self._strategies = workbench.choose(options.strategies, self._bench.strategies(),
-                                            "strategy")
+        self._strategies = self._choose_strategies()
         traces = []
         for path in options.trace:
             name = trace_name(path, [w.name for w in workloads.BUILT_IN] + traces
@@ -127,6 +127,16 @@ class Bench:
                                               os.path.join(self._folder, "tmp"))
         except OSError as error:
             raise CannotRun(run_folder.explain(error, self._folder)) from error
+
+    def _choose_strategies(self):
+        """Names, and behind each the variants that have a bound."""
+        known = self._bench.strategies()
+        wanted = self._options.strategies
+        workbench.choose([name.partition(":")[0] for name in wanted], known, "strategy")
+        chosen = []
+        for name in wanted or known:
+            chosen += [name] + bounds.variants_of(name)
+        return list(dict.fromkeys(chosen))
 
     def _record(self, results):
         """The recorded traces, as workloads."""
@@ -170,10 +180,15 @@ class Bench:
         clock = time.monotonic()
         results = Results(
             started=started.strftime("%Y-%m-%dT%H:%M:%SZ"), version=workbench.source_version(),
+            restricted=[key for key in ("strategies", "workloads") if getattr(options, key)],
             rounds=options.rounds, budget=self._budget, load=[machine.load()],
             machine=machine.facts(machine.compiler(self._programs[MEASURE])))
         measure = rounds.Measure(self._programs[MEASURE], self._seconds)
         self._interrupt.install()
+        for name in self._strategies:
+            _, reason = measure.describe("lifo64", "--on", name)
+            if reason:
+                raise CannotRun(reason.partition(";")[0].replace("measure: ", "", 1))
         results.workloads = self._workloads(results, measure)
         results.subjects = [subjects.strategy(name) for name in self._strategies]
         results.subjects += subjects.peers()

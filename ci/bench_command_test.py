@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""ci/bench as people type it, on the real programs, for a moment: what it writes is well-formed. No
+figure is judged."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import xml.etree.ElementTree as ET
+
+CI = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(CI)
+
+TRACE = """heap source=fixed capacity=65536
+allocate 0 size=100 align=16
+resize 0 size=5000 align=16
+zeroed 1 count=3 size=10 align=16
+release 0
+reset
+"""
+
+
+class BenchTest(unittest.TestCase):
+    def setUp(self):
+        self._temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self._temporary.cleanup)
+        self.out = self.path("out")
+        self.environment = dict(os.environ, MPLCONFIGDIR=self.path("matplotlib"))
+
+    def path(self, *names):
+        return os.path.join(self._temporary.name, *names)
+
+    def command(self, *arguments):
+        return [sys.executable, os.path.join(CI, "bench_command.py"), "--prebuilt", ROOT, "--out",
+                self.out, *arguments]
+
+    def run_it(self, *arguments):
+        """Returns exit code, stdout, stderr."""
+        result = subprocess.run(self.command(*arguments), env=self.environment, cwd=self.path(),
+                                capture_output=True, text=True, timeout=250, check=False)
+        self.assertNotIn("Traceback", result.stderr)
+        return result.returncode, result.stdout, result.stderr
+
+    def results(self):
+        with open(os.path.join(self.out, "results.json"), encoding="utf-8") as file:
+            return json.load(file)
+
+    def test_quick(self):
+        trace = self.path("mine <1>.txt")
+        with open(trace, "w", encoding="utf-8") as file:
+            file.write(TRACE)
+        code, printed, err = self.run_it(
+            "--quick", "--strategies", "free_list,bump,arena", "--workloads",
+            "lifo64,region,pages,python,mine <1>", "--trace", trace)
+        self.assertEqual(0, code, err)
+        told = self.results()
+        self.assertEqual((1, 1, "", 1), tuple(told[key] for key in (
+            "schema", "rounds", "stopped", "rounds_done")), err)
+        runs = {(run["workload"], run["subject"]): run for run in told["runs"]}
+        for workload in ("lifo64", "region", "pages", "mine <1>"):
+            for subject in ("free_list", "glibc"):
+                figures = runs[workload, subject]["summary"]
+                self.assertGreater(figures["ns"]["median"], 0)
+                self.assertGreater(figures["footprint"]["median"], 0)
+        # Blocks lie in pages that are counted.
+        self.assertGreaterEqual(runs["region", "free_list"]["summary"]["waste"], 1)
+        self.assertIn("does not release", runs["lifo64", "bump"]["reason"])
+        self.assertGreater(runs["region", "arena:keeps_chunks"]["summary"]["ns"]["median"], 0)
+        recorded = [w for w in told["workloads"] if w["name"] == "python"]
+        self.assertTrue(recorded or any("python" in note for note in told["notes"]), told["notes"])
+        self.assertIn("at most 0.25 x glibc", printed)
+        self.check_files()
+
+    def check_files(self):
+        names = os.listdir(self.out)
+        self.assertIn("report.md", names)
+        self.assertNotIn("tmp", names)
+        for kind in ("speed-memory-lifo64.svg", "footprint-region.svg",
+                     "footprint-mine__1_.svg"):
+            self.assertIn(kind, names)
+        with open(os.path.join(self.out, "report.md"), encoding="utf-8") as file:
+            report = file.read()
+        for name in names:
+            if name.endswith(".svg"):
+                root = ET.parse(os.path.join(self.out, name)).getroot()
+                self.assertEqual("{http://www.w3.org/2000/svg}svg", root.tag)
+                text = "".join(root.itertext())
+                self.assertIn("glibc", text)
+                self.assertIn("(%s)" % name, report)
+
+    def test_interrupted(self):
+        """What was measured is told."""
+        with subprocess.Popen(self.command("--rounds", "4000", "--strategies", "bump",
+                                           "--workloads", "region"), env=self.environment,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            for line in child.stderr:
+                if line.startswith("round "):
+                    break
+            time.sleep(0.5)
+            child.send_signal(signal.SIGINT)
+            printed, err = child.communicate(timeout=60)
+        self.assertEqual(0, child.returncode, err)
+        told = self.results()
+        self.assertEqual("SIGINT", told["stopped"])
+        self.assertLess(told["rounds_done"], 4000)
+        self.assertIn("stopped early by SIGINT", printed)
+
+    def test_refused(self):
+        for arguments, says in (
+                (["--strategies", "nosuch"], "unknown strategy 'nosuch'; there is: bump"),
+                (["--strategies", "arena:nosuch"], "no strategy has the variant 'arena:nosuch'"),
+                (["--workloads", "nosuch"], "unknown workload 'nosuch'; there is: lifo64"),
+                (["--trace", "nosuch"], "nosuch: no such file"),
+                (["--workloads", ","], "--workloads: name at least one"),
+                (["--rounds", "0"], "--rounds: '0' is no number from 1 to 4096"),
+                (["--nosuch"], "see ci/bench --help")):
+            code, printed, err = self.run_it(*arguments)
+            self.assertEqual((2, ""), (code, printed), err)
+            self.assertIn(says, err)
+            self.assertFalse(os.path.exists(self.out), arguments)
+
+    def test_strict(self):
+        code, _, err = self.run_it("--quick", "--strict", "--strategies", "page_bump",
+                                   "--workloads", "region")
+        # No bound is about these two.
+        self.assertEqual(0, code, err)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
