@@ -12,4 +12,5 @@ STRATEGIES = [
     strategy("tlsf"),
     locked("free_list"),
     strategy("mark_sweep"),
+    strategy("mapped_heap"),
 ]
