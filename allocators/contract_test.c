@@ -12,6 +12,11 @@ static void test_slots(void) {
   CHECK((s->usable_size != NULL) == has(STRATEGY_SIZES));
   CHECK((s->mark != NULL) == has(STRATEGY_MARKS));
   CHECK((s->rollback != NULL) == has(STRATEGY_MARKS));
+  CHECK((s->collect != NULL) == has(STRATEGY_COLLECTS));
+  CHECK((s->close != NULL) == has(STRATEGY_PERSISTS));
+  CHECK((s->open != NULL) == has(STRATEGY_PERSISTS));
+  CHECK((s->root != NULL) == has(STRATEGY_PERSISTS));
+  CHECK((s->set_root != NULL) == has(STRATEGY_PERSISTS));
   CHECK(s->create != NULL && s->allocate != NULL && s->check != NULL && s->walk != NULL);
   CHECK(s->statistics != NULL && s->destroy != NULL && s->footprint != NULL);
   CHECK(is_power_of_two(s->min_align) && is_power_of_two(s->max_align));
@@ -309,6 +314,43 @@ static void test_damage(const struct rig_layout *layout) {
   close_subject();
 }
 
+// ## Persistence
+
+// Closed and opened, a heap is what it was; over anything else there is nothing to open.
+static void test_persistence(const struct rig_layout *layout) {
+  const struct strategy *s = subject.strategy;
+  const struct strategy_options strange = {.variant = UINT32_MAX};
+  if (!has(STRATEGY_PERSISTS)) return;
+  struct source *source = rig_init(&subject.rig, layout);
+  CHECK(s->open(source, &subject.options) == NULL);
+  void *nothing = source->acquire(source, align_down(4096, source->page_size));
+  CHECK(nothing == NULL || s->open(source, &subject.options) == NULL);
+  if (!open_subject(layout)) return;
+  CHECK(s->root(subject.allocator) == NULL);
+  unsigned char *blocks[12];
+  for (size_t i = 0; i < 12; i++) CHECK((blocks[i] = allocate(20 * i + 1, 1)) != NULL);
+  for (size_t i = 0; i < 12; i++) memset(blocks[i], (int)i, 20 * i + 1);
+  for (size_t i = 0; i < 12; i += 3) CHECK(s->release(subject.allocator, blocks[i]) == RELEASED);
+  for (size_t round = 0; round < 3; round++) {
+    s->set_root(subject.allocator, round == 1 ? NULL : blocks[4 + round]);
+    take(&before);
+    s->close(subject.allocator);
+    CHECK(s->open(subject.source, &strange) == NULL);
+    subject.source->traits &= ~(unsigned)SOURCE_PERSISTS;
+    CHECK(s->open(subject.source, &subject.options) == NULL);
+    subject.source->traits |= SOURCE_PERSISTS;
+    subject.allocator = s->open(subject.source, &subject.options);
+    CHECK(subject.allocator != NULL);
+    check_unchanged();
+    check_picture(&now);
+    CHECK(s->root(subject.allocator) == (round == 1 ? NULL : blocks[4 + round]));
+    for (size_t i = 0; i < 12; i++)
+      for (size_t j = 0; j < 20 * i + 1 && i % 3 != 0; j++) CHECK(blocks[i][j] == i);
+  }
+  close_subject();
+  CHECK(s->open(subject.source, &subject.options) == NULL);
+}
+
 // ## Source failures
 
 // A program of requests that must leave things alone whenever it is refused.
@@ -372,6 +414,7 @@ static void test_all(const struct rig_layout *layout) {
   test_marks(layout);
   test_misuse(layout);
   test_damage(layout);
+  test_persistence(layout);
   test_source_failures(layout);
 }
 

@@ -10,21 +10,39 @@
 #include "allocators/source.h"
 #include "allocators/strategy.h"
 
-// Fresh memory is never zero by luck.
+// Fresh memory is never zero by luck. And it lasts as long as the test does, in which nobody dies.
 struct dirt {
   struct source base;
   struct source *inner;
+  size_t stretches;  // acquired now
+  void *last;        // acquired
+  size_t last_size;
 };
 
 static inline void *dirt_acquire(struct source *base, size_t size) {
-  struct source *inner = ((struct dirt *)base)->inner;
-  void *memory = inner->acquire(inner, size);
-  return memory == NULL ? NULL : memset(memory, 0xA5, size);
+  struct dirt *self = (struct dirt *)base;
+  void *memory = self->inner->acquire(self->inner, size);
+  if (memory == NULL) return NULL;
+  self->stretches++;
+  self->last = memory;
+  self->last_size = size;
+  return memset(memory, 0xA5, size);
 }
 
 static inline void dirt_release(struct source *base, void *memory, size_t size) {
-  struct source *inner = ((struct dirt *)base)->inner;
-  inner->release(inner, memory, size);
+  struct dirt *self = (struct dirt *)base;
+  self->stretches--;
+  self->inner->release(self->inner, memory, size);
+}
+
+static inline void dirt_persist(struct source *base, const void *start, size_t size) {
+  (void)base, (void)start, (void)size;
+}
+
+static inline void *dirt_held(struct source *base, size_t *size) {
+  const struct dirt *self = (struct dirt *)base;
+  *size = self->last_size;
+  return self->stretches == 1 ? self->last : NULL;
 }
 
 static inline size_t dirt_available(const struct source *base) {
@@ -64,7 +82,10 @@ static inline struct source *rig_init(struct rig *self, const struct rig_layout 
     innermost = &self->pages.base;
   }
   source_limit_init(&self->limit, innermost, layout->size);
-  self->dirt = (struct dirt){self->limit.base, &self->limit.base};
+  self->dirt = (struct dirt){.base = self->limit.base, .inner = &self->limit.base};
+  self->dirt.base.traits |= SOURCE_PERSISTS;
+  self->dirt.base.persist = dirt_persist;
+  self->dirt.base.held = dirt_held;
   self->dirt.base.acquire = dirt_acquire;
   self->dirt.base.release = dirt_release;
   self->dirt.base.available = dirt_available;

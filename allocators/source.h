@@ -137,12 +137,14 @@ void *source_file_page(const struct source_file *self, size_t index);
 
 // ## Decorators
 
-// Grants at most `limit` bytes at any time; SIZE_MAX: no limit.
+// Grants at most `limit` bytes at any time; SIZE_MAX: no limit. What is held from an earlier life
+// counts too, and is not there if it is more.
 struct source_limit {
   struct source base;
   struct source *inner;
   size_t limit;
   size_t granted;
+  const void *held;  // if the inner source holds this one, it is counted already; or NULL
 };
 void source_limit_init(struct source_limit *self, struct source *inner, size_t limit);
 

@@ -16,21 +16,28 @@ static void *acquire_within_limit(struct source *base, size_t size) {
   struct source_limit *self = (struct source_limit *)base;
   if (size > self->limit - self->granted) return NULL;
   void *memory = self->inner->acquire(self->inner, size);
-  if (memory != NULL) self->granted += size;
+  if (memory == NULL) return NULL;
+  if (self->granted == 0) self->held = memory;
+  self->granted += size;
   return memory;
 }
 
 static void release_within_limit(struct source *base, void *memory, size_t size) {
   struct source_limit *self = (struct source_limit *)base;
   self->granted -= size;
+  if (memory == self->held) self->held = NULL;
   self->inner->release(self->inner, memory, size);
 }
 
-// What is held from before counts from when it is asked for.
+// What is held from before counts from when it is first asked for. It is one stretch, so if it was
+// granted in this life, nothing else was before it.
 static void *held_within_limit(struct source *base, size_t *size) {
   struct source_limit *self = (struct source_limit *)base;
   void *memory = self->inner->held(self->inner, size);
-  if (memory != NULL) self->granted += *size;
+  if (memory == NULL || memory == self->held) return memory;
+  if (*size > self->limit - self->granted) return NULL;
+  self->held = memory;
+  self->granted += *size;
   return memory;
 }
 
