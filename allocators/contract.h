@@ -10,6 +10,7 @@
 #include "allocators/check.h"
 #include "allocators/registry.h"
 #include "allocators/rig.h"
+#include "allocators/tracked.h"
 
 static const struct rig_layout layouts[] = {
     {"buffer", 0, 0, 300000},           {"misaligned buffer", 0, 4097, 300001},
@@ -98,7 +99,7 @@ static inline void check_unchanged(void) {
 static inline void for_each_subject(void (*test)(const struct rig_layout *layout)) {
   for (const struct registry_entry *entry = registry; entry->name != NULL; entry++) {
     if (entry->bug != NULL) continue;
-    subject.strategy = entry->strategy;
+    subject.strategy = tracked(entry->strategy);
     unsigned variant = 0;
     do {
       subject.options = (struct strategy_options){.variant = variant};

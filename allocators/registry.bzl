@@ -1,6 +1,6 @@
 """Every strategy of the house: one line each, and all that is made of a strategy follows."""
 
-load(":strategies.bzl", "locked", "strategy")
+load(":strategies.bzl", "adapter", "locked", "strategy")
 
 STRATEGIES = [
     strategy("bump"),
@@ -13,4 +13,5 @@ STRATEGIES = [
     locked("free_list"),
     strategy("mark_sweep"),
     strategy("mapped_heap"),
+    adapter("system"),
 ]

@@ -40,6 +40,18 @@ def strategy(
         linkopts = linkopts,
     )
 
+def adapter(name, **kwargs):
+    """A foreign allocator made to look like a strategy, which needs its libc.
+
+    Args:
+      name: a C identifier.
+      **kwargs: passed to strategy().
+
+    Returns:
+      An element of STRATEGIES.
+    """
+    return strategy(name, freestanding = False, **kwargs)
+
 def locked(name, **kwargs):
     """Strategy `name`, made thread-safe by one lock: locked_<name>.
 

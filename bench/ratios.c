@@ -76,7 +76,7 @@ static void measure_trace(const char *path, const struct strategy *strategy) {
 static double churn(struct oracle *oracle, size_t live, bool random) {
   struct shadow *shadow = &oracle->shadow;
   uintptr_t base = (uintptr_t)oracle->arena.base;
-  shadow_begin(shadow, 1u << 21, false);
+  shadow_begin(shadow, 1u << 21, false, false);
   for (size_t i = 0; i < live; i++) shadow_add(shadow, base + i * 64, 64, (uint32_t)i);
   uint64_t state = 1;
   uint64_t start = cpu_time();
@@ -126,7 +126,7 @@ static void measure_flatness(void) {
     }
   }
   size_t blocks = 1000000;
-  shadow_begin(&oracle.shadow, 1u << 21, false);
+  shadow_begin(&oracle.shadow, 1u << 21, false, false);
   for (size_t i = 0; i < blocks; i++)
     shadow_add(&oracle.shadow, (uintptr_t)oracle.arena.base + i * 64, 64, (uint32_t)i);
   size_t bytes = shadow_memory(&oracle.shadow, blocks * 64);

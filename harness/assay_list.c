@@ -27,6 +27,11 @@ static const struct {
     {STRATEGY_ALLOCATES_CONCURRENTLY, "allocates-concurrently"},
     {STRATEGY_WALKS_BLOCKS, "walks-blocks"},
     {STRATEGY_CONCURRENT, "concurrent"},
+    {STRATEGY_MARKS, "marks"},
+    {STRATEGY_COLLECTS, "collects"},
+    {STRATEGY_PERSISTS, "persists"},
+    {STRATEGY_DETECTS_OVERRUN, "detects-overrun"},
+    {STRATEGY_FOREIGN, "foreign"},
 };
 
 static void print_strategy(const struct strategy *strategy) {

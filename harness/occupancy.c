@@ -28,12 +28,15 @@ bool occupancy_init(struct occupancy *self, uintptr_t base, size_t size) {
 void occupancy_free(struct occupancy *self) {
   if (self->bits) munmap(self->bits, self->bits_size);
   free(self->partials);
+  sparse_free(&self->sparse);
   *self = (struct occupancy){0};
 }
 
 void occupancy_share_granules(struct occupancy *self, bool shared) {
   self->shared_granules = shared;
 }
+
+void occupancy_allow_anywhere(struct occupancy *self, bool anywhere) { self->anywhere = anywhere; }
 
 // ## Runs of bits, [first, last]
 
@@ -170,6 +173,12 @@ static bool extent_taken(const struct occupancy *self, const struct extent *e) {
 }
 
 bool occupancy_take(struct occupancy *self, uintptr_t start, size_t size) {
+  if (self->anywhere) {
+    uintptr_t first = start / GRANULE, last = (start + size - 1) / GRANULE;
+    if (sparse_any(&self->sparse, first, last)) return false;
+    sparse_set(&self->sparse, first, last, true);
+    return true;
+  }
   if (!self->shared_granules) {
     size_t first = (start - self->base) / GRANULE, last = (start - self->base + size - 1) / GRANULE;
     if (any_set(self->bits, first, last)) return false;
@@ -185,6 +194,10 @@ bool occupancy_take(struct occupancy *self, uintptr_t start, size_t size) {
 }
 
 void occupancy_give(struct occupancy *self, uintptr_t start, size_t size) {
+  if (self->anywhere) {
+    sparse_set(&self->sparse, start / GRANULE, (start + size - 1) / GRANULE, false);
+    return;
+  }
   if (!self->shared_granules) {
     clear(self->bits, (start - self->base) / GRANULE, (start - self->base + size - 1) / GRANULE);
     return;
@@ -197,6 +210,8 @@ void occupancy_give(struct occupancy *self, uintptr_t start, size_t size) {
 
 bool occupancy_any(const struct occupancy *self, uintptr_t start, size_t size, bool inner) {
   if (size == 0) return false;
+  if (self->anywhere)
+    return sparse_any(&self->sparse, start / GRANULE, (start + size - 1) / GRANULE);
   struct extent e = divide(self, start, size);
   if (inner) return e.first <= e.last && any_set(self->bits, e.first, e.last);
   if (self->shared_granules) return extent_taken(self, &e);
@@ -205,5 +220,6 @@ bool occupancy_any(const struct occupancy *self, uintptr_t start, size_t size, b
 }
 
 size_t occupancy_memory(const struct occupancy *self, size_t extent) {
-  return extent / (GRANULE * 8) + self->partials_capacity * sizeof *self->partials;
+  return extent / (GRANULE * 8) + self->sparse.capacity * sizeof *self->sparse.words +
+         self->partials_capacity * sizeof *self->partials;
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "harness/sparse.h"
+
 struct occupancy_partial {
   size_t granule;  // index + 1; 0: empty entry
   uint8_t mask;    // bit i: byte i is taken
@@ -21,6 +23,8 @@ struct occupancy {
   uint64_t *bits;  // lazily backed: only words that were written cost memory
   size_t bits_size;
   bool shared_granules;
+  bool anywhere;         // what is taken need not lie in the range: `sparse` has it, not `bits`
+  struct sparse sparse;  // by address / granule
   struct occupancy_partial *partials;  // open addressing, a power of two
   size_t partials_capacity;
   size_t partials_count;
@@ -33,8 +37,12 @@ void occupancy_free(struct occupancy *self);
 // Whether blocks may share a granule; only while nothing is taken.
 void occupancy_share_granules(struct occupancy *self, bool shared);
 
-// Takes [start, start + size), which must lie inside the range and not be empty. False, and nothing
-// changed, if any byte of it is taken.
+// Whether blocks may lie outside the range; only while nothing is taken. They share no granule
+// then.
+void occupancy_allow_anywhere(struct occupancy *self, bool anywhere);
+
+// Takes [start, start + size), which must lie inside the range, if not anywhere, and not be empty.
+// False, and nothing changed, if any byte of it is taken.
 bool occupancy_take(struct occupancy *self, uintptr_t start, size_t size);
 // Gives back what was taken as such, or a part of it.
 void occupancy_give(struct occupancy *self, uintptr_t start, size_t size);

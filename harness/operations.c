@@ -104,7 +104,7 @@ void address_verify(struct run *run, const void *address, size_t size, size_t al
   intptr_t offset = arena_offset(arena, address);
   if (address_of(address) & (align - 1))
     run_violated(run, PROPERTY_alignment, "%#tx is not aligned to %zu", offset, align);
-  if (!arena_holds(arena, address, size))
+  if (!(run->strategy->traits & STRATEGY_FOREIGN) && !arena_holds(arena, address, size))
     run_violated(run, PROPERTY_bounds, "%#tx..%#tx is not inside what the source gave", offset,
                  offset + (intptr_t)size);
 }
@@ -267,7 +267,8 @@ static void use(struct run *run) {
   if (usable < block->size)
     run_violated(run, PROPERTY_usable_size, "is %zu, less than the %zu bytes asked for", usable,
                  block->size);
-  if (!arena_holds(&run->oracle->arena, address, usable))
+  if (!(run->strategy->traits & STRATEGY_FOREIGN) &&
+      !arena_holds(&run->oracle->arena, address, usable))
     run_violated(run, PROPERTY_usable_size, "is %zu, more than what the source gave", usable);
   run_note_block(run, address, usable);
   // The walk must vouch for bytes that nobody asked for: once they are written, what was lost there

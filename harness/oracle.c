@@ -330,7 +330,8 @@ static void run_once(struct run *run, bool twice) {
   run->index = 0;
   run->credit = 0;
   run->fresh = promises_largest(run) ? learn_fresh(run) : NULL;
-  shadow_begin(&oracle->shadow, run->heap.slots, run->strategy->min_align < 8);
+  shadow_begin(&oracle->shadow, run->heap.slots, run->strategy->min_align < 8,
+               (run->strategy->traits & STRATEGY_FOREIGN) != 0);
   graph_begin(&oracle->graph);
   run->marks_count = 0;
   run->crash_barrier = 0;
@@ -367,6 +368,8 @@ static void run_once(struct run *run, bool twice) {
     // Destroy must cope with live blocks as well as without.
     if (!run->second) empty(run);
     run->phase = "end";
+    while (run->strategy->traits & STRATEGY_FOREIGN && oracle->shadow.count > 0)
+      block_release(run, &oracle->shadow.blocks[oracle->shadow.count - 1]);
     blocks_abandon(run);
     verify_canaries(run);
     destroy(run);
@@ -480,7 +483,7 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
   bool twice = self->settings.tier == TIER_PARANOID ||
                (self->settings.tier == TIER_FULL && hash_program(program) % TWICE_ONE_IN == 0);
   // The other addresses are no multiple of a larger alignment: its offsets rightly differ.
-  twice &= strategy->max_align <= ARENA_ALIGN / 2;
+  twice &= strategy->max_align <= ARENA_ALIGN / 2 && !(strategy->traits & STRATEGY_FOREIGN);
   current = &run;
   run_once(&run, twice);
   if (twice) {

@@ -25,13 +25,14 @@ void shadow_free(struct shadow *self) {
   *self = (struct shadow){0};
 }
 
-void shadow_begin(struct shadow *self, uint32_t slots, bool shared_granules) {
+void shadow_begin(struct shadow *self, uint32_t slots, bool shared_granules, bool anywhere) {
   shadow_clear(self);
   for (unsigned i = 0; i < SHADOW_GHOSTS; i++) self->ghosts[i].size = 0;
   self->next_ghost = 0;
   self->slot_mask = slots - 1;
   self->serial = 0;
   occupancy_share_granules(&self->occupancy, shared_granules);
+  occupancy_allow_anywhere(&self->occupancy, anywhere);
 }
 
 struct shadow_block *shadow_add(struct shadow *self, uintptr_t start, size_t size, uint32_t slot) {

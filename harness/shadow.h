@@ -48,8 +48,8 @@ bool shadow_init(struct shadow *self, const void *base, size_t size);
 void shadow_free(struct shadow *self);
 
 // Starts a program that has `slots` slots (a power of two). Blocks whose alignment may be less than
-// a granule of the occupancy need `shared_granules`.
-void shadow_begin(struct shadow *self, uint32_t slots, bool shared_granules);
+// a granule of the occupancy need `shared_granules`, those outside the range `anywhere`.
+void shadow_begin(struct shadow *self, uint32_t slots, bool shared_granules, bool anywhere);
 
 // The block that a slot names, or NULL. `slot` is taken modulo the slots.
 static inline struct shadow_block *shadow_at(const struct shadow *self, uint32_t slot) {

@@ -14,7 +14,7 @@ static struct shadow shadow;
 
 static void open_shadow(bool shared_granules) {
   CHECK(shadow_init(&shadow, (const void *)BASE, SIZE));
-  shadow_begin(&shadow, SLOTS, shared_granules);
+  shadow_begin(&shadow, SLOTS, shared_granules, false);
 }
 
 static void test_slots(void) {
@@ -88,7 +88,7 @@ static void test_start_over(void) {
       CHECK(shadow.count == 0 && shadow.live_bytes == 0);
       CHECK(shadow_ghost(&shadow, 0));  // what was released stays remembered
     }
-    shadow_begin(&shadow, SLOTS, false);
+    shadow_begin(&shadow, SLOTS, false, false);
     CHECK(shadow.count == 0 && !shadow_ghost(&shadow, 0));
     for (uint32_t i = 0; i < SLOTS; i++) CHECK(!shadow_at(&shadow, i));
     CHECK(!occupancy_any(&shadow.occupancy, BASE, SIZE, false));
