@@ -161,6 +161,7 @@ static struct record some_operation(struct draft *draft, size_t index) {
   struct operation op = {.kind = kinds[below(&draft->chance, sizeof kinds / sizeof *kinds)],
                          .count = 1};
   if (one_in(&draft->chance, 6)) op.kind = some_rare_kind(draft);
+  op.thread = (unsigned)below(&draft->chance, draft->heap.threads);
   uint64_t named = named_slots(draft, index);
   switch (op.kind) {
   case OP_ALLOCATE_ZEROED:
@@ -345,6 +346,20 @@ static void change_heap(struct draft *draft) {
   draft->program.records[0] = heap_record(heap);
 }
 
+// Says anew which thread does what: by chance, in turn, or most of it by one of them.
+static void deal_out(struct draft *draft) {
+  struct chance *chance = &draft->chance;
+  unsigned threads = one_in(chance, 4) ? 1 : 2u << below(chance, 3);
+  uint64_t manner = below(chance, 3);
+  draft->heap.threads = threads;
+  draft->program.records[0] = heap_record(&draft->heap);
+  for (size_t i = 0; i < program_length(&draft->program); i++)
+    draft->program.records[i + 1].thread =
+        (uint16_t)(manner == 0                        ? below(chance, threads)
+                   : manner == 1 || one_in(chance, 4) ? i % threads
+                                                      : 0);
+}
+
 static void mutate_once(struct draft *draft) {
   static void (*const mutations[])(struct draft *, size_t) = {
       insert,      insert,      insert,      drop,        drop,         duplicate,
@@ -353,6 +368,8 @@ static void mutate_once(struct draft *draft) {
   size_t length = program_length(&draft->program);
   if (one_in(&draft->chance, 16)) {
     change_heap(draft);
+  } else if (one_in(&draft->chance, draft->heap.threads > 1 ? 16 : 64)) {
+    deal_out(draft);
   } else if (length == 0) {
     insert(draft, 0);
   } else {

@@ -43,14 +43,13 @@ void block_verify(struct run *run, const struct shadow_block *block) {
 
 // ## Requests
 
-// A request that the contract says must be refused.
-static bool must_refuse(const struct run *run, uint64_t count, uint64_t size, uint64_t align) {
+bool run_must_refuse(const struct run *run, uint64_t count, uint64_t size, uint64_t align) {
   uint64_t total;
   return size == 0 || __builtin_mul_overflow(count, size, &total) || total > run->heap.capacity ||
          align > run->strategy->max_align || !is_power_of_two((size_t)align);
 }
 
-static size_t effective_align(const struct run *run, uint64_t align) {
+size_t run_align(const struct run *run, uint64_t align) {
   return align < run->strategy->min_align ? run->strategy->min_align : (size_t)align;
 }
 
@@ -78,8 +77,8 @@ static void verify_refusal(struct run *run, const struct snapshot *before, bool 
   const struct operation *op = &run->operation;
   bool injected = run->faults.injected != before->injected;
   if (!rightly && !injected && !run->oracle->arena.exhausted) {
-    size_t footprint = run->strategy->footprint(
-        (size_t)(op->size * op->count), effective_align(run, op->align), run->heap.page_size);
+    size_t footprint = run->strategy->footprint((size_t)(op->size * op->count),
+                                                run_align(run, op->align), run->heap.page_size);
     size_t need = add_saturating(add_saturating(run_overhead(run), run->claimed), footprint);
     run_exercise(run, PROPERTY_spurious_oom);
     if (need <= run->heap.capacity)
@@ -120,9 +119,7 @@ static _Noreturn void overlaps(struct run *run, enum property property, uintptr_
                other_offset + (intptr_t)(other ? other->size : 0));
 }
 
-// Books a new extent of a block. It may keep up to its footprint from others, on either side:
-// memory there serves the block even where nobody asked for it.
-static void claim(struct run *run, const void *block, size_t size, size_t align) {
+void run_claim(struct run *run, const void *block, size_t size, size_t align) {
   if (run->claimed > run->heap.capacity && !run->releases_again) return;
   size_t footprint = run->strategy->footprint(size, align, run->heap.page_size);
   run->claimed = add_saturating(run->claimed, footprint);
@@ -159,12 +156,12 @@ static void settle(struct run *run, void *block, const struct snapshot *before, 
   }
   run->answers++;
   if (refusable) accepted_wrongly(run, block);
-  size_t size = (size_t)op->size * op->count, align = effective_align(run, op->align);
+  size_t size = (size_t)op->size * op->count, align = run_align(run, op->align);
   address_verify(run, block, size, align);
   struct shadow_block *added = shadow_add(&run->oracle->shadow, address_of(block), size, op->slot);
   if (!added) overlaps(run, PROPERTY_overlap, address_of(block), size, NULL);
   if (op->kind == OP_ALLOCATE_ZEROED) verify_zero(run, block, size);
-  claim(run, block, size, align);
+  run_claim(run, block, size, align);
   write_payload(run, added, 0);
   run_note_block(run, block, size);
 }
@@ -173,7 +170,7 @@ static void allocate(struct run *run) {
   const struct operation *op = &run->operation;
   const struct strategy *strategy = run->strategy;
   size_t size = (size_t)op->size, align = (size_t)op->align;
-  bool refusable = must_refuse(run, op->count, op->size, op->align);
+  bool refusable = run_must_refuse(run, op->count, op->size, op->align);
   struct snapshot before = snapshot_take(run, refusable);
   run_enter(run);
   void *block = op->kind == OP_ALLOCATE_ZEROED
@@ -186,8 +183,8 @@ static void allocate(struct run *run) {
 static void resize(struct run *run) {
   const struct operation *op = &run->operation;
   struct shadow *shadow = &run->oracle->shadow;
-  size_t size = (size_t)op->size, align = effective_align(run, op->align);
-  bool refusable = must_refuse(run, 1, op->size, op->align);
+  size_t size = (size_t)op->size, align = run_align(run, op->align);
+  bool refusable = run_must_refuse(run, 1, op->size, op->align);
   struct shadow_block *block = shadow_at(shadow, op->slot);
   void *former = block ? (void *)block->start : NULL;
   if (block) block_verify(run, block);
@@ -218,7 +215,7 @@ static void resize(struct run *run) {
   if (wrong != PAYLOAD_INTACT)
     run_violated(run, PROPERTY_resize_prefix, "byte %zu of the %zu that must be kept is lost",
                  wrong, kept);
-  claim(run, moved, size, align);
+  run_claim(run, moved, size, align);
   write_payload(run, block, kept);
   run_note_block(run, moved, size);
 }

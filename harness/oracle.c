@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "allocators/arithmetic.h"
+#include "harness/concurrent.h"
 #include "harness/cpu_time.h"
 #include "harness/forbid.h"
 #include "harness/run.h"
@@ -19,39 +20,60 @@ static struct run *current;  // the run in progress: signals and sanitizers know
 
 // ## Violations
 
-static void describe_operation(const struct run *run, char *text, size_t size) {
-  const struct operation *op = &run->operation;
-  if (run->phase)
-    snprintf(text, size, "%s", run->phase);
-  else if (op->kind == OP_RESET || op->kind == OP_FAULT)
-    snprintf(text, size, "operation %zu, %s", run->index, operation_name(op->kind));
-  else
-    snprintf(text, size, "operation %zu, %s of slot %u", run->index, operation_name(op->kind),
-             op->slot & (run->heap.slots - 1));
+// What the thread at a place of the watch is about: an operation, or something that has a name.
+struct place {
+  const char *phase;
+  const struct operation *operation;
+  size_t index;
+  bool beside;  // other threads are in operations too
+};
+
+static struct place find_place(const struct run *run, unsigned thread) {
+  struct place place = {run->phase, &run->operation, run->index, false};
+  const struct operation *operation = concurrent_operation(thread, &place.index);
+  if (!operation) return place;
+  return (struct place){NULL, operation, place.index, true};
 }
 
-static struct verdict compose(const struct run *run, enum property property, const char *text,
-                              const char *function) {
-  struct verdict verdict = {.property = property, .operation = run->index};
+static void describe_place(const struct run *run, const struct place *place, char *text,
+                           size_t size) {
+  const struct operation *op = place->operation;
+  char thread[24] = "";
+  if (place->beside)
+    snprintf(thread, sizeof thread, " by thread %u", op->thread & (run->heap.threads - 1));
+  if (place->phase)
+    snprintf(text, size, "%s", place->phase);
+  else if (op->kind == OP_RESET || op->kind == OP_FAULT)
+    snprintf(text, size, "operation %zu, %s", place->index, operation_name(op->kind));
+  else
+    snprintf(text, size, "operation %zu, %s of slot %u%s", place->index, operation_name(op->kind),
+             op->slot & (run->heap.slots - 1), thread);
+}
+
+static struct verdict compose(const struct run *run, unsigned thread, enum property property,
+                              const char *text, const char *function) {
+  struct place place = find_place(run, thread);
+  struct verdict verdict = {.property = property, .operation = place.index};
   char where[80];
-  describe_operation(run, where, sizeof where);
+  describe_place(run, &place, where, sizeof where);
   snprintf(verdict.id, sizeof verdict.id, "%s", property_id(property));
   snprintf(verdict.diagnosis, sizeof verdict.diagnosis, "%s: %s%s", where, text,
            run->second ? " (in the second pass, at other addresses)" : "");
   snprintf(verdict.site, sizeof verdict.site, "%s%s%s",
-           run->phase ? run->phase : operation_name(run->operation.kind), function ? " in " : "",
-           function ? function : "");
+           place.phase ? place.phase : operation_name(place.operation->kind),
+           function ? " in " : "", function ? function : "");
   return verdict;
 }
 
 void run_violated(struct run *run, enum property property, const char *format, ...) {
   watch_leave();
+  watch_silence_others();
   char text[VERDICT_TEXT_SIZE];
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  struct verdict verdict = compose(run, property, text, NULL);
+  struct verdict verdict = compose(run, watch_place(), property, text, NULL);
   property_violated(&verdict, run->strategy->name);
 }
 
@@ -61,7 +83,7 @@ void run_broken_invariant(struct run *run, const struct broken_invariant *broken
     snprintf(where, sizeof where, " at %#tx", arena_offset(&run->oracle->arena, broken->where));
   snprintf(text, sizeof text, "I%u does not hold%s: %s", broken->number, where,
            run->strategy->invariants[broken->number - 1]);
-  struct verdict verdict = compose(run, PROPERTY_invariant, text, NULL);
+  struct verdict verdict = compose(run, watch_place(), PROPERTY_invariant, text, NULL);
   snprintf(verdict.id, sizeof verdict.id, "invariant:%s.I%u", run->strategy->name, broken->number);
   property_violated(&verdict, run->strategy->name);
 }
@@ -77,6 +99,7 @@ static enum property classify(const struct run *run, const void *address, size_t
 static void on_watch(const struct watch_report *report) {
   struct run *run = current;
   if (!run) return;
+  watch_silence_others();
   enum property property = PROPERTY_NONE;
   bool printed_later = false;
   switch (report->event) {
@@ -113,7 +136,7 @@ static void on_watch(const struct watch_report *report) {
   else
     snprintf(text, sizeof text, "%s: %s%s%s", property_text(property), what,
              report->site ? " in " : "", report->site ? report->site : "");
-  struct verdict verdict = compose(run, property, text, report->site);
+  struct verdict verdict = compose(run, report->place, property, text, report->site);
   if (printed_later)
     property_announce(&verdict, run->strategy->name);
   else
@@ -327,7 +350,7 @@ static void run_once(struct run *run, bool twice) {
   const struct program *program = run->program;
   struct oracle *oracle = run->oracle;
   size_t length = program_length(program);
-  run->index = 0;
+  run->index = run->alone = 0;
   run->credit = 0;
   run->fresh = promises_largest(run) ? learn_fresh(run) : NULL;
   shadow_begin(&oracle->shadow, run->heap.slots, run->strategy->min_align < 8,
@@ -360,7 +383,11 @@ static void run_once(struct run *run, bool twice) {
     run->credit = 0;
     run->phase = NULL;
     uint64_t start = oracle->settings.timed ? cpu_time() : 0;
-    for (; run->index < length; run->index++) step(run, program_at(program, run->index), twice);
+    while (run->index < length) {
+      if (concurrent_run(run)) continue;
+      step(run, program_at(program, run->index), twice);
+      run->index++;
+    }
     if (oracle->settings.timed && !run->second) oracle->counts.nanoseconds += cpu_time() - start;
     run->phase = "end";
     compare_walk(run, inspect(run).hash);
@@ -449,6 +476,7 @@ void oracle_free(struct oracle *self) {
   graph_free(&self->graph);
   free(self->stretches);
   free(self->results);
+  concurrent_free();
   *self = (struct oracle){0};
 }
 
@@ -482,6 +510,8 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
   if (!prepare(self, &run.heap, program_length(program))) return false;
   bool twice = self->settings.tier == TIER_PARANOID ||
                (self->settings.tier == TIER_FULL && hash_program(program) % TWICE_ONE_IN == 0);
+  // Threads meet differently each time.
+  twice &= !concurrent_possible(strategy, &run.heap);
   // The other addresses are no multiple of a larger alignment: its offsets rightly differ.
   twice &= strategy->max_align <= ARENA_ALIGN / 2 && !(strategy->traits & STRATEGY_FOREIGN);
   current = &run;

@@ -25,6 +25,7 @@ struct run {
   struct source_faults faults;
   struct operation operation;  // the one in progress
   size_t index;                // of it
+  size_t alone;                // operations before this one need no other thread
   const char *phase;         // instead of an operation: "create", "destroy" ...; NULL: an operation
   struct fresh_heap *fresh;  // this heap after create; NULL: not known
   uint64_t fresh_walk;       // hash of the walk after create
@@ -93,6 +94,13 @@ void block_release(struct run *run, struct shadow_block *block);
 // tier says.
 size_t run_verify_payload(const struct run *run, const void *start, size_t size, size_t written,
                           uint64_t key);
+// Whether the contract says that a request must be refused.
+bool run_must_refuse(const struct run *run, uint64_t count, uint64_t size, uint64_t align);
+// The alignment that a block has that was asked for with this one.
+size_t run_align(const struct run *run, uint64_t align);
+// Books a new extent of a block. It may keep up to its footprint from others, on either side:
+// memory there serves the block even where nobody asked for it.
+void run_claim(struct run *run, const void *block, size_t size, size_t align);
 // Notes which block the step in progress is about.
 void run_note_block(struct run *run, const void *address, size_t size);
 // Verifies all live blocks, and leaves them to the allocator: before a call that ends them all.

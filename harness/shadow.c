@@ -68,6 +68,11 @@ void shadow_remove(struct shadow *self, struct shadow_block *block) {
     self->slots[block->slot] = (uint32_t)(block - self->blocks) + 1;
 }
 
+void shadow_unname(struct shadow *self, struct shadow_block *block) {
+  self->slots[block->slot] = 0;
+  block->slot = SHADOW_NO_SLOT;
+}
+
 bool shadow_move(struct shadow *self, struct shadow_block *block, uintptr_t start, size_t size) {
   occupancy_give(&self->occupancy, block->start, block->size);
   if (!occupancy_take(&self->occupancy, start, size)) {

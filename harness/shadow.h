@@ -61,6 +61,8 @@ static inline struct shadow_block *shadow_at(const struct shadow *self, uint32_t
 // another. Pointers to blocks are valid until the next add, remove or clear.
 struct shadow_block *shadow_add(struct shadow *self, uintptr_t start, size_t size, uint32_t slot);
 void shadow_remove(struct shadow *self, struct shadow_block *block);
+// The block lives on, but its slot names nothing.
+void shadow_unname(struct shadow *self, struct shadow_block *block);
 // The block lies elsewhere or has another size now. False, and nothing changed, if that overlaps
 // another.
 bool shadow_move(struct shadow *self, struct shadow_block *block, uintptr_t start, size_t size);

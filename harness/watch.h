@@ -59,6 +59,9 @@ static inline void watch_tick(void) { watch_here->progress++; }
 // Whether some thread is inside the same operation as when this was asked last.
 bool watch_stuck(void);
 
+// Returns in the thread that asks first. Any other sleeps from then on: one report is enough.
+void watch_silence_others(void);
+
 // Whether several threads use the allocator now.
 extern volatile bool watch_races;
 
