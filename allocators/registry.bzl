@@ -9,6 +9,7 @@ STRATEGIES = [
     strategy("arena"),
     strategy("free_list"),
     strategy("boundary_tag"),
+    strategy("buddy"),
     strategy("tlsf"),
     locked("free_list"),
     strategy("mark_sweep"),

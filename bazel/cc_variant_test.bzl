@@ -24,7 +24,7 @@ def cc_variant_test(
       srcs: sources with a main() that returns 0 if all is well.
       deps: cc_library targets.
       variants: keys of VARIANTS, or "valgrind". Add "tsan" to a test that has threads.
-      size: test size, for every variant.
+      size: test size, for every variant; under Valgrind a small test is a medium one.
       args: arguments of the test.
       tags: tags for every test; each also has its variant as a tag.
       **kwargs: passed to cc_binary (copts, data, linkopts ...).
@@ -39,7 +39,7 @@ def cc_variant_test(
     for v in variants:
         variant_test(
             name = "%s_%s" % (name, v),
-            size = size,
+            size = "medium" if v == "valgrind" and size == "small" else size,
             args = args,
             binary = ":" + name + "_bin",
             launcher = VALGRIND if v == "valgrind" else [],
