@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "allocators/registry.h"
 #include "bench/footprint.h"
@@ -27,7 +28,8 @@ static const char help[] =
     "before\n"
     "  --describe     how many operations the workload has, and what lives at most; needs no --on\n"
     "  --worst N      single operations on a heap with N free blocks\n"
-    "  --budget MS    CPU time after which workloads end that could go on for ever (100)\n\n"
+    "  --budget MS    CPU time after which workloads end that could go on for ever (100)\n"
+    "  --limit S      CPU time after which SIGXCPU ends the process (none)\n\n"
     "WORKLOAD is lifo64, churn, fixed, region, pow2, pages or a file that `assay replay` reads.\n"
     "Exit codes: 0 measured, 1 the strategy cannot run it (the object says why), 2 could not "
     "run.\n";
@@ -239,11 +241,15 @@ static int measure(const struct request *request, const char *workload) {
 }
 
 int main(int argc, char **argv) {
-  static const struct option options[] = {
-      {"help", no_argument, NULL, 'h'},         {"on", required_argument, NULL, 'o'},
-      {"speed", no_argument, NULL, 's'},        {"memory", no_argument, NULL, 'm'},
-      {"describe", no_argument, NULL, 'd'},     {"worst", required_argument, NULL, 'w'},
-      {"budget", required_argument, NULL, 'b'}, {NULL, 0, NULL, 0}};
+  static const struct option options[] = {{"help", no_argument, NULL, 'h'},
+                                          {"on", required_argument, NULL, 'o'},
+                                          {"speed", no_argument, NULL, 's'},
+                                          {"memory", no_argument, NULL, 'm'},
+                                          {"describe", no_argument, NULL, 'd'},
+                                          {"worst", required_argument, NULL, 'w'},
+                                          {"budget", required_argument, NULL, 'b'},
+                                          {"limit", required_argument, NULL, 'l'},
+                                          {NULL, 0, NULL, 0}};
   static char output[1 << 14];
   setvbuf(stdout, output, _IOFBF, sizeof output);  // it would ask malloc for one
   struct request request = {.budget = 100};
@@ -259,6 +265,11 @@ int main(int argc, char **argv) {
     case 'b':
       if (!read_number(optarg, 1000000, &request.budget))
         return complain("'%s' is no number of milliseconds", optarg);
+      break;
+    case 'l':
+      if (!read_number(optarg, 1000000, &number))
+        return complain("'%s' is no number of seconds", optarg);
+      setrlimit(RLIMIT_CPU, &(struct rlimit){number, number + 1});
       break;
     case 'w':
       if (!read_number(optarg, 1u << 26, &number))

@@ -6,6 +6,7 @@ order each time: what disturbs the machine disturbs all alike.
 import json
 import os
 import random
+import signal
 
 from bench import results as model
 from bench import subjects
@@ -16,6 +17,9 @@ MEMORY_ROUNDS = 3
 
 # Seconds of a memory run after which one is enough.
 _SLOW = 2.0
+
+# On a busy machine, times the CPU time that it may take.
+_PATIENCE = 20
 
 _UNSUPPORTED = 1
 
@@ -36,10 +40,11 @@ class Measure:
             on = "libc"
             if subject.library:
                 environment["LD_PRELOAD"] = subject.library
-        code, out, err = process.run([self._program, "--on", on, *arguments], environment,
-                                     self._seconds)
-        if code is None:
-            return None, "not within %g s" % self._seconds
+        code, out, err = process.run(
+            [self._program, "--limit", "%d" % self._seconds, "--on", on, *arguments], environment,
+            _PATIENCE * self._seconds)
+        if code in (None, -signal.SIGXCPU, -signal.SIGKILL):
+            return None, "not within %d s" % self._seconds
         try:
             told = json.loads(out)
         except ValueError:
@@ -64,7 +69,7 @@ class Measure:
 
     def describe(self, workload, *more):
         code, out, err = process.run([self._program, "--describe", *more, workload], None,
-                                     self._seconds)
+                                     _PATIENCE * self._seconds)
         if code != 0:
             return None, (err.strip().splitlines() or ["it could not be read"])[-1]
         return json.loads(out), ""

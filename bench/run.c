@@ -48,7 +48,17 @@ static bool protect_counted(struct source *base, void *start, size_t size, bool 
   return self->pages.base.protect(&self->pages.base, start, size, accessible);
 }
 
-static void open_source(struct run_source *self, size_t page_size) {
+// What a mapped file costs: nothing, as the system has each write already.
+static void persist_nothing(struct source *base, const void *start, size_t size) {
+  (void)base, (void)start, (void)size;
+}
+
+static void *held_nothing(struct source *base, size_t *size) {
+  (void)base, (void)size;
+  return NULL;
+}
+
+void run_source_init(struct run_source *self, size_t page_size) {
   *self = (struct run_source){.acquired = 0};
   source_pages_init(&self->pages, page_size);
   self->base = self->pages.base;
@@ -56,6 +66,9 @@ static void open_source(struct run_source *self, size_t page_size) {
   self->base.release = release_counted;
   self->base.available = available_counted;
   self->base.protect = protect_counted;
+  self->base.traits |= SOURCE_PERSISTS;
+  self->base.persist = persist_nothing;
+  self->base.held = held_nothing;
 }
 
 // ## What each kind of allocator does. Inlined into a loop of its own for each `api`.
@@ -242,7 +255,7 @@ static size_t roomy_heap(const struct plan *plan) {
 bool run_prepare(struct run *self, const struct plan *plan, enum run_api api,
                  const struct strategy *strategy, char *reason, size_t reason_size) {
   *self = (struct run){.plan = plan, .api = api, .strategy = strategy};
-  open_source(&self->source, plan->page_size);
+  run_source_init(&self->source, plan->page_size);
   if (api == RUN_STRATEGY) {
     if (!supports(strategy, plan, self->source.base.page_size, reason, reason_size)) return false;
     if (moves(strategy, plan)) self->sizes = run_memory(plan->slots * sizeof *self->sizes);

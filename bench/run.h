@@ -20,7 +20,8 @@ enum run_api {
   RUN_RAW,   // hands out fresh pages of one mapping, one after the other
 };
 
-// Counts what a strategy takes from its source, and costs next to nothing.
+// Pages, with all that a strategy may need of its source. Counts what is taken, and costs next to
+// nothing.
 struct run_source {
   struct source base;
   struct source_pages pages;
@@ -57,6 +58,8 @@ uint64_t run_timed(struct run *self, uint64_t budget, uint64_t *nanoseconds);
 
 // Usable bytes of all live blocks; 0: the strategy does not tell.
 size_t run_usable(const struct run *self);
+
+void run_source_init(struct run_source *self, size_t page_size);
 
 // Zeroed memory that no malloc gave, and that is present already.
 void *run_memory(size_t size);

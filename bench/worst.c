@@ -16,7 +16,7 @@ enum { BATCHES = 7, PAIRS = 16, WARM = 1 << 16 };
 
 struct heap {
   const struct strategy *strategy;
-  struct source_pages source;
+  struct run_source source;
   struct allocator *allocator;
 };
 
@@ -100,7 +100,7 @@ static bool open_heap(struct heap *heap, unsigned variant, size_t free_blocks) {
   if (!heap->strategy) return true;
   size_t size = (size_t)1 << 21;
   while (size < free_blocks * 1024) size *= 2;
-  source_pages_init(&heap->source, 0);
+  run_source_init(&heap->source, 0);
   heap->allocator = heap->strategy->create(
       &heap->source.base,
       &(struct strategy_options){.heap_size = size, .variant = variant, .seed = 1});

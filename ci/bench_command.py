@@ -37,10 +37,10 @@ exit codes: 0 measured, whether the bounds hold or not (1 with --strict if one d
 not run
 """
 
-# CPU milliseconds of a workload that could go on for ever; seconds of any run; free blocks among
+# CPU milliseconds of a workload that could go on for ever; CPU seconds of any run; free blocks among
 # which single operations are measured.
-_FULL = (100, 30.0, (100, 1000, 10000, 100000, 1000000))
-_QUICK = (5, 5.0, (100, 1000, 10000))
+_FULL = (100, 30, (100, 1000, 10000, 100000, 1000000))
+_QUICK = (5, 5, (100, 1000, 10000))
 
 MEASURE, ASSAY, PRELOAD = "bench/measure.elf", "assay.elf", "harness/record_preload.so"
 

@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot, ticker, transforms  # noqa: E402
 
 _INK, _PEER, _LIVE = "#1b3a57", "#8a5a00", "#d9d9d9"
+_LEADER = {"arrowstyle": "-", "lw": 0.4, "color": "#777777", "shrinkA": 1, "shrinkB": 2}
 _DASHES = ["-", (0, (6, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1))]
 
 matplotlib.rcParams.update({
@@ -35,19 +36,21 @@ def spread_apart(wanted, gap, low, high):
     """Positions as near to those wanted as they can be with `gap` between them, in the same order
     of size, within low .. high if there is room."""
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    placed = []
-    for i in order:
-        placed.append(max(wanted[i], placed[-1] + gap if placed else low))
-    limit = high
-    for k in range(len(placed) - 1, -1, -1):
-        placed[k] = max(min(placed[k], limit), low + k * gap)
-        limit = placed[k] - gap
+    # Without the gaps below it each position may be at least that of the one before: what is out
+    # of order is pooled at its mean (isotonic regression; Ayer et al. 1955).
+    pools = []
+    for k, i in enumerate(order):
+        pools.append([wanted[i] - k * gap, 1])
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            mean, count = pools.pop()
+            total = pools[-1][1] + count
+            pools[-1] = [(pools[-1][0] * pools[-1][1] + mean * count) / total, total]
+    flat = [mean for mean, count in pools for _ in range(count)]
+    room = max(high - (len(order) - 1) * gap, low)
     result = [0.0] * len(wanted)
     for k, i in enumerate(order):
-        result[i] = placed[k]
+        result[i] = min(max(flat[k], low), room) + k * gap
     return result
-
-
 
 
 def _style(kind):
@@ -63,14 +66,22 @@ def _label_column(axes, points, at):
         axes.annotate(
             name, xy=(x, y), xytext=(at, height), xycoords="axes fraction",
             textcoords="axes fraction", va="center", ha="left", **_style(kind),
-            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "#777777", "shrinkA": 1,
-                        "shrinkB": 2})
+            arrowprops=_LEADER)
 
 
 # Where a name may stand: pixels right of and above its point, and how it is aligned there.
 _PLACES = [(7, 0, "left", "center"), (-7, 0, "right", "center"), (0, 7, "center", "bottom"),
            (0, -7, "center", "top"), (5, 6, "left", "bottom"), (5, -6, "left", "top"),
-           (-5, 6, "right", "bottom"), (-5, -6, "right", "top")]
+           (-5, 6, "right", "bottom"), (-5, -6, "right", "top"),
+           (0, 20, "center", "bottom"), (0, -20, "center", "top"), (14, 18, "left", "bottom"),
+           (14, -18, "left", "top"), (-14, 18, "right", "bottom"), (-14, -18, "right", "top"),
+           (0, 34, "center", "bottom"), (0, -34, "center", "top")]
+
+
+def _label_box(label, renderer):
+    """The box of its words; get_window_extent of an annotation counts its leader as well."""
+    label.update_positions(renderer)
+    return pyplot.Text.get_window_extent(label, renderer)
 
 
 def _label_beside(axes, points):
@@ -86,8 +97,9 @@ def _label_beside(axes, points):
     for i, (x, y, name, kind) in enumerate(points):
         for dx, dy, ha, va in _PLACES:
             label = axes.annotate(name, xy=(x, y), xytext=(dx, dy), xycoords="axes fraction",
-                                  textcoords="offset pixels", ha=ha, va=va, **_style(kind))
-            box = label.get_window_extent(renderer)
+                                  textcoords="offset pixels", ha=ha, va=va, **_style(kind),
+                                  arrowprops=_LEADER if max(abs(dx), abs(dy)) > 10 else None)
+            box = _label_box(label, renderer)
             if (box.x0 > inside.x0 and box.y0 > inside.y0
                     and not any(box.overlaps(other) for k, other in enumerate(taken) if k != i)):
                 taken.append(box)
