@@ -41,6 +41,7 @@ bool arena_init(struct arena *self, size_t capacity) {
   self->mapping_size = mapping_size;
   self->base = mapping + (base - (uintptr_t)mapping);
   self->size = size;
+  self->capacity = capacity;
   self->map_words = words;
   if (maps == MAP_FAILED || mprotect(self->base, size, PROT_READ | PROT_WRITE) != 0) {
     munmap(mapping, mapping_size);

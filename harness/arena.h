@@ -24,6 +24,7 @@ struct arena {
   size_t mapping_size;
   unsigned char *base;  // aligned to ARENA_ALIGN; the page below is a guard
   size_t size;          // accessible bytes from base
+  size_t capacity;      // that it was made for
   // The heap that is open now.
   struct heap heap;
   unsigned char *start;  // of its addresses

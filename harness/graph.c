@@ -87,9 +87,12 @@ struct graph_node *graph_find(struct graph *self, const struct shadow *shadow, c
 
 // ## Words
 
+// The finalizer of splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
 static uint64_t scramble(uint64_t x) {
-  x = (x ^ x >> 31) * 0x9E3779B97F4A7C15u;
-  return x ^ x >> 29;
+  x += 0x9E3779B97F4A7C15u;
+  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+  return x ^ x >> 31;
 }
 
 // A word that refers to the block: anywhere into it, if there is noise.

@@ -14,6 +14,7 @@
 #include "allocators/check.h"
 #include "allocators/registry.h"
 #include "harness/damage_access.h"
+#include "harness/damage_lifetimes.h"
 #include "harness/program_file.h"
 
 #ifdef BUILT_WITH_ASAN
@@ -62,6 +63,7 @@ static void write_frames(const struct verdict *verdict) {
 static struct strategy damaged_strategy(const struct damage *damage) {
   struct strategy strategy = *damage->victim;
   strategy.name = "damaged";
+  strategy.traits |= damage->with.traits;
 #define REPLACE(slot)                                                                              \
   if (damage->with.slot) strategy.slot = damage->with.slot
   REPLACE(create);
@@ -74,6 +76,10 @@ static struct strategy damaged_strategy(const struct damage *damage) {
   REPLACE(check);
   REPLACE(walk);
   REPLACE(destroy);
+  REPLACE(rollback);
+  REPLACE(collect);
+  REPLACE(open);
+  REPLACE(root);
 #undef REPLACE
   return strategy;
 }
@@ -163,6 +169,7 @@ static const struct {
     {damage_state, sizeof damage_state / sizeof *damage_state},
     {damage_reports, sizeof damage_reports / sizeof *damage_reports},
     {damage_access, sizeof damage_access / sizeof *damage_access},
+    {damage_lifetimes, sizeof damage_lifetimes / sizeof *damage_lifetimes},
 };
 
 // What each property's first violation looked like.
@@ -211,6 +218,7 @@ static void test_damage(void) {
           if (!applies(damage->tiers, 1u << tier) || !applies(damage->sources, 1u << source))
             continue;
           if (source == HEAP_FIXED && damage->victim->needs & SOURCE_RECLAIMS) continue;
+          if (source == HEAP_PAGES && damage->victim->needs & SOURCE_PERSISTS) continue;
           if (tried && current_build() & (MSAN | VALGRIND)) continue;  // slow to fork
           tried = true;
           wrong += !try_row(damage, (enum tier)tier, (enum heap_source)source);
@@ -227,7 +235,6 @@ static void test_all_properties(void) {
     if (property == PROPERTY_undefined_behaviour && !(current_build() & (ASAN | MSAN))) continue;
     if (property == PROPERTY_touched_live_block && !(current_build() & (ASAN | VALGRIND))) continue;
     if (property == PROPERTY_content && current_build() == VALGRIND) continue;
-    if (property >= PROPERTY_rollback && property <= PROPERTY_overrun_missed) continue;
     if (property == PROPERTY_race) continue;  // threads_oracle_test.c
     if (!seen[property].id[0])
       fprintf(stderr, "never seen: %s\n", property_id((enum property)property));
@@ -348,7 +355,6 @@ static void test_clean_strategies(void) {
                      property != PROPERTY_overlapping_copy &&
                      property != PROPERTY_undefined_behaviour && property != PROPERTY_crash &&
                      property != PROPERTY_hang && property != PROPERTY_race &&
-                     (property < PROPERTY_rollback || property > PROPERTY_overrun_missed) &&
                      (tier != TIER_FAST || (property != PROPERTY_nondeterministic));
       if (counted) CHECK(oracle.counts.exercised[property] > 0);
     }

@@ -1,0 +1,236 @@
+// Damage to lifetimes that end by rollback or collection, to heaps that outlive their process, and
+// to the detection of overruns.
+#ifndef HARNESS_DAMAGE_LIFETIMES_H_
+#define HARNESS_DAMAGE_LIFETIMES_H_
+
+#include "harness/damage_state.h"
+
+extern const struct strategy arena_strategy, mark_sweep_strategy, mapped_heap_strategy;
+
+// ## rollback
+
+static void rolls_nothing_back(struct allocator *self, struct mark mark) { (void)self, (void)mark; }
+
+static void leaves_a_byte(struct allocator *self, struct mark mark) {
+  victim->rollback(self, mark);
+  victim->allocate(self, 1, 1);
+}
+
+// ## collections
+
+static size_t misses_last_roots(struct allocator *self, const struct collection *collection) {
+  struct collection fewer = *collection;
+  fewer.roots_count--;
+  return victim->collect(self, &fewer);
+}
+
+static size_t misses_first_roots(struct allocator *self, const struct collection *collection) {
+  struct collection fewer = *collection;
+  fewer.roots++;
+  fewer.roots_count--;
+  return victim->collect(self, &fewer);
+}
+
+static const struct collection *whole;
+
+static struct words all_but_one(void *context, const void *block) {
+  struct words words = whole->trace(context, block);
+  words.count--;
+  return words;
+}
+
+static size_t misses_last_word(struct allocator *self, const struct collection *collection) {
+  struct collection fewer = *collection;
+  whole = collection;
+  fewer.trace = all_but_one;
+  return victim->collect(self, &fewer);
+}
+
+static size_t collects_nothing(struct allocator *self, const struct collection *collection) {
+  (void)self, (void)collection;
+  return 0;
+}
+
+static size_t collects_nothing_in_doubt(struct allocator *self,
+                                        const struct collection *collection) {
+  return collection->precise ? victim->collect(self, collection) : 0;
+}
+
+static size_t miscounts(struct allocator *self, const struct collection *collection) {
+  return victim->collect(self, collection) + 1;
+}
+
+// ## Persistence
+
+static void forgets_to_persist(struct source *self, const void *start, size_t size) {
+  (void)self, (void)start, (void)size;
+}
+
+static struct allocator *creates_without_barriers(struct source *source,
+                                                  const struct strategy_options *options) {
+  static struct source_limit forgetful;
+  source_limit_init(&forgetful, source, SIZE_MAX);
+  forgetful.base.persist = forgets_to_persist;
+  return victim->create(&forgetful.base, options);
+}
+
+static struct allocator *opens_nothing(struct source *source,
+                                       const struct strategy_options *options) {
+  (void)source, (void)options;
+  return NULL;
+}
+
+static struct allocator *opens_without_a_block(struct source *source,
+                                               const struct strategy_options *options) {
+  struct allocator *self = victim->open(source, options);
+  victim->allocate(self, 16, 16);
+  return self;
+}
+
+static void *has_no_root(const struct allocator *self) {
+  (void)self;
+  return NULL;
+}
+
+// ## Overruns
+
+// Of the block that was allocated last.
+static unsigned char *canary;
+
+static void *places_canary(struct allocator *self, size_t size, size_t align) {
+  unsigned char *block = victim->allocate(self, size == SIZE_MAX ? size : size + 1, align);
+  if (block) {
+    canary = block + size;
+    *canary = 0x77;
+  }
+  return block;
+}
+
+static enum release_result checks_canary(struct allocator *self, void *block) {
+  bool changed = canary && *canary != 0x77;
+  canary = NULL;
+  enum release_result result = victim->release(self, block);
+  return changed ? RELEASE_OVERRUN : result;
+}
+
+// ## Rows
+
+enum { DETECTS_OVERRUN = STRATEGY_DETECTS_OVERRUN };
+
+static const struct damage damage_lifetimes[] = {
+    {.property = "rollback",
+     .what = "rollback that does nothing",
+     .victim = &arena_strategy,
+     .with = {.rollback = rolls_nothing_back},
+     .program = "mark; allocate 0 size=9; rollback 0",
+     .tiers = WALKING,
+     .says = "operation 2"},
+    {.property = "rollback",
+     .what = "the same behind an older block",
+     .victim = &arena_strategy,
+     .with = {.rollback = rolls_nothing_back},
+     .program = "allocate 0 size=9; mark; allocate 1 size=900; rollback 0",
+     .tiers = WALKING},
+    {.property = "rollback",
+     .what = "rollback that leaves a byte",
+     .victim = &arena_strategy,
+     .with = {.rollback = leaves_a_byte},
+     .program = "allocate 0 size=9; mark; allocate 1 size=900; rollback 0",
+     .tiers = WALKING},
+    {.property = "clean",
+     .what = "rollback of nothing, twice, and past an inner mark",
+     .victim = &arena_strategy,
+     .program =
+         "mark; rollback 0; allocate 0 size=9; mark; allocate 1 size=3000; mark; rollback 1; "
+         "rollback 1; allocate 2 size=9; rollback 0; rollback 0; reset; rollback 0"},
+
+    {.property = "reachable-collected",
+     .what = "the last range of roots missed",
+     .victim = &mark_sweep_strategy,
+     .with = {.collect = misses_last_roots},
+     .program = "allocate 0 size=9; root 0; collect",
+     .says = "operation 2"},
+    {.property = "reachable-collected",
+     .what = "the last reference of a block missed",
+     .victim = &mark_sweep_strategy,
+     .with = {.collect = misses_last_word},
+     .program = "allocate 0 size=9; allocate 1 size=9; root 0; link 0 reference=4 to=1; collect"},
+    {.property = "reachable-collected",
+     .what = "the same when words may be anything",
+     .victim = &mark_sweep_strategy,
+     .with = {.collect = misses_first_roots},
+     .program = "allocate 0 size=1; root 0; collect noise=9"},
+    {.property = "garbage-kept",
+     .what = "collect that does nothing",
+     .victim = &mark_sweep_strategy,
+     .with = {.collect = collects_nothing},
+     .program = "allocate 0 size=9; root 0; allocate 1 size=9; collect",
+     .says = "no root reaches"},
+    {.property = "garbage-kept",
+     .what = "the same at the end",
+     .victim = &mark_sweep_strategy,
+     .with = {.collect = collects_nothing},
+     .program = "allocate 0 size=9",
+     .says = "collection of all"},
+    {.property = "walk",
+     .what = "collect that counts one too many",
+     .victim = &mark_sweep_strategy,
+     .with = {.collect = miscounts},
+     .program = "allocate 0 size=9; collect",
+     .says = "were told of"},
+    {.property = "clean",
+     .what = "garbage kept in doubt",
+     .victim = &mark_sweep_strategy,
+     .with = {.collect = collects_nothing_in_doubt},
+     .program = "allocate 0 size=9; allocate 1 size=9; link 1 to=0; collect noise=3; collect; "
+                "allocate 2 size=40; root 2; link 2 to=2; collect; unroot 2; collect"},
+
+    {.property = "recovery",
+     .what = "no barriers",
+     .victim = &mapped_heap_strategy,
+     .with = {.create = creates_without_barriers},
+     .program = "allocate 0 size=9; crash barrier=15 mask=0xaaaa; allocate 1 size=9"},
+    {.property = "recovery",
+     .what = "a heap that does not open",
+     .victim = &mapped_heap_strategy,
+     .with = {.open = opens_nothing},
+     .program = "allocate 0 size=9; reopen",
+     .says = "operation 1"},
+    {.property = "recovery",
+     .what = "a heap that opens with one more block",
+     .victim = &mapped_heap_strategy,
+     .with = {.open = opens_without_a_block},
+     .program = "allocate 0 size=9; reopen"},
+    {.property = "recovery",
+     .what = "the same after a crash",
+     .victim = &mapped_heap_strategy,
+     .with = {.open = opens_without_a_block},
+     .program = "allocate 0 size=9; crash barrier=1 mask=0x0; release 0",
+     .says = "neither"},
+    {.property = "recovery",
+     .what = "a root that is forgotten",
+     .victim = &mapped_heap_strategy,
+     .with = {.root = has_no_root},
+     .program = "allocate 0 size=9; root 0"},
+    {.property = "clean",
+     .what = "crashes at every barrier, and reopening",
+     .victim = &mapped_heap_strategy,
+     .program = "allocate 0 size=90; root 0; crash barrier=1 mask=0x5; resize 0 size=900; reopen; "
+                "crash barrier=2 mask=0xffff; release 0; zeroed 1 count=3 size=50; crash barrier=3 "
+                "mask=0x3; unroot 1; crash barrier=4 mask=0x1; allocate 2 size=60; crash barrier=1 "
+                "mask=0x0; reset; reopen; crash barrier=2 mask=0x7"},
+
+    {.property = "overrun-missed",
+     .what = "a write past the end accepted",
+     .victim = &free_list_strategy,
+     .with = {.traits = DETECTS_OVERRUN},
+     .program = "allocate 0 size=24; overrun 0",
+     .says = "was accepted"},
+    {.property = "clean",
+     .what = "a write past the end detected",
+     .victim = &free_list_strategy,
+     .with = {.traits = DETECTS_OVERRUN, .allocate = places_canary, .release = checks_canary},
+     .program = "allocate 0 size=24; overrun 0; allocate 0 size=47; release 0"},
+};
+
+#endif
