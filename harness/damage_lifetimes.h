@@ -159,7 +159,7 @@ static const struct damage damage_lifetimes[] = {
      .what = "the same when words may be anything",
      .victim = &mark_sweep_strategy,
      .with = {.collect = misses_first_roots},
-     .program = "allocate 0 size=1; root 0; collect noise=9"},
+     .program = "allocate 0 size=1; root 0; collect noise=25"},
     {.property = "garbage-kept",
      .what = "collect that does nothing",
      .victim = &mark_sweep_strategy,
