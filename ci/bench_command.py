@@ -109,7 +109,7 @@ class Bench:
             if not os.path.isfile(path):
                 raise CannotRun("%s: no such file" % path)
         if not options.prebuilt:
-            workbench.set_up()
+            workbench.set_up("--bench")
             self._status.say("building (from nothing this takes a minute or two)")
         self._bench.build(["//:assay", "//bench:measure", "//" + PRELOAD.replace("/", ":")])
         self._strategies = self._choose_strategies()

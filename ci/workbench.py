@@ -25,17 +25,17 @@ def shown(path):
     return path if relative.startswith(os.pardir + os.sep) else relative
 
 
-def set_up():
+def set_up(*options):
     """ci/setup; silent if there was nothing to do."""
-    command = os.path.join(ROOT, "ci", "setup")
+    command = [os.path.join(ROOT, "ci", "setup"), *options]
     try:
-        checked = subprocess.run([command, "--check"], stdout=subprocess.DEVNULL,
+        checked = subprocess.run(command + ["--check"], stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL, check=False)
         if checked.returncode == 0:
             return
-        code = subprocess.run([command], check=False).returncode
+        code = subprocess.run(command, check=False).returncode
     except OSError as error:
-        raise CannotRun("%s: %s" % (command, error.strerror)) from error
+        raise CannotRun("%s: %s" % (command[0], error.strerror)) from error
     if code != 0:
         raise CannotRun("ci/setup could not install what is missing (see above)")
 
