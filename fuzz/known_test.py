@@ -5,14 +5,18 @@
 
 For each: it violates an expected property on the planted bug, the clean strategy is clean, and the C
 program that `assay repro --emit-c` makes of it, built as its first lines say, shows the bug as well.
+The first one of each strategy is built with the system's own `cc` too, where there is one.
 """
 import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+
+CANNOT_RUN = 2
 
 OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0:symbolize=0:abort_on_error=1",
            "UBSAN_OPTIONS": "symbolize=0:abort_on_error=1"}
@@ -33,33 +37,53 @@ def verdict(program, strategy, path, tier):
     return json.loads(output)["verdict"]
 
 
-def check_reproducer(program, compiler, name, path, folder):
-    """Builds the emitted C program and runs it: it must not find everything in order."""
+def shows(compiler, recipe, folder):
+    """Builds the C program as its recipe says, and runs it: it must not find all in order."""
+    binary = os.path.join(folder, "repro")
+    words = [os.path.join(folder, w) if w == "repro.c" else w.replace("bazel-bin/", "")
+             for w in recipe.split()]
+    built = subprocess.run([compiler, "-w", *words, "-o", binary], text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    assert built.returncode == 0, "the reproducer does not build by %s:\n%s" % (compiler,
+                                                                             built.stdout)
+    ran = subprocess.run([binary], env=dict(os.environ, **OPTIONS), text=True, timeout=60,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    assert ran.returncode not in (0, CANNOT_RUN), "the reproducer, built by %s, shows nothing: %s" % (
+        compiler, ran.stdout)
+
+
+def check_reproducer(program, compilers, name, path, folder):
+    """The emitted C program must show the bug, whichever compiler builds it."""
     code, source, errors = assay(program, "repro", "--emit-c", "--strategy", name, path)
     assert code in (0, 1), "--emit-c: exit code %d: %s" % (code, errors)
-    recipe = re.findall(r"cc (-std=.*?) -o repro", re.sub(r"\\?\n// *", " ", source))
+    recipe = re.findall(r"cc (-std=.*?) -o repro", re.sub(r" *\\?\n// *", " ", source))
     assert recipe, "no recipe in the reproducer"
     with open(os.path.join(folder, "repro.c"), "w", encoding="utf-8") as file:
         file.write(source)
-    binary = os.path.join(folder, "repro")
-    words = [os.path.join(folder, w) if w == "repro.c" else
-             w.replace("bazel-bin/", "") for w in recipe[0].split()]
-    built = subprocess.run([compiler, "-w", *words, "-o", binary], text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    assert built.returncode == 0, "the reproducer does not build:\n" + built.stdout
-    ran = subprocess.run([binary], env=dict(os.environ, **OPTIONS), text=True, timeout=60,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    assert ran.returncode != 0, "the reproducer shows nothing: " + ran.stdout
+    for compiler in compilers:
+        shows(compiler, recipe[0], folder)
 
 
-def check(options, facts, path, folder):
+def has_sanitizers(compiler, folder):
+    """Whether the compiler is there, and can build what the recipes ask of it."""
+    if not compiler or not shutil.which(compiler):
+        return False
+    path = os.path.join(folder, "empty.c")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("int main(void) { return 0; }\n")
+    return subprocess.run([compiler, "-fsanitize=address,undefined", path, "-o", path + ".elf"],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          check=False).returncode == 0
+
+
+def check(options, facts, path, compilers, folder):
     """All that must hold for one planted bug."""
     name, strategy = facts["name"], facts["name"].split("+")[0]
     found = verdict(options.assay_asan, name, path, "full")
     assert found in facts["expect"], "is %s, expected %s" % (found, " or ".join(facts["expect"]))
     clean = verdict(options.assay_asan, strategy, path, "paranoid")
     assert clean == "clean", "a false alarm on the clean strategy: " + clean
-    check_reproducer(options.assay, options.compiler, name, path, folder)
+    check_reproducer(options.assay, compilers, name, path, folder)
     return found
 
 
@@ -68,20 +92,27 @@ def main():
     parser.add_argument("--assay", required=True)
     parser.add_argument("--assay-asan", required=True)
     parser.add_argument("--compiler", default="clang-19")
+    parser.add_argument("--other-compiler", default="cc")
     parser.add_argument("--facts", nargs="+", required=True)
     parser.add_argument("--programs", nargs="+", required=True)
     options = parser.parse_args()
     programs = {os.path.basename(p)[:-len(".txt")]: p for p in options.programs}
     failed = 0
+    met = set()  # strategies
     with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as folder:
+        other = [options.other_compiler] if has_sanitizers(options.other_compiler, folder) else []
+        print("other compilers: " + (" ".join(other) or "none"), flush=True)
         for path in options.facts:
             with open(path, encoding="utf-8") as file:
                 facts = json.load(file)
             stem = facts["name"].replace("+", ".")
+            strategy = facts["name"].split("+")[0]
+            compilers = [options.compiler] + (other if strategy not in met else [])
+            met.add(strategy)
             try:
                 assert stem in programs, "has no smallest known program, fuzz/plants/%s.txt" % stem
-                print("%s: %s" % (facts["name"],
-                                  check(options, facts, programs.pop(stem), folder)), flush=True)
+                print("%s: %s" % (facts["name"], check(options, facts, programs.pop(stem),
+                                                       compilers, folder)), flush=True)
             except AssertionError as error:
                 failed += 1
                 print("%s: FAILED: %s" % (facts["name"], error), flush=True)

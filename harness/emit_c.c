@@ -1,6 +1,7 @@
 #include "harness/emit_c.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "harness/oracle.h"
 
@@ -14,13 +15,36 @@ static void print_building(FILE *to, const struct registry_entry *entry) {
   fprintf(to, "// Build and run it in the top folder of Assay, as repro.c:\n//   ");
   if (entry->bug) fprintf(to, "bazel build //fuzz:planted_registry &&\n//   ");
   fprintf(to,
-          "cc -std=c17 -g -fsanitize=address,undefined -D_GNU_SOURCE -I. -Iallocators repro.c %s",
+          "cc -std=c17 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \\\n"
+          "//     -D_GNU_SOURCE -I. -Iallocators repro.c %s",
           entry->recipe);
   fprintf(to, " \\\n//     allocators/source_limit.c allocators/source_faults.c "
               "allocators/source_account.c \\\n//     -o repro && ./repro\n");
 }
 
-static void print_operation(FILE *to, const struct operation *op, uint32_t mask, size_t index) {
+// What the C program is known not to show.
+static void print_limits(FILE *to, const struct heap *heap, const struct verdict *verdict) {
+  if (heap->threads > 1)
+    fprintf(to, "//\n// The program is for %u threads. Here one thread carries out all of it.\n",
+            heap->threads);
+  if (verdict->property == PROPERTY_nondeterministic)
+    fprintf(to, "//\n// What differs between two heaps, this does not show: it has one.\n");
+}
+
+static void print_includes(FILE *to, unsigned traits) {
+  fprintf(to, "#include \"harness/reproducer.h\"\n");
+  if (traits & (STRATEGY_MARKS | STRATEGY_COLLECTS | STRATEGY_DETECTS_OVERRUN))
+    fprintf(to, "#include \"harness/reproducer_lifetimes.h\"\n");
+  if (traits & STRATEGY_PERSISTS) fprintf(to, "#include \"harness/reproducer_persistence.h\"\n");
+}
+
+// Of the operations that an OP_CRASH is followed by, the first of these dies.
+static bool can_die(enum operation_kind kind) {
+  return kind <= OP_RESIZE || kind == OP_RESET || kind == OP_ROOT || kind == OP_UNROOT;
+}
+
+static void print_operation(FILE *to, const struct operation *op, uint32_t mask, size_t index,
+                            bool dies) {
   uint32_t slot = op->slot & mask;
   char call[160];
   switch (op->kind) {
@@ -84,7 +108,14 @@ static void print_operation(FILE *to, const struct operation *op, uint32_t mask,
   case OP_KINDS:
     return;
   }
-  fprintf(to, "  %-48s  // %zu\n", call, index);
+  if (dies) {
+    call[strlen(call) - 1] = 0;  // the semicolon
+    char dying[sizeof call + 16];
+    snprintf(dying, sizeof dying, "REPRO_DIES(%s);", call);
+    fprintf(to, "  %-48s  // %zu\n", dying, index);
+  } else {
+    fprintf(to, "  %-48s  // %zu\n", call, index);
+  }
 }
 
 void emit_c(FILE *to, const struct registry_entry *entry, const struct program *program,
@@ -94,7 +125,9 @@ void emit_c(FILE *to, const struct registry_entry *entry, const struct program *
   bool pages = heap.source == HEAP_PAGES;
   fprintf(to, "// %s: %s\n//   %s\n//\n", entry->name, verdict->id, verdict->diagnosis);
   print_building(to, entry);
-  fprintf(to, "#include \"harness/reproducer.h\"\n\nextern const struct strategy ");
+  print_limits(to, &heap, verdict);
+  print_includes(to, strategy->traits);
+  fprintf(to, "\nextern const struct strategy ");
   print_symbol(to, entry->name);
   size_t index = 0, length = program_length(program);
   uint64_t fault = 0;
@@ -105,15 +138,20 @@ void emit_c(FILE *to, const struct registry_entry *entry, const struct program *
   }
   fprintf(to, ";\n\nint main(void) {\n  repro_open(&");
   print_symbol(to, entry->name);
-  fprintf(to, ", %zu, %zu, %u, %u, 0x%" PRIx64 ");\n  size_t fresh_bytes = repro.account.bytes;\n",
-          heap.capacity, pages ? heap.page_size : 0, pages ? 0 : heap.skew, heap.variant, fault);
+  fprintf(to, ", %zu, %zu, %u, %u, 0x%" PRIx64 ");\n", heap.capacity, pages ? heap.page_size : 0,
+          pages ? 0 : heap.skew, heap.variant, fault);
   if (index > 0) fprintf(to, "  repro.operation = %zu;\n", index);
+  bool dies = false;
   for (; index < length; index++) {
     struct operation op = record_operation(program_at(program, index));
-    if (operation_offered(op.kind, strategy))
-      print_operation(to, &op, heap.slots - 1, index);
-    else
+    if (!operation_offered(op.kind, strategy)) {
       fprintf(to, "  %-48s  // %zu is not offered\n", "repro.operation++;", index);
+      continue;
+    }
+    print_operation(to, &op, heap.slots - 1, index, dies && can_die(op.kind));
+    if (can_die(op.kind)) dies = false;
+    if (op.kind == OP_CRASH) dies = true;
   }
-  fprintf(to, "  repro_close(fresh_bytes);\n  return 0;\n}\n");
+  if (strategy->traits & STRATEGY_COLLECTS) fprintf(to, "  repro_collect_all();\n");
+  fprintf(to, "  repro_close();\n  return 0;\n}\n");
 }

@@ -3,205 +3,16 @@
 //
 // Shares nothing with the oracle, on purpose: it is short enough to be checked by reading, and
 // what it shows is the allocator's fault beyond doubt. Every check looks at everything, so it is
-// slow. A violated check prints what is wrong and exits with code 1. Built with ASan, live blocks
-// are poisoned while the allocator runs. Include it in one file only.
+// slow. A violated check prints what is wrong and exits with code 1; code 2 says that the
+// reproducer itself could not run. Built with ASan, live blocks are poisoned while the allocator
+// runs. Include it in one file only.
 #ifndef HARNESS_REPRODUCER_H_
 #define HARNESS_REPRODUCER_H_
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifdef __has_feature  // clang's; gcc says it by a macro of its own
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(start, size) ((void)(start), (void)(size))
-#define ASAN_UNPOISON_MEMORY_REGION(start, size) ((void)(start), (void)(size))
-#endif
-
-#include "allocators/arithmetic.h"
-#include "allocators/source.h"
-#include "allocators/strategy.h"
-
-enum {
-  REPRO_BLOCKS = 4096,
-  REPRO_CANARY = 64,
-  REPRO_STRETCHES = 65536,
-  REPRO_ALIGN = 65536,
-  REPRO_RELEASED = 8
-};
-
-static struct {
-  const struct strategy *strategy;
-  struct allocator *allocator;
-  struct source memory;  // at the bottom: one buffer, or pages, always dirty
-  struct source_limit limit;
-  struct source_account account;
-  struct source_faults faults;
-  struct source_stretch stretches[REPRO_STRETCHES];
-  unsigned char *buffer;
-  size_t capacity, claimed, largest, operation;
-  unsigned variant;
-  bool taken;
-  struct {
-    unsigned char *start;
-    size_t size;
-    unsigned char fill;
-    int slot;
-  } blocks[REPRO_BLOCKS];
-  size_t count;
-  struct {
-    unsigned char *start;  // NULL: none, or another block may cover it by now
-    size_t size;
-  } released[REPRO_RELEASED];  // a ring
-  unsigned next_released;
-  uint64_t walk, fresh_walk;
-} repro;
-
-__attribute__((noreturn, format(printf, 1, 2))) static inline void repro_fail(const char *format,
-                                                                              ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  printf("operation %zu: ", repro.operation);
-  vprintf(format, arguments);
-  va_end(arguments);
-  putchar('\n');
-  exit(1);
-}
-
-#define REPRO_CHECK(condition, ...)                                                                \
-  do {                                                                                             \
-    if (!(condition)) repro_fail(__VA_ARGS__);                                                     \
-  } while (0)
-
-// ## Memory
-
-static inline void *repro_acquire(struct source *self, size_t size) {
-  (void)self;
-  if (repro.buffer && (repro.taken || size > repro.capacity)) return NULL;
-  unsigned char *memory =
-      repro.buffer
-          ? repro.buffer
-          : aligned_alloc(REPRO_ALIGN, (size + 2 * REPRO_ALIGN - 1) & ~(size_t)(REPRO_ALIGN - 1));
-  if (!memory) return NULL;
-  repro.taken = true;
-  memset(memory, 0xA5, size);
-  memset(memory + size, 0x5C, REPRO_CANARY);
-  return memory;
-}
-
-static inline void repro_give_back(struct source *self, void *memory, size_t size) {
-  (void)self, (void)size;
-  repro.taken = false;
-  if (!repro.buffer) free(memory);
-}
-
-static inline size_t repro_available(const struct source *self) {
-  (void)self;
-  return repro.buffer && repro.taken ? 0 : repro.capacity;
-}
-
-// ## Calls: whatever is live, but for the block that is handed over, is out of bounds meanwhile
-
-static inline void repro_lock(const void *except) {
-  for (size_t i = 0; i < repro.count; i++)
-    if (repro.blocks[i].start != except)
-      ASAN_POISON_MEMORY_REGION(repro.blocks[i].start, repro.blocks[i].size);
-}
-
-static inline void repro_unlock(void) {
-  for (size_t i = 0; i < repro.count; i++)
-    ASAN_UNPOISON_MEMORY_REGION(repro.blocks[i].start, repro.blocks[i].size);
-}
-
-#define REPRO_CALL(except, result, call)                                                           \
-  do {                                                                                             \
-    repro_lock(except);                                                                            \
-    (result) = (call);                                                                             \
-    repro_unlock();                                                                                \
-  } while (0)
-
-// ## Checks
-
-static inline void repro_hash_span(void *context, const struct span *span) {
-  uint64_t *hash = context;
-  *hash =
-      (*hash ^ (uint64_t)(uintptr_t)span->start ^ span->size << 2 ^ span->kind) * 0x100000001b3u;
-}
-
-static inline uint64_t repro_hash_walk(void) {
-  uint64_t hash = 1;
-  repro_lock(NULL);
-  repro.strategy->walk(repro.allocator, repro_hash_span, &hash);
-  repro_unlock();
-  return hash;
-}
-
-static inline void repro_check_all(void) {
-  struct broken_invariant broken;
-  REPRO_CALL(NULL, broken, repro.strategy->check(repro.allocator));
-  REPRO_CHECK(broken.number == 0, "invariant I%u does not hold: %s", broken.number,
-              repro.strategy->invariants[broken.number - 1]);
-  for (size_t i = 0; i < repro.count; i++)
-    for (size_t j = 0; j < repro.blocks[i].size; j++)
-      REPRO_CHECK(repro.blocks[i].start[j] == repro.blocks[i].fill,
-                  "byte %zu of a live block of %zu bytes changed", j, repro.blocks[i].size);
-  for (size_t i = 0; i < repro.account.count; i++)
-    for (size_t j = 0; j < REPRO_CANARY; j++)
-      REPRO_CHECK(repro.stretches[i].start[repro.stretches[i].size + j] == 0x5C,
-                  "byte %zu past the end of the heap was written", j);
-  repro.walk = repro_hash_walk();
-}
-
-static inline void repro_check_refused(size_t size, size_t align, bool rightly, size_t bytes,
-                                       size_t injected) {
-  REPRO_CHECK(repro.account.bytes == bytes, "refused, but memory of the source was taken or given");
-  REPRO_CHECK(repro_hash_walk() == repro.walk, "refused, but the walk changed");
-  if (rightly || repro.faults.injected != injected) return;
-  if (align < repro.strategy->min_align) align = repro.strategy->min_align;
-  size_t page = repro.memory.page_size,
-         overhead = (repro.strategy->overhead + page - 1) & ~(page - 1);
-  size_t need = add_saturating(add_saturating(overhead, repro.claimed),
-                               repro.strategy->footprint(size, align, page));
-  REPRO_CHECK(need > repro.capacity, "refused, although %zu bytes of %zu suffice by its own bound",
-              need, repro.capacity);
-}
-
-static inline void repro_check_place(const unsigned char *start, size_t size, size_t align,
-                                     size_t except) {
-  if (align < repro.strategy->min_align) align = repro.strategy->min_align;
-  REPRO_CHECK(((uintptr_t)start & (align - 1)) == 0, "the block is not aligned to %zu", align);
-  REPRO_CHECK(source_account_find(&repro.account, start, size), "the block is outside the heap");
-  for (size_t i = 0; i < repro.count; i++)
-    REPRO_CHECK(i == except || start + size <= repro.blocks[i].start ||
-                    repro.blocks[i].start + repro.blocks[i].size <= start,
-                "the block overlaps a live block");
-}
-
-static inline bool repro_must_refuse(size_t count, size_t size, size_t align) {
-  size_t total;
-  return size == 0 || !multiply_sizes(count, size, &total) || total > repro.capacity ||
-         !is_power_of_two(align) || align > repro.strategy->max_align;
-}
-
-static inline void repro_claim(const unsigned char *block, size_t size, size_t align) {
-  if (align < repro.strategy->min_align) align = repro.strategy->min_align;
-  size_t footprint = repro.strategy->footprint(size, align, repro.memory.page_size);
-  repro.claimed = add_saturating(repro.claimed, footprint);
-  for (size_t i = 0; i < REPRO_RELEASED; i++) {
-    unsigned char *start = repro.released[i].start;
-    if (start && start + repro.released[i].size + footprint > block && start < block + footprint)
-      repro.released[i].start = NULL;
-  }
-}
+#include "harness/reproducer_checks.h"
 
 // ## Blocks
 
@@ -212,17 +23,27 @@ static inline size_t repro_find(int slot) {
   return i;
 }
 
-static inline void repro_add(int slot, unsigned char *start, size_t size) {
+static inline void repro_make_room(void) {
+  if (repro.count < repro.room) return;
+  repro.room = 2 * repro.room + 64;
+  repro.blocks = realloc(repro.blocks, repro.room * sizeof *repro.blocks);
+  repro.sorted = realloc(repro.sorted, repro.room * sizeof *repro.sorted);
+  if (!repro.blocks || !repro.sorted) repro_give_up("no memory for the table of blocks");
+}
+
+static inline void repro_add(int slot, unsigned char *start, size_t size, bool zeroed) {
   size_t former = repro_find(slot);
   if (former < repro.count) repro.blocks[former].slot = -1;
-  REPRO_CHECK(repro.count < REPRO_BLOCKS, "more than %d live blocks", REPRO_BLOCKS);
-  static unsigned char fill;
-  if (++fill == 0) fill = 1;
-  memset(start, fill, size);
-  repro.blocks[repro.count].start = start;
-  repro.blocks[repro.count].size = size;
-  repro.blocks[repro.count].fill = fill;
-  repro.blocks[repro.count++].slot = slot;
+  repro_make_room();
+  repro.blocks[repro.count] = (struct repro_block){
+      .start = start, .size = size, .serial = ++repro.serial, .slot = slot, .zeroed = zeroed};
+  repro_write(&repro.blocks[repro.count++]);
+}
+
+// The block is live no more.
+static inline void repro_drop(size_t i) {
+  repro.blocks[i] = repro.blocks[--repro.count];
+  if (repro.count == 0) repro.claimed = 0;
 }
 
 static inline void repro_settle(int slot, unsigned char *block, size_t count, size_t size,
@@ -236,7 +57,7 @@ static inline void repro_settle(int slot, unsigned char *block, size_t count, si
     for (size_t i = 0; zeroed && i < count * size; i++)
       REPRO_CHECK(block[i] == 0, "byte %zu is not zero", i);
     repro_claim(block, count * size, align);
-    repro_add(slot, block, count * size);
+    repro_add(slot, block, count * size, zeroed);
   }
   repro_check_all();
   repro.operation++;
@@ -245,14 +66,14 @@ static inline void repro_settle(int slot, unsigned char *block, size_t count, si
 static inline void repro_allocate(int slot, size_t size, size_t align) {
   size_t bytes = repro.account.bytes, injected = repro.faults.injected;
   unsigned char *block;
-  REPRO_CALL(NULL, block, repro.strategy->allocate(repro.allocator, size, align));
+  REPRO_CALL(NULL, block = repro.strategy->allocate(repro.allocator, size, align));
   repro_settle(slot, block, 1, size, align, false, bytes, injected);
 }
 
 static inline void repro_zeroed(int slot, size_t count, size_t size, size_t align) {
   size_t bytes = repro.account.bytes, injected = repro.faults.injected;
   unsigned char *block;
-  REPRO_CALL(NULL, block, repro.strategy->allocate_zeroed(repro.allocator, count, size, align));
+  REPRO_CALL(NULL, block = repro.strategy->allocate_zeroed(repro.allocator, count, size, align));
   repro_settle(slot, block, count, size, align, true, bytes, injected);
 }
 
@@ -265,11 +86,10 @@ static inline void repro_remember(size_t i) {
 static inline void repro_release_at(size_t i) {
   unsigned char *block = repro.blocks[i].start;
   repro_remember(i);
-  repro.blocks[i] = repro.blocks[--repro.count];
+  repro_drop(i);
   enum release_result result;
-  REPRO_CALL(NULL, result, repro.strategy->release(repro.allocator, block));
+  REPRO_CALL(NULL, result = repro.strategy->release(repro.allocator, block));
   REPRO_CHECK(result == RELEASED, "the release of a live block was refused");
-  if (repro.count == 0) repro.claimed = 0;
   repro_check_all();
 }
 
@@ -279,28 +99,36 @@ static inline void repro_release(int slot) {
   repro.operation++;
 }
 
+static inline void repro_misuse(void *address, enum release_result wanted) {
+  enum release_result result;
+  REPRO_CALL(NULL, result = repro.strategy->release(repro.allocator, address));
+  REPRO_CHECK(result == wanted, "a %s release was not detected",
+              wanted == RELEASE_DOUBLE ? "second" : "foreign");
+  REPRO_CHECK(repro_look() == repro.walk, "the misuse was detected, but the walk changed");
+  repro_check_all();
+}
+
 // The first that can be, from number `which` of the ring on.
 static inline void repro_release_again(unsigned which) {
   unsigned char *block = NULL;
   for (unsigned i = 0; i < REPRO_RELEASED && !block; i++)
     block = repro.released[(which + i) % REPRO_RELEASED].start;
-  enum release_result result = RELEASE_DOUBLE;
-  if (block) REPRO_CALL(NULL, result, repro.strategy->release(repro.allocator, block));
-  REPRO_CHECK(result == RELEASE_DOUBLE, "a second release was not detected");
-  repro_check_all();
+  if (block) repro_misuse(block, RELEASE_DOUBLE);
   repro.operation++;
 }
 
-// `which` % 4 is 1: beyond what the source gave; 3: just past it; else elsewhere in the process.
+// `which` % 4 is 1: beyond all that the source could give; 3: just past what it gave; else
+// elsewhere in the process.
 static inline void repro_release_foreign(unsigned which) {
   static _Alignas(64) unsigned char elsewhere[128];
-  const struct source_stretch *last = &repro.stretches[repro.account.count - 1];
-  uintptr_t end = ((uintptr_t)last->start + last->size + 63) & ~(uintptr_t)63;
   void *address = elsewhere + 64 + which % 64;
-  if (which % 2) address = (void *)(which % 4 == 1 ? end + 4096 : end);
-  REPRO_CHECK(repro.strategy->release(repro.allocator, address) == RELEASE_FOREIGN,
-              "a foreign release was not detected");
-  repro_check_all();
+  if (which % 4 == 1) {
+    address = repro.memory.start + repro.memory.size;
+  } else if (which % 4 == 3 && repro.account.count > 0) {
+    const struct source_stretch *last = &repro.stretches[repro.account.count - 1];
+    address = (void *)(((uintptr_t)last->start + last->size + 63) & ~(uintptr_t)63);
+  }
+  repro_misuse(address, RELEASE_FOREIGN);
   repro.operation++;
 }
 
@@ -309,7 +137,7 @@ static inline void repro_resize(int slot, size_t size, size_t align) {
   bool refusable = repro_must_refuse(1, size, align);
   unsigned char *former = i < repro.count ? repro.blocks[i].start : NULL;
   unsigned char *block;
-  REPRO_CALL(former, block, repro.strategy->resize(repro.allocator, former, size, align));
+  REPRO_CALL(former, block = repro.strategy->resize(repro.allocator, former, size, align));
   if (!former) {
     repro_settle(slot, block, 1, size, align, false, bytes, injected);
     return;
@@ -321,10 +149,10 @@ static inline void repro_resize(int slot, size_t size, size_t align) {
     repro_check_place(block, size, align, i);
     size_t kept = size < repro.blocks[i].size ? size : repro.blocks[i].size;
     for (size_t j = 0; j < kept; j++)
-      REPRO_CHECK(block[j] == repro.blocks[i].fill, "byte %zu was not kept", j);
+      REPRO_CHECK(block[j] == repro_byte(&repro.blocks[i], j), "byte %zu was not kept", j);
     repro.blocks[i].start = block;
     repro.blocks[i].size = size;
-    memset(block, repro.blocks[i].fill, size);
+    repro_write(&repro.blocks[i]);
     repro_claim(block, size, align);
   }
   repro_check_all();
@@ -334,24 +162,44 @@ static inline void repro_resize(int slot, size_t size, size_t align) {
 static inline void repro_use(int slot) {
   size_t i = repro_find(slot);
   if (i < repro.count) {
-    size_t usable = repro.strategy->usable_size(repro.allocator, repro.blocks[i].start);
-    REPRO_CHECK(usable >= repro.blocks[i].size, "usable size %zu is less than the size", usable);
-    repro_check_place(repro.blocks[i].start, usable, 1, i);
-    repro.blocks[i].size = usable;
-    memset(repro.blocks[i].start, repro.blocks[i].fill, usable);
+    struct repro_block *block = &repro.blocks[i];
+    size_t usable;
+    REPRO_CALL(NULL, usable = repro.strategy->usable_size(repro.allocator, block->start));
+    REPRO_CHECK(usable >= block->size, "usable size %zu is less than the size", usable);
+    repro_check_place(block->start, usable, 1, i);
+    block->size = usable;
+    repro_look();
+    repro_write(block);
     repro_check_all();
   }
   repro.operation++;
 }
 
 static inline void repro_reset(void) {
-  repro.strategy->reset(repro.allocator);
   // A block that reset released must not be released again.
   size_t first = repro.count < REPRO_RELEASED ? 0 : repro.count - REPRO_RELEASED;
   for (size_t i = first; i < repro.count; i++) repro_remember(i);
-  repro.count = repro.claimed = 0;
+  repro.count = repro.claimed = repro.marks = 0;
+  repro.strategy->reset(repro.allocator);
   repro_check_all();
-  REPRO_CHECK(repro.walk == repro.fresh_walk, "after reset the walk is not as after create");
+  // It may have kept memory of its source to have it at hand.
+  if (repro.account.bytes == repro.fresh_bytes || repro.strategy->traits & STRATEGY_RETURNS_MEMORY)
+    REPRO_CHECK(repro.walk == repro.fresh_walk, "after reset the walk is not as after create");
+  repro.operation++;
+}
+
+// Collectors are told of roots when they collect; a persistent heap keeps one.
+static inline void repro_root(int slot, bool on) {
+  size_t i = repro_find(slot);
+  if (i < repro.count) {
+    repro.blocks[i].root = on;
+    if (repro.strategy->traits & STRATEGY_PERSISTS) {
+      const void *root = on ? repro.blocks[i].start : NULL;
+      REPRO_CALL(NULL, repro.strategy->set_root(repro.allocator, root));
+      REPRO_CHECK(repro.strategy->root(repro.allocator) == root, "the root is not what was set");
+      repro_check_all();
+    }
+  }
   repro.operation++;
 }
 
@@ -365,12 +213,25 @@ static inline void repro_fault(uint64_t mask) {
 static inline bool repro_can_have(size_t size) {
   void *block = repro.strategy->allocate(repro.allocator, size, repro.strategy->min_align);
   if (!block) return size == 0;
-  REPRO_CHECK(source_account_find(&repro.account, block, size), "the block is outside the heap");
+  REPRO_CHECK(repro_inside(block, size), "the block is outside the heap");
   if (repro.strategy->traits & STRATEGY_RELEASES)
     repro.strategy->release(repro.allocator, block);
   else
     repro.strategy->reset(repro.allocator);
   return true;
+}
+
+static inline void repro_check_largest(void) {
+  if (repro.capacity > REPRO_LARGEST_HEAP) return;
+  REPRO_CHECK(repro_can_have(repro.largest) && !repro_can_have(repro.largest + 1),
+              "the largest block is not %zu bytes, as in a fresh heap", repro.largest);
+}
+
+static inline struct source *repro_sources(void) {
+  source_limit_init(&repro.limit, &repro.memory.base, repro.capacity);
+  source_account_init(&repro.account, &repro.limit.base, repro.stretches, repro.stretches_room);
+  source_faults_init(&repro.faults, &repro.account.base);
+  return &repro.faults.base;
 }
 
 static inline void repro_create(void) {
@@ -383,6 +244,20 @@ static inline void repro_destroy(void) {
   REPRO_CHECK(repro.account.bytes == 0 && repro.account.errors == 0,
               "destroy: %zu bytes did not go back to the source, %zu stretches went back wrongly",
               repro.account.bytes, repro.account.errors);
+  repro_check_outside();
+}
+
+// The largest block of a fresh heap, found on an allocator made for that.
+static inline void repro_learn_largest(void) {
+  repro_create();
+  if (!repro.allocator) return;
+  repro.largest = repro.capacity;
+  while (!repro_can_have(repro.largest)) {
+    repro.largest--;
+    if (repro.strategy->traits & STRATEGY_RESETS) repro.strategy->reset(repro.allocator);
+  }
+  repro_destroy();
+  repro.allocator = NULL;
 }
 
 // `page_size` 0: one buffer, `skew` bytes off alignment.
@@ -392,41 +267,32 @@ static inline void repro_open(const struct strategy *strategy, size_t capacity, 
   repro.strategy = strategy;
   repro.capacity = capacity;
   repro.variant = variant;
-  if (page_size == 0) {
-    size_t size = (capacity + skew + REPRO_CANARY + REPRO_ALIGN - 1) & ~(size_t)(REPRO_ALIGN - 1);
-    repro.buffer = aligned_alloc(REPRO_ALIGN, size);
-    if (!repro.buffer) exit(2);
-    repro.buffer += skew;
-  }
-  repro.memory = (struct source){.name = "reproducer",
-                                 .traits = page_size ? SOURCE_RECLAIMS : 0,
-                                 .page_size = page_size ? page_size : 1,
-                                 .acquire = repro_acquire,
-                                 .release = repro_give_back,
-                                 .available = repro_available};
-  source_limit_init(&repro.limit, &repro.memory, capacity);
-  source_account_init(&repro.account, &repro.limit.base, repro.stretches, REPRO_STRETCHES);
-  source_faults_init(&repro.faults, &repro.account.base);
-  if (strategy->traits & (STRATEGY_COALESCES | STRATEGY_RESETS)) {
-    repro_create();
-    for (repro.largest = capacity; repro.allocator && !repro_can_have(repro.largest);)
-      repro.largest--;
-    if (repro.allocator) repro_destroy();
-    repro.allocator = NULL;
-  }
+  repro_memory_open(&repro.memory, capacity, page_size, skew);
+  repro.stretches_room = page_size ? capacity / page_size + 1 : 2;
+  repro.stretches = calloc(repro.stretches_room, sizeof *repro.stretches);
+  if (!repro.stretches) repro_give_up("no memory for the table of stretches");
+  repro_sources();
+  if (strategy->traits & (STRATEGY_COALESCES | STRATEGY_RESETS) && capacity <= REPRO_LARGEST_HEAP)
+    repro_learn_largest();
+  repro_sources();
+  repro.memory.exhausted = false;
   if (first_fault) repro_fault(first_fault);
   repro_create();
   if (!repro.allocator) {
     REPRO_CHECK(repro.account.bytes == 0, "create failed, but kept memory of its source");
-    puts("create failed");
+    REPRO_CHECK(repro.faults.injected || repro.memory.exhausted || repro_need(1, 1) > capacity,
+                "create failed, although %zu bytes of %zu suffice", repro_need(1, 1), capacity);
+    puts("create failed, as it may");
     exit(0);
   }
   repro_check_all();
   repro.fresh_walk = repro.walk;
+  repro.fresh_bytes = repro.account.bytes;
 }
 
 // Destroy must cope with live blocks as well as without: tried in a child.
 static inline void repro_try_destroy(void) {
+  if (repro.strategy->traits & STRATEGY_FOREIGN) return;
   pid_t child = fork();
   if (child == 0) {
     repro_destroy();
@@ -437,20 +303,20 @@ static inline void repro_try_destroy(void) {
 }
 
 // Releases everything; the heap must be as it was.
-static inline void repro_close(size_t fresh_bytes) {
-  const struct strategy *strategy = repro.strategy;
+static inline void repro_close(void) {
+  unsigned traits = repro.strategy->traits;
   source_faults_arm(&repro.faults, 0, SIZE_MAX);
   repro_try_destroy();
-  while (strategy->traits & STRATEGY_RELEASES && repro.count > 0) repro_release_at(repro.count - 1);
-  if (strategy->traits & STRATEGY_RETURNS_MEMORY)
-    REPRO_CHECK(repro.account.bytes == fresh_bytes, "%zu bytes are held instead of %zu",
-                repro.account.bytes, fresh_bytes);
-  for (int after_reset = 0; after_reset < 2; after_reset++) {
-    unsigned trait = after_reset ? STRATEGY_RESETS : STRATEGY_COALESCES;
-    if (!(strategy->traits & trait)) continue;
-    if (after_reset) strategy->reset(repro.allocator);
-    REPRO_CHECK(repro_can_have(repro.largest) && !repro_can_have(repro.largest + 1),
-                "the largest block is not %zu bytes, as in a fresh heap", repro.largest);
+  if (traits & STRATEGY_RELEASES) {
+    while (repro.count > 0) repro_release_at(repro.count - 1);
+    if (traits & STRATEGY_COALESCES) repro_check_largest();
+    REPRO_CHECK(!(traits & STRATEGY_RETURNS_MEMORY) || repro.account.bytes == repro.fresh_bytes,
+                "%zu bytes are held instead of %zu", repro.account.bytes, repro.fresh_bytes);
+  }
+  if (traits & STRATEGY_RESETS) {
+    repro.count = 0;
+    repro.strategy->reset(repro.allocator);
+    repro_check_largest();
   }
   repro_destroy();
   puts("nothing wrong was seen");
