@@ -252,9 +252,10 @@ static inline void repro_claim(const unsigned char *block, size_t size, size_t a
       repro.strategy->footprint(size, repro_align(align), repro.memory.base.page_size);
   repro.claimed = add_saturating(repro.claimed, footprint);
   for (size_t i = 0; i < REPRO_RELEASED; i++) {
-    unsigned char *start = repro.released[i].start;
-    if (start && start + repro.released[i].size + footprint > block && start < block + footprint)
-      repro.released[i].start = NULL;
+    uintptr_t from = (uintptr_t)repro.released[i].start, to = (uintptr_t)block;
+    bool near = from < to ? to - from < add_saturating(repro.released[i].size, footprint)
+                          : from - to < footprint;
+    if (near) repro.released[i].start = NULL;
   }
 }
 
