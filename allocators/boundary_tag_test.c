@@ -69,6 +69,22 @@ static void test_one_word(void) {
   close_heap(self);
 }
 
+// A heap full of the smallest blocks, every other one released, and then the rest.
+static void test_full_heap(void) {
+  static unsigned char *blocks[HEAP_SIZE / 32];
+  for (unsigned fit = FIRST_FIT; fit < FITS; fit++) {
+    struct allocator *self = open_heap(fit);
+    size_t largest = s->statistics(self).largest_free, got = 0;
+    while ((blocks[got] = s->allocate(self, 1, 1)) != NULL) got++;
+    CHECK(got == (largest + WORD) / (2 * UNIT) && s->check(self).number == 0);
+    for (size_t i = 0; i < got; i += 2) CHECK(s->release(self, blocks[i]) == RELEASED);
+    CHECK(s->check(self).number == 0 && count_free(self) == (got + 1) / 2);
+    for (size_t i = 1; i < got; i += 2) CHECK(s->release(self, blocks[i]) == RELEASED);
+    CHECK(get(self, largest) == blocks[0]);
+    close_heap(self);
+  }
+}
+
 // Holes of these payload sizes, kept apart by live blocks; the last is released last.
 struct holes {
   unsigned char *at[4], *walls[4];
@@ -349,6 +365,7 @@ static void test_check(void) {
 
 int main(void) {
   test_one_word();
+  test_full_heap();
   test_fits();
   test_rest_of_the_bin();
   test_aligned_gap();

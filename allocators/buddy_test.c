@@ -140,13 +140,33 @@ static void test_merge(void) {
   close_buddy(self);
 }
 
+// A heap full of single units, every other one released, and then the rest.
+static void test_full_heap(void) {
+  static unsigned char *blocks[HEAP_SIZE / UNIT];
+  struct allocator *self = open_buddy();
+  picture_take(&before, s, self);
+  size_t got = 0;
+  while ((blocks[got] = s->allocate(self, 1, 1)) != NULL) got++;
+  CHECK(got == before.bytes[SPAN_FREE] / UNIT && s->check(self).number == 0);
+  size_t released = 0;
+  for (size_t i = 0; i < got; i++)
+    if (address_of(blocks[i]) % (2 * UNIT) == 0) {
+      CHECK(s->release(self, blocks[i]) == RELEASED);
+      released++;
+    }
+  CHECK(s->check(self).number == 0 && count(self, SPAN_FREE) == released);
+  CHECK(s->allocate(self, UNIT + 1, 1) == NULL);
+  for (size_t i = 0; i < got; i++)
+    if (address_of(blocks[i]) % (2 * UNIT) != 0) CHECK(s->release(self, blocks[i]) == RELEASED);
+  picture_take(&now, s, self);
+  CHECK(pictures_equal(&before, &now));
+  close_buddy(self);
+}
+
 // Neighbours of one size that are no buddies stay apart.
 static void test_neighbours_that_are_no_buddies(void) {
   struct allocator *self = open_buddy();
   unsigned char *blocks[4];
-  unsigned char *all = get(self, 4 * 256);
-  put(self, all);
-  for (size_t i = 0; i < 4; i++) blocks[i] = NULL;
   // Fill until four in a row, of one block of 1024, are ours.
   for (;;) {
     unsigned char *a = get(self, 256);
@@ -353,6 +373,7 @@ int main(void) {
   test_natural_alignment();
   test_any_heap();
   test_merge();
+  test_full_heap();
   test_neighbours_that_are_no_buddies();
   test_least_sufficient();
   test_resize();

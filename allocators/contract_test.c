@@ -228,7 +228,7 @@ static void test_marks(const struct rig_layout *layout) {
   }
   for (int i = 2 * DEPTH; i-- > 0;) {
     s->rollback(subject.allocator, marks[i / 2]);
-    before = at[i / 2];
+    picture_copy(&before, &at[i / 2]);
     check_unchanged();
     for (size_t j = 1; j < 9; j++) allocate(j * 97, 1);
   }

@@ -4,6 +4,8 @@
 #ifndef ALLOCATORS_RIG_H_
 #define ALLOCATORS_RIG_H_
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "allocators/check.h"
@@ -102,20 +104,41 @@ static inline void rig_check_empty(const struct rig *self) {
 
 // ## Walks as pictures that can be compared
 
-#define PICTURE_SPANS 4096
+// More than any heap of the tests has: a walk that shows more does not end.
+#define PICTURE_LIMIT ((size_t)1 << 20)
 
+// All zero at first, as static ones are; grows as needed, and keeps its memory for the next walk.
 struct picture {
-  struct span spans[PICTURE_SPANS];
+  struct span *spans;
+  size_t capacity;
   size_t count;
   size_t bytes[SPAN_FREE + 1];  // by kind
 };
 
+static inline void picture_reserve(struct picture *self, size_t count) {
+  if (count <= self->capacity) return;
+  if (count > PICTURE_LIMIT) {
+    fprintf(stderr, "rig.h: a walk shows more than %zu spans (PICTURE_LIMIT)\n", PICTURE_LIMIT);
+    exit(1);
+  }
+  self->capacity = count < 512 ? 1024 : 2 * count;
+  self->spans = realloc(self->spans, self->capacity * sizeof *self->spans);
+  CHECK(self->spans != NULL);
+}
+
 static inline void picture_add(void *context, const struct span *span) {
   struct picture *self = context;
-  CHECK(self->count < PICTURE_SPANS);
   CHECK(span->size > 0);
+  picture_reserve(self, self->count + 1);
   self->spans[self->count++] = *span;
   self->bytes[span->kind] += span->size;
+}
+
+static inline void picture_copy(struct picture *self, const struct picture *from) {
+  picture_reserve(self, from->count);
+  self->count = from->count;
+  memcpy(self->bytes, from->bytes, sizeof self->bytes);
+  if (from->count != 0) memcpy(self->spans, from->spans, from->count * sizeof *self->spans);
 }
 
 static inline void picture_take(struct picture *self, const struct strategy *strategy,
