@@ -12,9 +12,10 @@
 #include "bench/footprint.h"
 #include "bench/plan.h"
 #include "bench/run.h"
+#include "bench/sample.h"
 #include "bench/worst.h"
 
-enum { MEASURED = 0, UNSUPPORTED = 1, CANNOT_RUN = 2, SAMPLES = 200 };
+enum { MEASURED = 0, UNSUPPORTED = 1, CANNOT_RUN = 2, LOOKS = 200, SLICES = 10 };
 
 static const char help[] =
     "usage: measure --on NAME (--speed | --memory | --describe) WORKLOAD\n"
@@ -63,9 +64,9 @@ static const char *library_of_malloc(void) {
   return address && dladdr(address, &info) && info.dli_fname ? info.dli_fname : "";
 }
 
-// The step at which the next sample of memory is due.
-static size_t next_sample(const struct plan *plan, size_t step) {
-  size_t stride = (plan->steps + SAMPLES - 1) / SAMPLES, peak = plan->peak_step + 1;
+// The step at which memory is looked at next.
+static size_t next_look(const struct plan *plan, size_t step) {
+  size_t stride = (plan->steps + LOOKS - 1) / LOOKS, peak = plan->peak_step + 1;
   size_t next = step - step % stride + stride;
   if (step < peak && peak < next) next = peak;
   return next < plan->steps ? next : plan->steps;
@@ -96,7 +97,7 @@ static int describe(const struct plan *plan) {
          plan->steps - plan->start, plan->peak_bytes, plan->peak_blocks, plan->largest,
          plan->handed_out, plan->page_size);
   for (size_t step = 0, live = 0; step < plan->steps;) {
-    size_t next = next_sample(plan, step);
+    size_t next = next_look(plan, step);
     live = live_until(plan, sizes, step, next, live);
     printf("%s[%zu, %zu]", step ? ", " : "", next, live);
     step = next;
@@ -105,30 +106,42 @@ static int describe(const struct plan *plan) {
   return MEASURED;
 }
 
+// CPU time of a step. What can go on for ever is timed in slices, and the median of these taken: a
+// neighbour that fills the caches for a moment slows down few of them.
+static double time_of_step(struct run *run, uint64_t budget, uint64_t *steps) {
+  struct sample slices = {.count = 0};
+  *steps = 0;
+  for (int i = 0; i < (run->plan->cyclic ? SLICES : 1); i++) {
+    uint64_t nanoseconds, done = run_timed(run, budget / SLICES, &nanoseconds);
+    sample_add(&slices, (double)nanoseconds / (double)done);
+    *steps += done;
+  }
+  return sample_spread(&slices).median;
+}
+
 static int measure_speed(const struct request *request, const struct plan *plan) {
   static struct run loop, run;
   char reason[128];
-  uint64_t ignored, loop_time, time, loop_steps, steps;
+  uint64_t steps;
   if (!run_prepare(&run, plan, request->api, request->strategy, reason, sizeof reason) ||
       !run_open(&run, request->variant, reason, sizeof reason))
     return unsupported(reason);
   run_prepare(&loop, plan, RUN_LOOP, NULL, reason, sizeof reason);
   run_until(&loop, plan->start);
-  loop_steps = run_timed(&loop, request->budget / 4, &loop_time);
+  double loop_time = time_of_step(&loop, request->budget / 4, &steps);
   run_until(&run, plan->start);
-  if (plan->cyclic) run_timed(&run, request->budget / 4, &ignored);
-  steps = run_timed(&run, request->budget, &time);
+  if (plan->cyclic) time_of_step(&run, request->budget / 4, &steps);
+  double time = time_of_step(&run, request->budget, &steps);
   printf("{\"operations\": %" PRIu64 ", \"ns\": %.4f, \"loop_ns\": %.4f, \"refused\": %" PRIu64
          ", \"malloc\": \"%s\"}\n",
-         steps, (double)time / (double)steps, (double)loop_time / (double)loop_steps, run.refused,
-         library_of_malloc());
+         steps, time, loop_time, run.refused, library_of_malloc());
   return MEASURED;
 }
 
 // ## Memory
 
-struct sample {
-  size_t step, footprint, acquired;
+struct look {
+  size_t step, footprint;
 };
 
 static size_t net_footprint(size_t before) {
@@ -138,25 +151,25 @@ static size_t net_footprint(size_t before) {
 }
 
 static int measure_memory(const struct request *request, const struct plan *plan) {
-  static struct sample samples[SAMPLES + 2];
+  static struct look looks[LOOKS + 2];
   static struct run run;
   char reason[128];
   size_t count = 0, usable = 0, at_peak = 0, highest = 0, before = 0, peak = plan->peak_step + 1;
   // What the program itself uses is present before the first look.
-  memset(samples, 0xFF, sizeof samples);
+  memset(looks, 0xFF, sizeof looks);
   if (!run_prepare(&run, plan, request->api, request->strategy, reason, sizeof reason))
     return unsupported(reason);
   if (!footprint_now(&before)) return complain("%s", "no /proc/self/smaps_rollup to read");
   if (!run_open(&run, request->variant, reason, sizeof reason)) return unsupported(reason);
   for (size_t step = 0; step < plan->steps;) {
-    size_t next = next_sample(plan, step);
+    size_t next = next_look(plan, step);
     run_until(&run, next);
     step = next;
-    struct sample *sample = &samples[count++];
-    *sample = (struct sample){step, net_footprint(before), run.source.acquired};
-    if (sample->footprint > highest) highest = sample->footprint;
+    struct look *look = &looks[count++];
+    *look = (struct look){step, net_footprint(before)};
+    if (look->footprint > highest) highest = look->footprint;
     if (step != peak) continue;
-    at_peak = sample->footprint;
+    at_peak = look->footprint;
     usable = run_usable(&run);
   }
   printf("{\"peak_footprint\": %zu, \"footprint_at_peak_live\": %zu, \"peak_live\": %zu, "
@@ -165,7 +178,7 @@ static int measure_memory(const struct request *request, const struct plan *plan
          highest, at_peak, plan->peak_bytes, usable, run.source.peak, run.refused,
          library_of_malloc());
   for (size_t i = 0; i < count; i++)
-    printf("%s[%zu, %zu]", i ? ", " : "", samples[i].step, samples[i].footprint);
+    printf("%s[%zu, %zu]", i ? ", " : "", looks[i].step, looks[i].footprint);
   printf("]}\n");
   return MEASURED;
 }
