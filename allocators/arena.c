@@ -377,15 +377,17 @@ static void arena_walk(const struct allocator *self, span_visitor *visit, void *
 static void count_span(void *context, const struct span *span) {
   struct statistics *statistics = context;
   statistics->acquired += span->size;
-  if (span->kind != SPAN_FREE)
-    statistics->used += span->size;
-  else if (span->size > statistics->largest_free)
-    statistics->largest_free = span->size;
+  if (span->kind != SPAN_FREE) statistics->used += span->size;
 }
 
 static struct statistics arena_statistics(const struct allocator *self) {
-  struct statistics statistics = {0};
+  struct statistics statistics = {.largest_free = bytes_between(self->top, self->end)};
   arena_walk(self, count_span, &statistics);
+  const struct chunk *kept = self->kept.older;
+  for (size_t left = self->kept_chunks; left != 0; left--, kept = kept->older) {
+    size_t room = bytes_between(first_of(self, kept), end_of(kept));
+    if (room > statistics.largest_free) statistics.largest_free = room;
+  }
   return statistics;
 }
 

@@ -293,7 +293,10 @@ static void damage_word(uintptr_t *word) {
 }
 
 static void test_damage(const struct rig_layout *layout) {
-  if (!open_subject(layout)) return;
+  subject.source = rig_init(&subject.rig, layout);
+  subject.source->traits &= ~(unsigned)SOURCE_PROTECTS;  // what is protected can not be damaged
+  subject.allocator = subject.strategy->create(subject.source, &subject.options);
+  if (subject.allocator == NULL) return;
   void *blocks[12];
   for (size_t i = 0; i < 12; i++) blocks[i] = allocate(10 + 9 * i, (size_t)1 << (i % 7));
   for (size_t i = 0; i < 12; i += 3)

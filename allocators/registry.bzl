@@ -11,6 +11,7 @@ STRATEGIES = [
     strategy("boundary_tag"),
     strategy("buddy"),
     strategy("tlsf"),
+    strategy("hardened"),
     locked("free_list"),
     strategy("mark_sweep"),
     strategy("mapped_heap"),

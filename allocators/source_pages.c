@@ -60,6 +60,8 @@ static size_t available_pages(const struct source *self) {
 
 static bool protect_pages(struct source *self, void *start, size_t size, bool accessible) {
   (void)self;
+  // Of pages smaller than the machine's, the system would protect the neighbours as well.
+  if (((address_of(start) | size) & (machine_page_size() - 1)) != 0) return false;
   return mprotect(start, size, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
 }
 
