@@ -78,7 +78,12 @@ class ReadmeTest(unittest.TestCase):
         self.assertEqual(output.count(": clean\n"), len(programs))
 
     def test_program_example_and_assay_commands(self):
-        source, = blocks("text")
+        source, others = blocks("text")
+        # Operations that few strategies offer: each understands all of them.
+        rare = self.write("rare.txt", others)
+        for strategy in ("arena", "mark_sweep", "mapped_heap", "hardened"):
+            code, output = run(OPTIONS.assay, "run", "--strategy", strategy, rare)
+            self.assertEqual(code, 0, output)
         path = self.write("example.txt", source)
         tried = set()
         for words in commands():
