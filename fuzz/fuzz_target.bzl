@@ -6,7 +6,7 @@ For a target x:
   x_libfuzzer, x_afl                          fuzzers; bazel-bin/fuzz/x_afl.elf is the program
   x_afl_asan                                  AFL++ with sanitizers, only built when asked for
   x_replay, x_replay_{asan,msan,valgrind}     replay the files that they are given
-  x_regression_{plain,asan,msan,valgrind}     tests: replay corpus/, one process per input
+  x_regression_{plain,asan,msan,valgrind}     tests: replay corpus/
   x_afl_smoke                                 test: AFL++ runs it, and finds nothing in 3 s
   x_run                                       bazel run //fuzz:x_run -- --help
 """
@@ -65,7 +65,7 @@ def _regression_tests(name, inputs):
         program = replay.replace("x", name, 1)
         sh_test(
             name = "%s_regression_%s" % (name, variant),
-            # Valgrind takes most of a second to start, once per input.
+            # Should they fail, Valgrind takes most of a second to start, once per input.
             size = "medium",
             srcs = ["replay_each.py"],
             args = [
