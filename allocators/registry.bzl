@@ -16,4 +16,5 @@ STRATEGIES = [
     strategy("mark_sweep"),
     strategy("mapped_heap"),
     adapter("system"),
+    strategy("size_class"),
 ]

@@ -88,6 +88,7 @@ static inline struct source *rig_init(struct rig *self, const struct rig_layout 
   self->dirt.base.traits |= SOURCE_PERSISTS;
   self->dirt.base.persist = dirt_persist;
   self->dirt.base.held = dirt_held;
+  self->dirt.base.traits &= ~(unsigned)SOURCE_ZEROED;
   self->dirt.base.acquire = dirt_acquire;
   self->dirt.base.release = dirt_release;
   self->dirt.base.available = dirt_available;

@@ -1,0 +1,71 @@
+// The size classes of size_class.c: what a slot may measure.
+//
+// Up to 128 bytes there is a class for every 16. From there on each doubling has eight classes, and
+// from 1 KiB on four, so that a slot is at most a quarter larger than what was asked for, an eighth
+// up to 1 KiB. Such geometric classes are those of J. Evans, "A Scalable Concurrent malloc(3)
+// Implementation for FreeBSD" (BSDCan 2006), in finer steps where blocks are many.
+//
+//   class   0 ..  7     16, 32 .. 128
+//           8 .. 31     144 .. 256, 288 .. 512, 576 .. 1024
+//          32 .. 51     1280, 1536, 1792, 2048 .. 32768
+#ifndef ALLOCATORS_SIZE_CLASS_SIZES_H_
+#define ALLOCATORS_SIZE_CLASS_SIZES_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define GRAIN ((size_t)16)
+#define LINEAR_END ((size_t)128)
+#define EIGHTHS_END ((size_t)1024)
+#define SLOT_END ((size_t)32768)  // no slot is larger
+
+enum { LINEAR = 8, EIGHTHS = 24, QUARTERS = 20, CLASSES = LINEAR + EIGHTHS + QUARTERS };
+
+// log2, rounded down; x > 0.
+static inline unsigned floor_log2(size_t x) { return 63 - (unsigned)__builtin_clzll(x); }
+
+// The smallest class with slots of at least `size` bytes, 1 .. SLOT_END.
+static inline unsigned class_of(size_t size) {
+  size_t last = size - 1;  // two sizes have one class if these agree in their leading bits
+  if (last < LINEAR_END) return (unsigned)(last / GRAIN);
+  unsigned log = floor_log2(last);
+  if (last < EIGHTHS_END) return LINEAR + (log - 7) * 8 + (unsigned)(last >> (log - 3) & 7);
+  return LINEAR + EIGHTHS + (log - 10) * 4 + (unsigned)(last >> (log - 2) & 3);
+}
+
+static inline size_t slot_of(unsigned class) {
+  if (class < LINEAR) return (class + 1) * GRAIN;
+  if (class < LINEAR + EIGHTHS) {
+    unsigned step = class - LINEAR;
+    return (LINEAR_END + (step % 8 + 1) * (LINEAR_END / 8)) << step / 8;
+  }
+  unsigned step = class - LINEAR - EIGHTHS;
+  return (EIGHTHS_END + (step % 4 + 1) * (EIGHTHS_END / 4)) << step / 4;
+}
+
+// The smallest class with slots of at least `size` bytes, each a multiple of `align`: there is one
+// within a doubling, as long as align <= SLOT_END and size <= SLOT_END.
+static inline unsigned class_of_aligned(size_t size, size_t align) {
+  unsigned class = class_of(size < align ? align : size);
+  while (slot_of(class) % align != 0) class++;
+  return class;
+}
+
+enum { ENOUGH_SLOTS = 8, MAX_SLOTS = 1024 };
+
+// How many units of `unit` bytes a slab of such slots takes, at most `most`: the fewest that give
+// enough slots and lose no more than a sixteenth behind the last one; or else those that lose
+// least.
+static inline unsigned units_for_slots(size_t slot, size_t unit, unsigned most) {
+  unsigned best = 0;
+  size_t best_lost = 0;
+  for (unsigned units = 1; units <= most; units++) {
+    size_t lost = units * unit % slot;
+    if (units * unit / slot >= ENOUGH_SLOTS && lost <= units * unit / 16) return units;
+    if (units * unit < slot) continue;
+    if (best == 0 || lost * best <= best_lost * units) best = units, best_lost = lost;
+  }
+  return best;
+}
+
+#endif
