@@ -37,6 +37,12 @@ static bool is_aligned(const void *block, size_t align) {
   return (address_of(block) & (align - 1)) == 0;
 }
 
+// A power of two, no more than every slot has: one look at a set.
+static bool is_usual(size_t align) {
+  const unsigned powers = 1u << 1 | 1u << 2 | 1u << 4 | 1u << 8 | 1u << 16;
+  return align <= GRAIN && (powers >> align & 1) != 0;
+}
+
 // ## Slabs of a heap
 
 static void retire(struct allocator *self, struct heap *heap, struct slab *slab) {
@@ -135,8 +141,8 @@ static void push_remote(struct allocator *self, struct slab *slab, struct slot *
   do {
     slot->next = first;
     ORDER_BEFORE(&slab->remote);
-  } while (!atomic_compare_exchange_weak_explicit(&slab->remote, &first, slot,
-                                                  memory_order_release, memory_order_relaxed));
+  } while (!atomic_compare_exchange_weak_explicit(&slab->remote, &first, slot, memory_order_release,
+                                                  memory_order_relaxed));
   if (first == NULL)
     push_pending(heap_of(self, atomic_load_explicit(&slab->owner, memory_order_relaxed)), slab);
 }
@@ -187,7 +193,8 @@ static void *pop(struct slab *slab) {
   return slot;
 }
 
-static void *allocate_slot(struct allocator *self, struct heap *heap, unsigned class) {
+static __attribute__((noinline)) void *allocate_slot(struct allocator *self, struct heap *heap,
+                                                     unsigned class) {
   struct slab *slab = slab_with_slots(self, heap, class);
   return slab == NULL ? NULL : pop(slab);
 }
@@ -243,7 +250,7 @@ static void *allocate_in(struct allocator *self, struct heap *heap, size_t size,
   return allocate_direct(self, heap, size, align);
 }
 
-// What the few lines of the next function do not serve.
+// Whatever the few lines of the next function do not serve.
 static __attribute__((noinline)) void *allocate_slowly(struct allocator *self, size_t size,
                                                        size_t align) {
   if (!is_request(size, align)) return NULL;
@@ -257,13 +264,12 @@ static __attribute__((noinline)) void *allocate_slowly(struct allocator *self, s
 
 static void *size_allocate(struct allocator *self, size_t size, size_t align) {
   uintptr_t identity = thread_identity();
-  struct heap *heap = &self->table[home_of(self, identity)];
-  if (size - 1 < self->largest_slot && align - 1 < GRAIN && (align & (align - 1)) == 0 &&
-      owner_of(heap) == identity) {
-    struct slab *slab = heap->bins[class_of(size)];
-    if (slab != NULL && slab->free != NULL) return pop(slab);
-  }
-  return allocate_slowly(self, size, align);
+  struct heap *heap = home_of(self, identity);
+  if (size - 1 >= self->largest_slot || !is_usual(align) || owner_of(heap) != identity)
+    return allocate_slowly(self, size, align);
+  unsigned class = class_of(size);
+  struct slab *slab = heap->bins[class];
+  return slab != NULL && slab->free != NULL ? pop(slab) : allocate_slot(self, heap, class);
 }
 
 static void *size_allocate_zeroed(struct allocator *self, size_t count, size_t size, size_t align) {
@@ -278,11 +284,11 @@ static void *size_allocate_zeroed(struct allocator *self, size_t count, size_t s
 
 // ## Release
 
-static __attribute__((noinline)) void release_elsewhere(struct allocator *self, struct slab *slab,
-                                                        void *block) {
+static __attribute__((noinline)) enum release_result
+release_elsewhere(struct allocator *self, struct slab *slab, void *block) {
   if (slab->class < CLASSES) {
     push_remote(self, slab, block);
-    return;
+    return RELEASED;
   }
   lock_acquire(&self->pool.lock);
   if (slab->class == CLASS_RUN)
@@ -290,25 +296,24 @@ static __attribute__((noinline)) void release_elsewhere(struct allocator *self, 
   else
     give_back(&self->pool, chunk_of(&self->pool, block));
   lock_release(&self->pool.lock);
+  return RELEASED;
 }
 
-static __attribute__((noinline)) void settle_slowly(struct allocator *self, struct slab *slab) {
+static __attribute__((noinline)) enum release_result settle_own(struct allocator *self,
+                                                                struct slab *slab) {
   settle(self, heap_of(self, thread_identity()), slab);
+  return RELEASED;
 }
 
 static enum release_result size_release(struct allocator *self, void *block) {
   if (block == NULL) return RELEASED;
   struct slab *slab = slab_of(&self->pool, block);
-  if (!is_owner(slab, thread_identity())) {
-    release_elsewhere(self, slab, block);
-    return RELEASED;
-  }
+  if (!is_owner(slab, thread_identity())) return release_elsewhere(self, slab, block);
   struct slot *slot = block, *first = slab->free;
   slot->next = first;
   slab->free = slot;
   slab->used--;
-  if (first == NULL || slab->used == 0) settle_slowly(self, slab);
-  return RELEASED;
+  return first == NULL || slab->used == 0 ? settle_own(self, slab) : RELEASED;
 }
 
 static size_t size_usable_size(const struct allocator *self, const void *block) {
@@ -354,7 +359,7 @@ static struct allocator *size_create(struct source *source,
   self->pool.own.size = place.size;
   link_chunks(&self->pool.own, &self->pool.own);
   pool_init(&self->pool, source, chunk_size);
-  self->heap_shift = 64 - floor_log2(heaps);
+  self->last_heap = (heaps - 1) * sizeof(struct heap);
   size_t unit = unit_of(&self->pool);
   self->largest_slot = 2 * unit < SLOT_END ? 2 * unit : SLOT_END;
   self->largest_run = chunk_size / 2;
@@ -402,7 +407,8 @@ const struct strategy size_class_strategy = {
     .needs = SOURCE_RECLAIMS,
     .min_align = GRAIN,
     .max_align = MAX_ALIGN,
-    .overhead = sizeof(struct allocator) + MANY_HEAPS * sizeof(struct heap) + 64,
+    .overhead =
+        sizeof(struct allocator) + MANY_HEAPS * sizeof(struct heap) + _Alignof(struct allocator),
     .invariants = invariants,
     .create = size_create,
     .allocate = size_allocate,

@@ -85,9 +85,9 @@ struct chunk {
 struct pool {
   struct chunk own;  // the stretch in which the allocator lies, and the head of the ring
   struct source *source;
-  struct lock lock;     // for all that is in here, and for the source
-  uint8_t unit_shift;   // log2
-  uint8_t units;        // of a chunk
+  struct lock lock;    // for all that is in here, and for the source
+  uint8_t unit_shift;  // log2
+  uint8_t units;       // of a chunk
   uint8_t header_units;
   size_t chunk_size;
   size_t chunks;        // in the ring, without the own
@@ -260,8 +260,7 @@ static inline void *acquire_direct(struct pool *self, size_t size, size_t align)
   struct place place;
   size_t room, offset = direct_offset(self, align), modulus = direct_modulus(self, align);
   size_t phase = align > self->chunk_size ? align - self->chunk_size : 0;
-  if (!add_sizes(size, offset, &room) ||
-      !acquire_place(self->source, room, modulus, phase, &place))
+  if (!add_sizes(size, offset, &room) || !acquire_place(self->source, room, modulus, phase, &place))
     return NULL;
   occupy(place.base, &place, 1);
   struct slab *slab = slab_at(place.base, 0);

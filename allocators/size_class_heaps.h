@@ -20,10 +20,14 @@ static inline uintptr_t thread_identity(void) { return 0; }
 #endif
 
 struct heap {
-  _Alignas(64) _Atomic(uintptr_t) owner;  // NOBODY: not claimed; of the shared one, for ever
-  _Atomic(struct slab *) pending;         // the slabs that got remote slots, newest first
-  struct slab *bins[CLASSES];             // rings of slabs; the first one serves
+  _Alignas(512) _Atomic(uintptr_t) owner;  // NOBODY: not claimed; of the shared one, for ever
+  _Atomic(struct slab *) pending;          // the slabs that got remote slots, newest first
+  struct slab *bins[CLASSES];              // rings of slabs; the first one serves
 };
+
+_Static_assert((sizeof(struct heap) & (sizeof(struct heap) - 1)) == 0, "offsets are masked");
+
+enum { HASH_SHIFT = 40 };  // leaves enough bits for the offset of any heap
 
 enum { FEW_HEAPS = 2, MANY_HEAPS = 32 };
 #define MANY_HEAPS_FROM ((size_t)1 << 20)  // where so much is available
@@ -33,17 +37,24 @@ struct allocator {
   uint8_t units_for[CLASSES];  // how long a slab of each class is
   size_t largest_slot;         // of all that are in use; a power of two
   size_t largest_run;
-  struct lock shared_lock;     // for the shared heap; taken before the pool's
-  unsigned heap_shift;         // turns a hash into an index
-  unsigned heaps;              // a power of two
+  struct lock shared_lock;  // for the shared heap; taken before the pool's
+  unsigned heaps;           // a power of two
+  size_t last_heap;         // the offset of the last one in the table
   // I10: no two heaps have one owner, and none is where its owner would not find it
   struct heap shared;
   struct heap table[];
 };
 
-// Fibonacci hashing (Knuth, TAOCP vol. 3, 6.4).
-static inline size_t home_of(const struct allocator *self, uintptr_t identity) {
-  return (size_t)((uint64_t)identity * 0x9E3779B97F4A7C15u >> self->heap_shift);
+// The heap where the search for one of that identity begins. Fibonacci hashing (Knuth, TAOCP
+// vol. 3, 6.4), of which the leading bits are an index.
+static inline struct heap *home_of(struct allocator *self, uintptr_t identity) {
+  uint64_t hash = (uint64_t)identity * 0x9E3779B97F4A7C15u;
+  return at(self->table, (size_t)(hash >> HASH_SHIFT) & self->last_heap);
+}
+
+static inline struct heap *heap_after(struct allocator *self, const struct heap *heap) {
+  size_t offset = address_of(heap) - address_of(self->table) + sizeof *heap;
+  return at(self->table, offset & self->last_heap);
 }
 
 static inline uintptr_t owner_of(const struct heap *heap) {
@@ -57,8 +68,8 @@ static inline bool is_owner(const struct slab *slab, uintptr_t identity) {
 // The heap that serves the owner of a slab or the thread of this identity; the shared one if it has
 // none of its own.
 static inline struct heap *heap_of(struct allocator *self, uintptr_t identity) {
-  for (size_t i = 0, at_ = home_of(self, identity); i < self->heaps; i++, at_++) {
-    struct heap *heap = &self->table[at_ & (self->heaps - 1)];
+  struct heap *heap = home_of(self, identity);
+  for (unsigned i = 0; i < self->heaps; i++, heap = heap_after(self, heap)) {
     uintptr_t owner = owner_of(heap);
     if (owner == NOBODY) break;
     if (owner == identity) return heap;
@@ -70,8 +81,8 @@ static inline struct heap *heap_of(struct allocator *self, uintptr_t identity) {
 // the order of probing: who finds none of his own before one that nobody has, has none.
 static inline struct heap *claim_heap(struct allocator *self, uintptr_t identity) {
   if (identity == 0) return &self->shared;
-  for (size_t i = 0, at_ = home_of(self, identity); i < self->heaps; i++, at_++) {
-    struct heap *heap = &self->table[at_ & (self->heaps - 1)];
+  struct heap *heap = home_of(self, identity);
+  for (unsigned i = 0; i < self->heaps; i++, heap = heap_after(self, heap)) {
     uintptr_t owner = NOBODY;
     if (owner_of(heap) == identity ||
         atomic_compare_exchange_strong_explicit(&heap->owner, &owner, identity,

@@ -118,9 +118,8 @@ static inline struct broken_invariant check_slab(const struct allocator *self,
   return broken(0, NULL);
 }
 
-static inline struct broken_invariant check_units(const struct allocator *self,
-                                                  const struct chunk *chunk,
-                                                  struct census *census) {
+static inline struct broken_invariant
+check_units(const struct allocator *self, const struct chunk *chunk, struct census *census) {
   const struct pool *pool = &self->pool;
   if ((chunk->free_units & ~all_units(pool)) != 0 || !is_slab(pool, chunk, 0) ||
       slab_at(chunk, 0)->class != CLASS_HEADER || slab_at(chunk, 0)->units != pool->header_units)
@@ -140,13 +139,11 @@ static inline struct broken_invariant check_units(const struct allocator *self,
   return broken(0, NULL);
 }
 
-static inline struct broken_invariant check_chunk(const struct allocator *self,
-                                                  const struct chunk *chunk,
-                                                  struct census *census) {
+static inline struct broken_invariant
+check_chunk(const struct allocator *self, const struct chunk *chunk, struct census *census) {
   if (!is_sealed(chunk)) return broken(1, chunk);
   if (!range_within(chunk, header_size(1), chunk->memory, chunk->size)) return broken(3, chunk);
-  if (is_direct(chunk))
-    return is_sound_direct(self, chunk) ? broken(0, NULL) : broken(4, chunk);
+  if (is_direct(chunk)) return is_sound_direct(self, chunk) ? broken(0, NULL) : broken(4, chunk);
   if (address_of(chunk) % self->pool.chunk_size != 0 ||
       !range_within(chunk, self->pool.chunk_size, chunk->memory, chunk->size))
     return broken(3, chunk);
@@ -176,7 +173,7 @@ static inline bool is_sound_shape(const struct allocator *self) {
       pool->header_units != like.header_units)
     return false;
   return (self->heaps == FEW_HEAPS || self->heaps == MANY_HEAPS) &&
-         self->heap_shift == 64 - floor_log2(self->heaps) &&
+         self->last_heap == (self->heaps - 1) * sizeof(struct heap) &&
          range_within(self->table, self->heaps * sizeof(struct heap), pool->own.memory,
                       pool->own.size);
 }
@@ -210,8 +207,8 @@ static inline struct broken_invariant check_heap(const struct allocator *self,
       slab = slab->next;
     } while (slab != first);
   }
-  const struct slab *slab = atomic_load_explicit(&((struct heap *)heap)->pending,
-                                                 memory_order_relaxed);
+  const struct slab *slab =
+      atomic_load_explicit(&((struct heap *)heap)->pending, memory_order_relaxed);
   for (; slab != NULL; slab = slab->pending)
     if (!is_slab_of(self, heap, slab) || remote_of(slab) == NULL || census->sent-- == 0)
       return broken(8, heap);
@@ -225,9 +222,8 @@ static inline struct broken_invariant check_heaps(const struct allocator *self,
   for (unsigned i = 0; i < self->heaps && found.number == 0; i++) {
     const struct heap *heap = &self->table[i];
     uintptr_t owner = owner_of(heap);
-    found = owner == NOBODY || heap_of((struct allocator *)self, owner) == heap
-                ? broken(0, NULL)
-                : broken(10, heap);
+    found = owner == NOBODY || heap_of((struct allocator *)self, owner) == heap ? broken(0, NULL)
+                                                                                : broken(10, heap);
     if (found.number == 0 && owner != NOBODY) found = check_heap(self, heap, census);
   }
   if (found.number == 0 && census->linked != 0) found = broken(7, self);
@@ -238,8 +234,7 @@ static inline struct broken_invariant check_heaps(const struct allocator *self,
 static inline struct broken_invariant check_open(const struct allocator *self,
                                                  struct census *census) {
   const struct chunk *left = NULL;
-  for (const struct chunk *chunk = self->pool.first_open; chunk != NULL;
-       chunk = chunk->next_open) {
+  for (const struct chunk *chunk = self->pool.first_open; chunk != NULL; chunk = chunk->next_open) {
     if (!is_chunk(self, chunk) || chunk->free_units == 0 || chunk->previous_open != left ||
         census->open-- == 0)
       return broken(9, left == NULL ? &self->pool.own : left);
@@ -303,7 +298,8 @@ static inline void show_slots(struct tour *tour, const struct slab *slab,
     start += slab->slot_size;
   }
   show(tour, start - idle, idle, SPAN_FREE);
-  size_t lost = ((size_t)slab->units << tour->allocator->pool.unit_shift) - slab->slots * slab->slot_size;
+  size_t lost =
+      ((size_t)slab->units << tour->allocator->pool.unit_shift) - slab->slots * slab->slot_size;
   show(tour, start, lost, SPAN_META);
 }
 

@@ -47,11 +47,11 @@ static inline size_t slot_of(unsigned class) {
 // within a doubling, as long as align <= SLOT_END and size <= SLOT_END.
 static inline unsigned class_of_aligned(size_t size, size_t align) {
   unsigned class = class_of(size < align ? align : size);
-  while (slot_of(class) % align != 0) class++;
+  while (slot_of(class) % align != 0) class ++;
   return class;
 }
 
-enum { ENOUGH_SLOTS = 8, MAX_SLOTS = 1024 };
+enum { ENOUGH_SLOTS = 64, MAX_SLOTS = 1024 };
 
 // How many units of `unit` bytes a slab of such slots takes, at most `most`: the fewest that give
 // enough slots and lose no more than a sixteenth behind the last one; or else those that lose
