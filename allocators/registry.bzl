@@ -16,5 +16,5 @@ STRATEGIES = [
     strategy("mark_sweep"),
     strategy("mapped_heap"),
     adapter("system"),
-    strategy("size_class"),
+    strategy("size_class", threads = True),
 ]

@@ -65,8 +65,7 @@ static bool is_idle(const struct pool *pool, const struct heap *heap, const stru
   for (size_t unit = pool->header_units; unit < pool->units;) {
     const struct slab *slab = slab_at(chunk, unit);
     bool vacant = (chunk->free_units >> unit & 1) != 0;
-    if (!vacant && (slab->class >= CLASSES || !is_owner(slab, owner_of(heap)) || slab->used != 0))
-      return false;
+    if (!vacant && (slab->class >= CLASSES || slab->heap != heap || slab->used != 0)) return false;
     unit += vacant ? 1 : slab->units;
   }
   return true;
@@ -90,12 +89,11 @@ static struct slab *open_slab(struct allocator *self, struct heap *heap, unsigne
   struct slab *slab = obtain_run(self, heap, self->units_for[class], 1);
   if (slab == NULL) return NULL;
   size_t slot = slot_of(class), slots = slab->units * unit_of(&self->pool) / slot;
-  *slab = (struct slab){.owner = owner_of(heap),
+  *slab = (struct slab){.heap = heap,
                         .slot_size = slot,
                         .slots = (uint16_t)(slots < MAX_SLOTS ? slots : MAX_SLOTS),
                         .class = (uint8_t)class,
                         .units = slab->units};
-  ORDER_ATOMIC(slab->owner);
   ORDER_ATOMIC(slab->remote);
   link_slab(heap, slab);
   return slab;
@@ -136,15 +134,14 @@ static void push_pending(struct heap *heap, struct slab *slab) {
 
 // Who pushes the first one sends the slab to its owner. Until that is done the owner does not take
 // the slots, so that the slab stays.
-static void push_remote(struct allocator *self, struct slab *slab, struct slot *slot) {
+static void push_remote(struct slab *slab, struct slot *slot) {
   struct slot *first = atomic_load_explicit(&slab->remote, memory_order_relaxed);
   do {
     slot->next = first;
     ORDER_BEFORE(&slab->remote);
   } while (!atomic_compare_exchange_weak_explicit(&slab->remote, &first, slot, memory_order_release,
                                                   memory_order_relaxed));
-  if (first == NULL)
-    push_pending(heap_of(self, atomic_load_explicit(&slab->owner, memory_order_relaxed)), slab);
+  if (first == NULL) push_pending(slab->heap, slab);
 }
 
 static void take_remote(struct slab *slab) {
@@ -193,8 +190,7 @@ static void *pop(struct slab *slab) {
   return slot;
 }
 
-static __attribute__((noinline)) void *allocate_slot(struct allocator *self, struct heap *heap,
-                                                     unsigned class) {
+static void *allocate_slot(struct allocator *self, struct heap *heap, unsigned class) {
   struct slab *slab = slab_with_slots(self, heap, class);
   return slab == NULL ? NULL : pop(slab);
 }
@@ -204,11 +200,10 @@ static void *allocate_run(struct allocator *self, struct heap *heap, size_t size
   size_t step = ((align - 1) >> self->pool.unit_shift) + 1;
   struct slab *slab = obtain_run(self, heap, units, step);
   if (slab == NULL) return NULL;
-  *slab = (struct slab){.owner = NOBODY,
+  *slab = (struct slab){.heap = &self->shared,
                         .slot_size = units << self->pool.unit_shift,
                         .class = CLASS_RUN,
                         .units = (uint8_t)units};
-  ORDER_ATOMIC(slab->owner);
   return start_of(&self->pool, slab);
 }
 
@@ -236,6 +231,7 @@ static void *allocate_direct(struct allocator *self, struct heap *heap, size_t s
     return_empty_chunks(pool);
     block = acquire_direct(pool, size, align);
   }
+  if (block != NULL) slab_of(pool, block)->heap = &self->shared;
   lock_release(&pool->lock);
   return block;
 }
@@ -250,15 +246,54 @@ static void *allocate_in(struct allocator *self, struct heap *heap, size_t size,
   return allocate_direct(self, heap, size, align);
 }
 
+// One try, with the heap of the calling thread or with the shared one.
+static void *try_allocate(struct allocator *self, struct heap *heap, size_t size, size_t align) {
+  if (heap == &self->shared)
+    lock_acquire(&self->shared_lock);
+  else
+    wait_to_enter(heap);
+  void *block = allocate_in(self, heap, size, align);
+  if (heap == &self->shared)
+    lock_release(&self->shared_lock);
+  else
+    leave_heap(heap);
+  return block;
+}
+
+static void give_up_empty_slabs(struct allocator *self, struct heap *heap) {
+  collect(self, heap);
+  lock_acquire(&self->pool.lock);
+  retire_empty_slabs(self, heap);
+  lock_release(&self->pool.lock);
+}
+
+// Takes from the heaps of all others what they hold for nothing. False: there is no other.
+static bool reclaim(struct allocator *self, const struct heap *mine) {
+  bool others = false;
+  lock_acquire(&self->halting_lock);
+  for (unsigned i = 0; i < self->heaps; i++) {
+    struct heap *heap = &self->table[i];
+    if (heap == mine || owner_of(heap) == NOBODY || !halt_heap(heap)) continue;
+    give_up_empty_slabs(self, heap);
+    resume_heap(heap);
+    others = true;
+  }
+  if (mine != &self->shared && others) {
+    lock_acquire(&self->shared_lock);
+    give_up_empty_slabs(self, &self->shared);
+    lock_release(&self->shared_lock);
+  }
+  lock_release(&self->halting_lock);
+  return others;
+}
+
 // Whatever the few lines of the next function do not serve.
 static __attribute__((noinline)) void *allocate_slowly(struct allocator *self, size_t size,
                                                        size_t align) {
   if (!is_request(size, align)) return NULL;
   struct heap *heap = claim_heap(self, thread_identity());
-  if (heap != &self->shared) return allocate_in(self, heap, size, align);
-  lock_acquire(&self->shared_lock);
-  void *block = allocate_in(self, heap, size, align);
-  lock_release(&self->shared_lock);
+  void *block = try_allocate(self, heap, size, align);
+  if (block == NULL && reclaim(self, heap)) block = try_allocate(self, heap, size, align);
   return block;
 }
 
@@ -267,9 +302,12 @@ static void *size_allocate(struct allocator *self, size_t size, size_t align) {
   struct heap *heap = home_of(self, identity);
   if (size - 1 >= self->largest_slot || !is_usual(align) || owner_of(heap) != identity)
     return allocate_slowly(self, size, align);
-  unsigned class = class_of(size);
-  struct slab *slab = heap->bins[class];
-  return slab != NULL && slab->free != NULL ? pop(slab) : allocate_slot(self, heap, class);
+  struct slab *slab;
+  void *block = NULL;
+  if (enter_heap(heap) && (slab = heap->bins[class_of(size)]) != NULL && slab->free != NULL)
+    block = pop(slab);
+  leave_heap(heap);
+  return block == NULL ? allocate_slowly(self, size, align) : block;
 }
 
 static void *size_allocate_zeroed(struct allocator *self, size_t count, size_t size, size_t align) {
@@ -287,7 +325,7 @@ static void *size_allocate_zeroed(struct allocator *self, size_t count, size_t s
 static __attribute__((noinline)) enum release_result
 release_elsewhere(struct allocator *self, struct slab *slab, void *block) {
   if (slab->class < CLASSES) {
-    push_remote(self, slab, block);
+    push_remote(slab, block);
     return RELEASED;
   }
   lock_acquire(&self->pool.lock);
@@ -299,21 +337,30 @@ release_elsewhere(struct allocator *self, struct slab *slab, void *block) {
   return RELEASED;
 }
 
-static __attribute__((noinline)) enum release_result settle_own(struct allocator *self,
-                                                                struct slab *slab) {
-  settle(self, heap_of(self, thread_identity()), slab);
+static __attribute__((noinline)) enum release_result settle_and_leave(struct allocator *self,
+                                                                      struct slab *slab) {
+  struct heap *heap = slab->heap;
+  settle(self, heap, slab);
+  leave_heap(heap);
   return RELEASED;
 }
 
 static enum release_result size_release(struct allocator *self, void *block) {
   if (block == NULL) return RELEASED;
   struct slab *slab = slab_of(&self->pool, block);
-  if (!is_owner(slab, thread_identity())) return release_elsewhere(self, slab, block);
+  struct heap *heap = slab->heap;
+  if (owner_of(heap) != thread_identity()) return release_elsewhere(self, slab, block);
+  if (!enter_heap(heap)) {
+    leave_heap(heap);
+    return release_elsewhere(self, slab, block);
+  }
   struct slot *slot = block, *first = slab->free;
   slot->next = first;
   slab->free = slot;
   slab->used--;
-  return first == NULL || slab->used == 0 ? settle_own(self, slab) : RELEASED;
+  if (slab->used == 0 || (first == NULL && !is_linked(slab))) return settle_and_leave(self, slab);
+  leave_heap(heap);
+  return RELEASED;
 }
 
 static size_t size_usable_size(const struct allocator *self, const void *block) {
@@ -367,6 +414,7 @@ static struct allocator *size_create(struct source *source,
     self->units_for[class] =
         (uint8_t)units_for_slots(slot_of(class), unit, self->pool.units == MAX_UNITS ? 8 : 4);
   lock_init(&self->shared_lock);
+  lock_init(&self->halting_lock);
   heaps_init(self);
   return self;
 }

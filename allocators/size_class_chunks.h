@@ -38,6 +38,8 @@ enum { CLASS_RUN = CLASSES, CLASS_DIRECT, CLASS_HEADER };
 #define MAX_CHUNK_SIZE ((size_t)1 << 20)
 #define MANY_UNITS_FROM ((size_t)1 << 17)
 
+struct heap;
+
 // A free slot.
 struct slot {
   struct slot *next;
@@ -46,7 +48,7 @@ struct slot {
 // The first lines of it are all that an owner's allocate and release touch.
 struct slab {
   _Alignas(64) struct slot *free;  // the owner's
-  _Atomic(uintptr_t) owner;        // the thread that may touch it without a lock
+  struct heap *heap;               // whose owner alone touches it; of a run: the shared one
   size_t slot_size;                // of a run: of its one block
   // I5: a slab has as many slots as fit, no more are in use than it ever handed out
   uint16_t used;   // not in `free`, and once handed out: the remote ones among them

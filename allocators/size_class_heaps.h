@@ -21,8 +21,10 @@ static inline uintptr_t thread_identity(void) { return 0; }
 
 struct heap {
   _Alignas(512) _Atomic(uintptr_t) owner;  // NOBODY: not claimed; of the shared one, for ever
-  _Atomic(struct slab *) pending;          // the slabs that got remote slots, newest first
+  atomic_bool busy;                        // its owner is at it
+  atomic_bool halted;                      // its owner must not be
   struct slab *bins[CLASSES];              // rings of slabs; the first one serves
+  _Atomic(struct slab *) pending;          // the slabs that got remote slots, newest first
 };
 
 _Static_assert((sizeof(struct heap) & (sizeof(struct heap) - 1)) == 0, "offsets are masked");
@@ -37,9 +39,10 @@ struct allocator {
   uint8_t units_for[CLASSES];  // how long a slab of each class is
   size_t largest_slot;         // of all that are in use; a power of two
   size_t largest_run;
-  struct lock shared_lock;  // for the shared heap; taken before the pool's
-  unsigned heaps;           // a power of two
-  size_t last_heap;         // the offset of the last one in the table
+  struct lock shared_lock;   // for the shared heap; taken before the pool's
+  struct lock halting_lock;  // taken before both, and by nobody who is busy
+  unsigned heaps;            // a power of two
+  size_t last_heap;          // the offset of the last one in the table
   // I10: no two heaps have one owner, and none is where its owner would not find it
   struct heap shared;
   struct heap table[];
@@ -61,12 +64,7 @@ static inline uintptr_t owner_of(const struct heap *heap) {
   return atomic_load_explicit(&heap->owner, memory_order_relaxed);
 }
 
-static inline bool is_owner(const struct slab *slab, uintptr_t identity) {
-  return atomic_load_explicit(&slab->owner, memory_order_relaxed) == identity;
-}
-
-// The heap that serves the owner of a slab or the thread of this identity; the shared one if it has
-// none of its own.
+// The heap of the thread of this identity; the shared one if it has none of its own.
 static inline struct heap *heap_of(struct allocator *self, uintptr_t identity) {
   struct heap *heap = home_of(self, identity);
   for (unsigned i = 0; i < self->heaps; i++, heap = heap_after(self, heap)) {
@@ -95,7 +93,78 @@ static inline struct heap *claim_heap(struct allocator *self, uintptr_t identity
 static inline void heap_init(struct heap *self) {
   *self = (struct heap){.owner = NOBODY};
   ORDER_ATOMIC(self->owner);
+  ORDER_ATOMIC(self->busy);
+  ORDER_ATOMIC(self->halted);
   ORDER_ATOMIC(self->pending);
+}
+
+// ## Halting an owner
+//
+// Where memory is short, slabs that the heaps of others hold for nothing must be had, of threads
+// that sleep or have ended too. So that an owner needs no atomic exchange for what happens so
+// rarely, the barrier between its two lines is executed by whoever halts it, on its behalf: biased
+// locking in the manner of D. Dice, M. Huang and M. Yang, "Asymmetric Dekker Synchronization"
+// (2001), by the system call membarrier. Where there is no such call, heaps are left alone.
+
+// False: not now, and then the heap must not be touched.
+static inline bool enter_heap(struct heap *self) {
+  atomic_store_explicit(&self->busy, true, memory_order_relaxed);
+  atomic_signal_fence(memory_order_seq_cst);
+  bool halted = atomic_load_explicit(&self->halted, memory_order_acquire);
+  if (!halted) ORDER_AFTER(&self->halted);
+  return !halted;
+}
+
+static inline void leave_heap(struct heap *self) {
+  ORDER_BEFORE(&self->busy);
+  atomic_store_explicit(&self->busy, false, memory_order_release);
+}
+
+static inline void wait_to_enter(struct heap *self) {
+  while (!enter_heap(self)) {
+    leave_heap(self);
+    lock_yield();
+  }
+}
+
+// A full memory barrier in every thread of this process that runs. False: there is none.
+static inline bool barrier_everywhere(void) {
+  enum { EXPEDITED = 1 << 3, REGISTER = 1 << 4 };
+  for (long command = REGISTER;; command = EXPEDITED) {
+    long result;
+#if defined(__linux__) && defined(__x86_64__)
+    register long cpu __asm__("r10") = 0;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(324L), "D"(command), "S"(0L), "d"(0L), "r"(cpu)
+                     : "rcx", "r11", "memory");
+#elif defined(__linux__) && defined(__aarch64__)
+    register long number __asm__("x8") = 283, flags __asm__("x1") = 0, cpu __asm__("x2") = 0;
+    register long first __asm__("x0") = command;
+    __asm__ volatile("svc #0" : "+r"(first) : "r"(number), "r"(flags), "r"(cpu) : "memory");
+    result = first;
+#else
+    result = -1;
+#endif
+    if (result != 0 || command == EXPEDITED) return result == 0;
+  }
+}
+
+// Until resume_heap its owner keeps away. False: it could not be halted.
+static inline bool halt_heap(struct heap *self) {
+  atomic_store_explicit(&self->halted, true, memory_order_seq_cst);
+  if (!barrier_everywhere()) {
+    atomic_store_explicit(&self->halted, false, memory_order_relaxed);
+    return false;
+  }
+  while (atomic_load_explicit(&self->busy, memory_order_acquire)) lock_yield();
+  ORDER_AFTER(&self->busy);
+  return true;
+}
+
+static inline void resume_heap(struct heap *self) {
+  ORDER_BEFORE(&self->halted);
+  atomic_store_explicit(&self->halted, false, memory_order_release);
 }
 
 // ## Rings of slabs

@@ -53,7 +53,7 @@ static inline const struct slot *remote_of(const struct slab *slab) {
 
 static inline bool is_sound_slab(const struct allocator *self, const struct slab *slab) {
   size_t extent = slab->units * unit_of(&self->pool);
-  if (slab->class == CLASS_RUN) return slab->slot_size == extent && is_owner(slab, NOBODY);
+  if (slab->class == CLASS_RUN) return slab->slot_size == extent && slab->heap == &self->shared;
   if (slab->class >= CLASSES || slab->units != self->units_for[slab->class]) return false;
   size_t slot = slot_of(slab->class), slots = extent / slot;
   return slab->slot_size == slot && slab->slots == (slots < MAX_SLOTS ? slots : MAX_SLOTS) &&
@@ -89,7 +89,7 @@ static inline bool is_sound_direct(const struct allocator *self, const struct ch
   const struct slab *slab = slab_at(chunk, 0);
   for (size_t i = 0; i <= self->pool.units; i++)
     if (chunk->map[i] != 0) return false;
-  return chunk->free_units == 0 && slab->slot_size != 0 &&
+  return chunk->free_units == 0 && slab->heap == &self->shared && slab->slot_size != 0 &&
          range_within(slab->free, slab->slot_size, chunk, SIZE_MAX - address_of(chunk)) &&
          chunk_of(&self->pool, slab->free) == chunk &&
          slab->slot_size == direct_size(chunk, slab->free);
@@ -192,7 +192,7 @@ static inline bool is_slab_of(const struct allocator *self, const struct heap *h
   if (slab == NULL || !is_chunk(self, chunk)) return false;
   size_t offset = address_of(slab) - address_of(slab_at(chunk, 0)), i = offset / sizeof *slab;
   return offset % sizeof *slab == 0 && i < self->pool.units && !is_free_unit(chunk, i) &&
-         chunk->map[i] == i && slab->class < CLASSES && is_owner(slab, owner_of(heap));
+         chunk->map[i] == i && slab->class < CLASSES && slab->heap == heap;
 }
 
 static inline struct broken_invariant check_heap(const struct allocator *self,
