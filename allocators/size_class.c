@@ -139,13 +139,15 @@ static void push_remote(struct slab *slab, struct slot *slot) {
   do {
     slot->next = first;
     ORDER_BEFORE(&slab->remote);
-  } while (!atomic_compare_exchange_weak_explicit(&slab->remote, &first, slot, memory_order_release,
+  } while (!atomic_compare_exchange_weak_explicit(&slab->remote, &first, slot, memory_order_acq_rel,
                                                   memory_order_relaxed));
+  ORDER_AFTER(&slab->remote);
   if (first == NULL) push_pending(slab->heap, slab);
 }
 
 static void take_remote(struct slab *slab) {
-  struct slot *first = atomic_exchange_explicit(&slab->remote, NULL, memory_order_acquire);
+  ORDER_BEFORE(&slab->remote);  // of the slab: it may be sent again from here on
+  struct slot *first = atomic_exchange_explicit(&slab->remote, NULL, memory_order_acq_rel);
   ORDER_AFTER(&slab->remote);
   struct slot *last = first;
   slab->used--;
@@ -411,8 +413,7 @@ static struct allocator *size_create(struct source *source,
   self->largest_slot = 2 * unit < SLOT_END ? 2 * unit : SLOT_END;
   self->largest_run = chunk_size / 2;
   for (unsigned class = 0; class < CLASSES && slot_of(class) <= self->largest_slot; class ++)
-    self->units_for[class] =
-        (uint8_t)units_for_slots(slot_of(class), unit, self->pool.units == MAX_UNITS ? 8 : 4);
+    self->units_for[class] = (uint8_t)units_for_slots(slot_of(class), unit, self->pool.units);
   lock_init(&self->shared_lock);
   lock_init(&self->halting_lock);
   heaps_init(self);
@@ -440,7 +441,7 @@ static size_t size_footprint(size_t size, size_t align, size_t page_size) {
   size_t chunk = largest_chunk_size(page_size), unit = chunk / units_in(chunk), extent, worst;
   if (size < align) size = align;
   if (size <= SLOT_END && size <= 2 * unit)
-    extent = unit * units_for_slots(slot_of(class_of(size)), unit, 8);
+    extent = unit * units_for_slots(slot_of(class_of(size)), unit, units_in(chunk));
   else if (!align_up(size, unit, &extent))
     return SIZE_MAX;
   extent = add_saturating(extent, add_saturating(page_size, header_size(1)));

@@ -58,19 +58,19 @@ static inline unsigned class_of_aligned(size_t size, size_t align) {
   return class;
 }
 
-enum { ENOUGH_SLOTS = 64, MAX_SLOTS = 1024 };
+enum { MAX_SLOTS = 1024 };
 
-// How many units of `unit` bytes a slab of such slots takes, at most `most`: the fewest that give
-// enough slots and lose no more than a sixteenth behind the last one; or else those that lose
-// least.
-static inline unsigned units_for_slots(size_t slot, size_t unit, unsigned most) {
+// How many units of `unit` bytes a slab of such slots takes, of a chunk of `units`: the fewest that
+// give as many slots as the chunk has units and lose no more than a sixteenth behind the last one;
+// or else, of a few, those that lose least.
+static inline unsigned units_for_slots(size_t slot, size_t unit, unsigned units) {
   unsigned best = 0;
   size_t best_lost = 0;
-  for (unsigned units = 1; units <= most; units++) {
-    size_t lost = units * unit % slot;
-    if (units * unit / slot >= ENOUGH_SLOTS && lost <= units * unit / 16) return units;
-    if (units * unit < slot) continue;
-    if (best == 0 || lost * best <= best_lost * units) best = units, best_lost = lost;
+  for (unsigned count = 1; count <= units / 16 + 4; count++) {
+    size_t lost = count * unit % slot;
+    if (count * unit / slot >= units && lost <= count * unit / 16) return count;
+    if (count * unit < slot) continue;
+    if (best == 0 || lost * best <= best_lost * count) best = count, best_lost = lost;
   }
   return best;
 }
