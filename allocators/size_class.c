@@ -20,7 +20,8 @@
 //
 // A fresh slab is handed out from its start, a few slots at a time: memory that nobody asked for is
 // not touched. A slab that has become empty goes back to its chunk, but the last of its class is
-// kept; of empty chunks one is kept. Both are given up where a request would fail otherwise.
+// kept as long as memory is not mostly empty; of empty chunks one is kept. Both are given up where
+// a request would fail otherwise.
 #include "allocators/memory.h"
 #include "allocators/size_class_heaps.h"
 #include "allocators/size_class_inspect.h"
@@ -118,6 +119,7 @@ static void settle(struct allocator *self, struct heap *heap, struct slab *slab)
   if (slab->used != 0 || slab->next == slab) return;
   lock_acquire(&self->pool.lock);
   retire(self, heap, slab);
+  if (is_sparse(&self->pool)) retire_empty_slabs(self, heap);
   lock_release(&self->pool.lock);
 }
 

@@ -78,7 +78,8 @@ struct chunk {
   struct chunk *previous;
   // I4: units are free, or in one slab to which the map leads from all of them
   uint64_t free_units;
-  // I9: the chunks with free units are in a list, linked both ways; at most one has no other
+  // I9: the chunks with free units are in a list, linked both ways, and counted; at most one has no
+  // other
   struct chunk *next_open, *previous_open;
   uint8_t map[MAX_UNITS + 1];  // the index of the slab that has this unit: of its first unit
   // One slab for each unit follows, of which those of first units are in use.
@@ -92,8 +93,10 @@ struct pool {
   uint8_t units;       // of a chunk
   uint8_t header_units;
   size_t chunk_size;
-  size_t chunks;        // in the ring, without the own
-  size_t empty_chunks;  // of these, how many have free units only: 0 or 1
+  size_t chunks;         // in the ring, without the own
+  size_t shared_chunks;  // of these, how many have units
+  size_t empty_chunks;   // of these, how many have free units only: 0 or 1
+  size_t free_units;     // in all of them
   struct chunk *first_open, *last_open;
 };
 
@@ -243,7 +246,9 @@ static inline bool add_chunk(struct pool *self) {
   chunk->free_units = all_units(self);
   enlist(self, chunk);
   open_chunk(self, chunk);
+  self->shared_chunks++;
   self->empty_chunks++;
+  self->free_units += (size_t)self->units - self->header_units;
   return true;
 }
 
@@ -296,6 +301,7 @@ static inline struct slab *take_run(struct pool *self, size_t units, size_t step
     if (first == MAX_UNITS) continue;
     if (chunk->free_units == all_units(self)) self->empty_chunks--;
     chunk->free_units &= ~units_mask(first, units);
+    self->free_units -= units;
     if (chunk->free_units == 0) shut_chunk(self, chunk);
     for (size_t i = 0; i < units; i++) chunk->map[first + i] = (uint8_t)first;
     slab_at(chunk, first)->units = (uint8_t)units;
@@ -304,34 +310,42 @@ static inline struct slab *take_run(struct pool *self, size_t units, size_t step
   return NULL;
 }
 
+static inline void return_empty_chunk(struct pool *self, struct chunk *chunk) {
+  shut_chunk(self, chunk);
+  give_back(self, chunk);
+  self->shared_chunks--;
+  self->empty_chunks--;
+  self->free_units -= (size_t)self->units - self->header_units;
+}
+
 // Of chunks without slabs one is kept.
 static inline void return_run(struct pool *self, struct slab *slab) {
   struct chunk *chunk = chunk_of(self, slab);
   if (chunk->free_units == 0) open_chunk(self, chunk);
   chunk->free_units |= units_mask(index_of(chunk, slab), slab->units);
+  self->free_units += slab->units;
   if (chunk->free_units != all_units(self)) return;
-  if (self->empty_chunks == 0) {
-    self->empty_chunks = 1;
-    return;
-  }
-  shut_chunk(self, chunk);
-  give_back(self, chunk);
+  if (self->empty_chunks++ != 0) return_empty_chunk(self, chunk);
 }
 
 static inline void return_empty_chunks(struct pool *self) {
   for (struct chunk *chunk = self->first_open, *next; chunk != NULL; chunk = next) {
     next = chunk->next_open;
     if (chunk->free_units != all_units(self)) continue;
-    shut_chunk(self, chunk);
-    give_back(self, chunk);
-    self->empty_chunks--;
+    return_empty_chunk(self, chunk);
   }
+}
+
+// Whether chunks are more than a few, and slabs have less than a quarter of them: then a slab that
+// is kept without blocks may well be all that a chunk is held for.
+static inline bool is_sparse(const struct pool *self) {
+  return self->shared_chunks > 2 && self->free_units > self->shared_chunks * self->units * 3 / 4;
 }
 
 static inline void return_all_chunks(struct pool *self) {
   while (self->chunks != 0) give_back(self, self->own.previous);
   self->first_open = self->last_open = NULL;
-  self->empty_chunks = 0;
+  self->shared_chunks = self->empty_chunks = self->free_units = 0;
 }
 
 // ## Its shape

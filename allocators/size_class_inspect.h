@@ -18,7 +18,8 @@ static const char *const invariants[] = {
     "free and remote slots are distinct, were handed out, and make up those not used by blocks",
     "a slab is in its heap's ring of its class, linked both ways, unless it has no slot left",
     "a slab with remote slots is in its heap's list of such, and no other is",
-    "the chunks with free units are in a list, linked both ways; at most one has no other",
+    "the chunks with free units are in a list, linked both ways, and counted; at most one has no "
+    "other",
     "no two heaps have one owner, and none is where its owner would not find it",
     NULL,
 };
@@ -103,7 +104,7 @@ static inline struct broken_invariant broken(unsigned number, const void *where)
 
 // What slabs and chunks amount to, for comparison with the lists they should be in.
 struct census {
-  size_t linked, sent, open, empty;
+  size_t linked, sent, shared, open, empty, free_units;
 };
 
 static inline struct broken_invariant check_slab(const struct allocator *self,
@@ -124,10 +125,12 @@ check_units(const struct allocator *self, const struct chunk *chunk, struct cens
   if ((chunk->free_units & ~all_units(pool)) != 0 || !is_slab(pool, chunk, 0) ||
       slab_at(chunk, 0)->class != CLASS_HEADER || slab_at(chunk, 0)->units != pool->header_units)
     return broken(4, chunk);
+  census->shared++;
   census->open += chunk->free_units != 0;
   census->empty += chunk->free_units == all_units(pool);
   for (size_t unit = pool->header_units; unit < pool->units;) {
     if (is_free_unit(chunk, unit)) {
+      census->free_units++;
       unit++;
       continue;
     }
@@ -241,7 +244,9 @@ static inline struct broken_invariant check_open(const struct allocator *self,
     left = chunk;
   }
   return census->open == 0 && self->pool.last_open == left && census->empty <= 1 &&
-                 census->empty == self->pool.empty_chunks
+                 census->empty == self->pool.empty_chunks &&
+                 census->shared == self->pool.shared_chunks &&
+                 census->free_units == self->pool.free_units
              ? broken(0, NULL)
              : broken(9, self);
 }

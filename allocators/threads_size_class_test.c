@@ -13,7 +13,7 @@ extern const struct strategy size_class_strategy;
 
 static const struct strategy *const s = &size_class_strategy;
 
-enum { MAX_THREADS = 6, SLOTS = 64, ROUNDS = 4000, MAILBOXES = 32 };
+enum { MAX_THREADS = 6, SLOTS = 64, ROUNDS = 1200, MAILBOXES = 32 };
 
 static struct rig rig;
 static struct allocator *allocator;
@@ -109,6 +109,13 @@ static void *work_alone(void *context) {
 // Blocks change hands: who finds one in a mailbox releases it or puts it into another one.
 static _Atomic(struct block *) mailboxes[MAILBOXES];
 
+static struct block *exchange(_Atomic(struct block *) *mailbox, struct block *sent) {
+  ORDER_BEFORE(mailbox);
+  struct block *received = atomic_exchange(mailbox, sent);
+  ORDER_AFTER(mailbox);
+  return received;
+}
+
 static void *work_together(void *context) {
   uint64_t *random = context;
   struct block blocks[SLOTS] = {0};
@@ -124,7 +131,7 @@ static void *work_together(void *context) {
       *sent = *block;
       block->start = NULL;
     }
-    struct block *received = atomic_exchange(&mailboxes[next_random(random) % MAILBOXES], sent);
+    struct block *received = exchange(&mailboxes[next_random(random) % MAILBOXES], sent);
     if (received == NULL) continue;
     struct block copy = *received;
     for (size_t j = sizeof copy; j < copy.size; j++) CHECK(copy.start[j] == copy.fill);
@@ -136,7 +143,7 @@ static void *work_together(void *context) {
 
 static void empty_mailboxes(void) {
   for (size_t i = 0; i < MAILBOXES; i++) {
-    struct block *block = atomic_exchange(&mailboxes[i], NULL);
+    struct block *block = exchange(&mailboxes[i], NULL);
     if (block != NULL) CHECK(s->release(allocator, block->start) == RELEASED);
   }
 }
@@ -240,6 +247,8 @@ static void test_need(void) {
 }
 
 int main(void) {
+  ORDER_ATOMIC(mailboxes);
+  ORDER_ATOMIC(waiting);
   test_threads(4096, SIZE_MAX, 4);
   test_threads(4096, 900000, MAX_THREADS);  // two heaps and the shared one
   test_threads(64, 150000, 3);
