@@ -281,6 +281,13 @@ static inline void *acquire_direct(struct pool *self, size_t size, size_t align)
 
 // ## Runs
 
+// The units that are multiples of a power of two.
+static inline uint64_t multiples_of(size_t step) {
+  uint64_t set = 1;
+  for (; step < MAX_UNITS; step *= 2) set |= set << step;
+  return set;
+}
+
 // The first of so many adjacent units in the set that is one of `steps`, or MAX_UNITS.
 static inline size_t find_units(uint64_t set, size_t count, uint64_t steps) {
   for (size_t have = 1; have < count;) {
@@ -295,7 +302,7 @@ static inline size_t find_units(uint64_t set, size_t count, uint64_t steps) {
 // First fit among the open chunks, at a multiple of `step` units, a power of two. A slab of which
 // only its extent is set, or NULL.
 static inline struct slab *take_run(struct pool *self, size_t units, size_t step) {
-  const uint64_t steps = UINT64_MAX / units_mask(0, step);
+  const uint64_t steps = multiples_of(step);
   for (struct chunk *chunk = self->first_open; chunk != NULL; chunk = chunk->next_open) {
     size_t first = find_units(chunk->free_units, units, steps);
     if (first == MAX_UNITS) continue;

@@ -183,10 +183,10 @@ static void test_need(void) {
   const size_t limit = (size_t)1 << 18;
   struct allocator *self = open_pages(PAGE, limit);
   for (int round = 0; round < 3; round++) {
-    void *blocks[60];
-    for (size_t i = 0; i < 60; i++) blocks[i] = get(self, 1 + 25 * i, 1);
+    void *blocks[12];
+    for (size_t i = 0; i < 12; i++) blocks[i] = get(self, 1 + 100 * i, 1);
     CHECK(s->allocate(self, limit * 7 / 8, 1) == NULL);
-    for (size_t i = 0; i < 60; i++) put(self, blocks[i]);
+    for (size_t i = 0; i < 12; i++) put(self, blocks[i]);
     put(self, get(self, limit * 7 / 8, 1));
   }
   close_pages(self);
