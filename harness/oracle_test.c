@@ -356,7 +356,8 @@ static void test_clean_strategies(void) {
                      property != PROPERTY_undefined_behaviour && property != PROPERTY_crash &&
                      property != PROPERTY_hang && property != PROPERTY_race &&
                      (tier != TIER_FAST || (property != PROPERTY_nondeterministic));
-      if (counted && !oracle.counts.exercised[property]) fprintf(stderr, "never exercised: %s\n", property_id((enum property)property));
+      if (counted && !oracle.counts.exercised[property])
+        fprintf(stderr, "never exercised: %s\n", property_id((enum property)property));
       if (counted) CHECK(oracle.counts.exercised[property] > 0);
     }
     oracle_free(&oracle);

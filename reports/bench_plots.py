@@ -84,14 +84,19 @@ def _label_box(label, renderer):
     return pyplot.Text.get_window_extent(label, renderer)
 
 
-def _label_beside(axes, points):
-    """Names right beside their points where there is room, else in a column."""
+def _label_beside(axes, points, bars):
+    """Names right beside their points where there is room, else in a column. `bars`: (low, high) of
+    the points' x, in axes coordinates."""
     renderer = axes.figure.canvas.get_renderer()
     to_pixels = axes.transAxes
     taken = []
     for x, y, _, _ in points:
         px, py = to_pixels.transform((x, y))
         taken.append(transforms.Bbox.from_bounds(px - 4, py - 4, 8, 8))
+    for (_, y, _, _), (low, high) in zip(points, bars):
+        left, py = to_pixels.transform((low, y))
+        right, _ = to_pixels.transform((high, y))
+        taken.append(transforms.Bbox.from_extents(left, py - 2, right, py + 2))
     inside = axes.get_window_extent(renderer)
     crowded = []
     for i, (x, y, name, kind) in enumerate(points):
@@ -100,7 +105,7 @@ def _label_beside(axes, points):
                                   textcoords="offset pixels", ha=ha, va=va, **_style(kind),
                                   arrowprops=_LEADER if max(abs(dx), abs(dy)) > 10 else None)
             box = _label_box(label, renderer)
-            if (box.x0 > inside.x0 and box.y0 > inside.y0
+            if (box.x0 > inside.x0 and inside.y0 < box.y0 < box.y1 < inside.y1
                     and not any(box.overlaps(other) for k, other in enumerate(taken) if k != i)):
                 taken.append(box)
                 break
@@ -147,12 +152,14 @@ def speed_against_memory(told, workload, path):
     axes.set_title("%s: left and low is good" % workload["name"], fontsize=10)
     inverse = axes.transAxes.inverted()
     figure.canvas.draw()
-    points = []
+    points, bars = [], []
     for run in runs:
-        x, y = inverse.transform(axes.transData.transform(
-            (run["summary"]["ns"]["median"], run["summary"]["waste"])))
+        ns, waste = run["summary"]["ns"], run["summary"]["waste"]
+        (x, y), (low, _), (high, _) = (inverse.transform(axes.transData.transform((ns[key], waste)))
+                                       for key in ("median", "low", "high"))
         points.append((x, y, run["subject"], kinds[run["subject"]]))
-    _label_beside(axes, points)
+        bars.append((low, high))
+    _label_beside(axes, points, bars)
     _save(figure, path)
     return True
 
