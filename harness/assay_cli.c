@@ -1,10 +1,13 @@
 #include "harness/assay_cli.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "harness/program_file.h"
 
@@ -24,7 +27,36 @@ int cli_usage(const char *command) {
   return CLI_CANNOT_RUN;
 }
 
-bool cli_strategy(const char *name, const struct registry_entry **entry) {
+bool cli_number(const char *option, const char *text, unsigned long least, unsigned long most,
+                unsigned long *number) {
+  char *end;
+  errno = 0;
+  *number = strtoul(text, &end, 10);
+  bool whole = *text >= '0' && *text <= '9' && *end == 0 && errno == 0;
+  if (whole && *number >= least && *number <= most) return true;
+  cli_error("%s takes a number from %lu to %lu, not '%s'", option, least, most, text);
+  return false;
+}
+
+// ## Options
+
+static const struct option common_options[] = {{"help", no_argument, NULL, 'h'},
+                                               {"strategy", required_argument, NULL, 's'},
+                                               {"tier", required_argument, NULL, 't'},
+                                               {"json", no_argument, NULL, 'j'}};
+enum { COMMON = sizeof common_options / sizeof *common_options, MOST_OPTIONS = 24 };
+
+static void join_options(struct option all[MOST_OPTIONS], const struct option *own) {
+  size_t count = 0;
+  for (; count < COMMON; count++) all[count] = common_options[count];
+  for (; own->name; own++) {
+    if (count == MOST_OPTIONS - 1) abort();
+    all[count++] = *own;
+  }
+  all[count] = (struct option){0};
+}
+
+static bool find_strategy(const char *name, const struct registry_entry **entry) {
   if (!name) {
     cli_error("which strategy? Say --strategy NAME; `assay list` shows them");
     return false;
@@ -35,27 +67,117 @@ bool cli_strategy(const char *name, const struct registry_entry **entry) {
   return false;
 }
 
-bool cli_tier(const char *name, enum tier *tier) {
-  if (tier_find(name, tier)) return true;
-  cli_error("unknown tier '%s'; it is fast, full or paranoid", name);
+static bool find_tier(struct cli_job *job) {
+  if (tier_find(job->tier_name, &job->tier)) return true;
+  cli_error("unknown tier '%s'; it is fast, full or paranoid", job->tier_name);
   return false;
 }
 
-bool cli_number(const char *option, const char *text, unsigned long most, unsigned long *number) {
-  char *end;
-  errno = 0;
-  *number = strtoul(text, &end, 10);
-  if (*text >= '0' && *text <= '9' && *end == 0 && errno == 0 && *number <= most) return true;
-  cli_error("%s takes a number from 0 to %lu, not '%s'", option, most, text);
+static bool find_files(const struct cli_syntax *syntax, struct cli_job *job, int argc,
+                       char **argv) {
+  job->files = argv + optind;
+  job->files_count = argc - optind;
+  if (syntax->several ? job->files_count > 0 : job->files_count == 1) return true;
+  cli_error(syntax->several ? "no %s given; see `assay %s --help`"
+                            : "give one %s; see `assay %s --help`",
+            syntax->wanted, syntax->command);
   return false;
 }
 
-bool cli_load(const char *path, struct program *program) {
+bool cli_parse(const struct cli_syntax *syntax, struct cli_job *job, void *context, int argc,
+               char **argv, int *result) {
+  struct option options[MOST_OPTIONS];
+  join_options(options, syntax->options);
+  const char *strategy = NULL;
+  *result = CLI_CANNOT_RUN;
+  for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    enum cli_taken taken = c == '?' ? CLI_NOT_MINE : syntax->take(context, c, optarg);
+    if (taken == CLI_REFUSED) return false;
+    if (taken == CLI_TAKEN) continue;
+    switch (c) {
+    case 'h':
+      fputs(syntax->help, stdout);
+      *result = CLI_CLEAN;
+      return false;
+    case 's':
+      strategy = optarg;
+      break;
+    case 't':
+      job->tier_name = optarg;
+      if (!find_tier(job)) return false;
+      break;
+    case 'j':
+      job->json = true;
+      break;
+    default:
+      cli_usage(syntax->command);
+      return false;
+    }
+  }
+  return find_strategy(strategy, &job->entry) && find_files(syntax, job, argc, argv);
+}
+
+// ## Programs
+
+enum { LOOKED_AT = 64 };
+
+// What bytes resemble so much that they may be meant to be that; NULL: nothing.
+static const char *resemblance(const struct program *program) {
+  struct program start = {.records = program->records,
+                          .count = program->count < LOOKED_AT ? program->count : LOOKED_AT};
+  if (start.count == program->count) {
+    start.tail_size = program->tail_size;
+    memcpy(start.tail, program->tail, program->tail_size);
+  }
+  unsigned char bytes[(LOOKED_AT + 1) * RECORD_SIZE];
+  size_t size = program_encoded_size(&start), printable = 0, alike = 0;
+  program_encode(&start, bytes);
+  for (size_t i = 0; i < size; i++)
+    printable += isprint(bytes[i]) || bytes[i] == '\n' || bytes[i] == '\t' || bytes[i] == '\r';
+  for (size_t i = 0; i < size && TRACE_MAGIC[i]; i++) alike += bytes[i] == TRACE_MAGIC[i];
+  if (2 * alike > strlen(TRACE_MAGIC)) return "a trace with a damaged beginning";
+  return size > 0 && printable > size - size / 8 ? "text whose first word is wrong" : NULL;
+}
+
+static bool load(const char *path, bool refuse_bytes, struct program *program) {
   struct file_error error;
-  if (program_load(program, path, NULL, NULL, &error)) return true;
-  cli_error("%s", error.text);
-  return false;
+  enum program_form form;
+  if (!program_load(program, path, &form, NULL, &error)) {
+    cli_error("%s", error.text);
+    return false;
+  }
+  if (form != FORM_BYTES) return true;
+  const char *like = resemblance(program);
+  if (refuse_bytes)
+    cli_error("%s: neither a trace nor a program in text%s%s", path, like ? "; it looks like " : "",
+              like ? like : "");
+  else if (like)
+    cli_error("%s: taken as bytes, although it looks like %s", path, like);
+  return !refuse_bytes;
 }
+
+static int each(const struct cli_job *job, bool refuse_bytes, cli_act *act, void *context) {
+  int worst = CLI_CLEAN;
+  for (int i = 0; i < job->files_count; i++) {
+    struct program program = {0};
+    int result = CLI_CANNOT_RUN;
+    if (load(job->files[i], refuse_bytes, &program))
+      result = act(job, job->files[i], &program, context);
+    program_clear(&program);
+    if (result > worst) worst = result;
+  }
+  return worst;
+}
+
+int cli_each_program(const struct cli_job *job, cli_act *act, void *context) {
+  return each(job, false, act, context);
+}
+
+int cli_each_trace(const struct cli_job *job, cli_act *act, void *context) {
+  return each(job, true, act, context);
+}
+
+// ## Output
 
 void cli_print_json_text(const char *text) {
   putchar('"');

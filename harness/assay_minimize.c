@@ -44,80 +44,70 @@ static bool save(const struct program *program, const char *path) {
   return false;
 }
 
-static int minimize_file(const char *path, const char *output, struct minimization *task,
-                         const struct registry_entry *entry, bool json) {
-  struct program program = {0};
-  if (!cli_load(path, &program)) return CLI_CANNOT_RUN;
-  size_t before = program_length(&program);
-  const struct budget *budget = task->context;
-  bool done = minimize(task, &program);
-  if (budget->terminal) fputs("\r\033[K", stderr);
-  int result = CLI_CLEAN;
-  if (!done && task->runs == 0) {
-    result = cli_error("%s: could not be run: %s", path, strerror(errno));
-  } else if (!done) {
+struct request {
+  struct minimization task;
+  const char *output;
+  unsigned long seconds;
+};
+
+static int minimize_program(const struct cli_job *job, const char *path, struct program *program,
+                            void *context) {
+  struct request *request = context;
+  struct minimization *task = &request->task;
+  struct budget budget = {.end = time(NULL) + (time_t)request->seconds,
+                          .terminal = isatty(STDERR_FILENO)};
+  task->strategy = job->entry->strategy;
+  task->settings.oracle.tier = job->tier;
+  task->progress = within_budget;
+  task->context = &budget;
+  size_t before = program_length(program);
+  bool done = minimize(task, program);
+  if (budget.terminal) fputs("\r\033[K", stderr);
+  if (!done && task->runs == 0) return cli_error("%s: could not be run: %s", path, strerror(errno));
+  if (!done) {
     cli_error("%s: %s%s%s, nothing to minimise", path, task->verdict.id,
               task->property ? ", not " : "", task->property ? task->property : "");
-    result = CLI_FINDING;
-  } else if (!save(&program, output)) {
-    result = CLI_CANNOT_RUN;
-  } else if (json) {
-    cli_print_json(output, entry, &program, &(struct isolated_run){.verdict = task->verdict});
-  } else {
-    printf("%s: %s, %zu operations of %zu, %zu runs%s\n", output, task->verdict.id,
-           program_length(&program), before, task->runs,
-           task->complete ? "" : " (stopped; it may get smaller)");
+    return CLI_FINDING;
   }
-  program_clear(&program);
-  return result;
+  if (!save(program, request->output)) return CLI_CANNOT_RUN;
+  if (job->json)
+    cli_print_json(request->output, job->entry, program,
+                   &(struct isolated_run){.verdict = task->verdict});
+  else
+    printf("%s: %s, %zu operations of %zu, %zu runs%s\n", request->output, task->verdict.id,
+           program_length(program), before, task->runs,
+           task->complete ? "" : " (stopped; it may get smaller)");
+  return CLI_CLEAN;
+}
+
+static enum cli_taken take(void *context, int option, const char *value) {
+  struct request *request = context;
+  switch (option) {
+  case 'o':
+    request->output = value;
+    return CLI_TAKEN;
+  case 'p':
+    request->task.property = value;
+    if (property_find(value)) return CLI_TAKEN;
+    cli_error("unknown property '%s'; `assay list --properties` shows them", value);
+    return CLI_REFUSED;
+  case 'n':
+    return cli_number("--seconds", value, 0, 86400, &request->seconds) ? CLI_TAKEN : CLI_REFUSED;
+  default:
+    return CLI_NOT_MINE;
+  }
 }
 
 int command_minimize(int argc, char **argv) {
-  static const struct option options[] = {
-      {"help", no_argument, NULL, 'h'},         {"strategy", required_argument, NULL, 's'},
-      {"output", required_argument, NULL, 'o'}, {"property", required_argument, NULL, 'p'},
-      {"tier", required_argument, NULL, 't'},   {"seconds", required_argument, NULL, 'n'},
-      {"json", no_argument, NULL, 'j'},         {NULL, 0, NULL, 0}};
-  const char *name = NULL, *output = NULL;
-  unsigned long seconds = 60;
-  bool json = false;
-  struct minimization task = {.settings = {.oracle.tier = TIER_FULL, .quiet = true, .seconds = 20}};
-  for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-    switch (c) {
-    case 'h':
-      fputs(help, stdout);
-      return CLI_CLEAN;
-    case 's':
-      name = optarg;
-      break;
-    case 'o':
-      output = optarg;
-      break;
-    case 'p':
-      if (!property_find(optarg))
-        return cli_error("unknown property '%s'; `assay list --properties` shows them", optarg);
-      task.property = optarg;
-      break;
-    case 't':
-      if (!cli_tier(optarg, &task.settings.oracle.tier)) return CLI_CANNOT_RUN;
-      break;
-    case 'n':
-      if (!cli_number("--seconds", optarg, 86400, &seconds)) return CLI_CANNOT_RUN;
-      break;
-    case 'j':
-      json = true;
-      break;
-    default:
-      return cli_usage("minimize");
-    }
-  }
-  const struct registry_entry *entry;
-  if (!cli_strategy(name, &entry)) return CLI_CANNOT_RUN;
-  if (!output) return cli_error("where to? Say --output OUT");
-  if (optind != argc - 1) return cli_error("give one program; see `assay minimize --help`");
-  struct budget budget = {.end = time(NULL) + (time_t)seconds, .terminal = isatty(STDERR_FILENO)};
-  task.strategy = entry->strategy;
-  task.progress = within_budget;
-  task.context = &budget;
-  return minimize_file(argv[optind], output, &task, entry, json);
+  static const struct option options[] = {{"output", required_argument, NULL, 'o'},
+                                          {"property", required_argument, NULL, 'p'},
+                                          {"seconds", required_argument, NULL, 'n'},
+                                          {NULL, 0, NULL, 0}};
+  struct request request = {.task.settings = {.quiet = true, .seconds = 20}, .seconds = 60};
+  static const struct cli_syntax syntax = {"minimize", help, "program", false, options, take};
+  struct cli_job job = {.tier = TIER_FULL};
+  int result;
+  if (!cli_parse(&syntax, &job, &request, argc, argv, &result)) return result;
+  if (!request.output) return cli_error("where to? Say --output OUT");
+  return cli_each_program(&job, minimize_program, &request);
 }

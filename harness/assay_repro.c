@@ -26,16 +26,15 @@ static const char help[] =
 
 struct request {
   const char *path;
-  const struct registry_entry *entry;
-  struct program program;
-  enum tier tier;
-  unsigned long runs;
-  bool quiet;
+  const struct cli_job *job;
+  const struct program *program;
+  unsigned long runs, stop;
+  int what;  // instead of telling it: the option's letter
 };
 
 static bool verdict_of(const struct request *request, struct isolated_run *run) {
-  struct isolate_settings settings = {.oracle.tier = request->tier, .quiet = true};
-  if (isolate_run(run, &settings, request->entry->strategy, &request->program)) return true;
+  struct isolate_settings settings = {.oracle.tier = request->job->tier, .quiet = true};
+  if (isolate_run(run, &settings, request->job->entry->strategy, request->program)) return true;
   cli_error("%s: could not be run: %s", request->path, strerror(errno));
   return false;
 }
@@ -43,11 +42,11 @@ static bool verdict_of(const struct request *request, struct isolated_run *run) 
 static int emit(const struct request *request) {
   struct isolated_run run;
   if (!verdict_of(request, &run)) return CLI_CANNOT_RUN;
-  emit_c(stdout, request->entry, &request->program, &run.verdict);
+  emit_c(stdout, request->job->entry, request->program, &run.verdict);
   return run.verdict.property == PROPERTY_NONE ? CLI_CLEAN : CLI_FINDING;
 }
 
-static int debug(const struct request *request, const char *tier) {
+static int debug(const struct request *request) {
   struct isolated_run run;
   if (!verdict_of(request, &run)) return CLI_CANNOT_RUN;
   if (run.verdict.property == PROPERTY_NONE)
@@ -59,16 +58,18 @@ static int debug(const struct request *request, const char *tier) {
   self[size] = 0;
   execlp("gdb", "gdb", "-q", "-ex", "set breakpoint pending on", "-ex",
          "break explain_guilty_operation", "-ex", "run", "-ex", "up", "--args", self, "repro",
-         "--strategy", request->entry->name, "--tier", tier, stop, request->path, (char *)NULL);
+         "--strategy", request->job->entry->name, "--tier",
+         request->job->tier_name ? request->job->tier_name : "full", stop, request->path,
+         (char *)NULL);
   return cli_error("gdb: %s; `ci/setup` installs it", strerror(errno));
 }
 
 static int tell(const struct request *request) {
-  printf("%s on %s (%s)\n\n", request->path, request->entry->name,
-         request->entry->strategy->summary);
-  struct explanation how = {.tier = request->tier, .stop_before = SIZE_MAX};
+  printf("%s on %s (%s)\n\n", request->path, request->job->entry->name,
+         request->job->entry->strategy->summary);
+  struct explanation how = {.tier = request->job->tier, .stop_before = SIZE_MAX};
   struct isolated_run run;
-  if (!explain(&run, &how, request->entry->strategy, &request->program))
+  if (!explain(&run, &how, request->job->entry->strategy, request->program))
     return cli_error("%s: could not be run: %s", request->path, strerror(errno));
   bool found = run.verdict.property != PROPERTY_NONE;
   unsigned long same = 1;
@@ -85,64 +86,61 @@ static int tell(const struct request *request) {
 static int tell_json(const struct request *request) {
   struct isolated_run run;
   if (!verdict_of(request, &run)) return CLI_CANNOT_RUN;
-  cli_print_json(request->path, request->entry, &request->program, &run);
+  cli_print_json(request->path, request->job->entry, request->program, &run);
   return run.verdict.property == PROPERTY_NONE ? CLI_CLEAN : CLI_FINDING;
 }
 
+static int act(const struct cli_job *job, const char *path, struct program *program,
+               void *context) {
+  struct request *request = context;
+  request->job = job;
+  request->path = path;
+  request->program = program;
+  switch (request->what) {
+  case 'b':
+    explain_in_debugger(&(struct explanation){job->tier, request->stop}, job->entry->strategy,
+                        program);
+    return CLI_CLEAN;
+  case 'c':
+    return emit(request);
+  case 'g':
+    return debug(request);
+  case 'j':
+    return tell_json(request);
+  default:
+    return tell(request);
+  }
+}
+
+static enum cli_taken take(void *context, int option, const char *value) {
+  struct request *request = context;
+  switch (option) {
+  case 'n':
+    return cli_number("--runs", value, 1, 10000, &request->runs) ? CLI_TAKEN : CLI_REFUSED;
+  case 'b':  // what --gdb runs in gdb
+    request->what = option;
+    return cli_number("--stop-before", value, 0, SIZE_MAX, &request->stop) ? CLI_TAKEN
+                                                                           : CLI_REFUSED;
+  case 'c':
+  case 'g':
+  case 'j':
+    request->what = option;
+    return CLI_TAKEN;
+  default:
+    return CLI_NOT_MINE;
+  }
+}
+
 int command_repro(int argc, char **argv) {
-  static const struct option options[] = {{"help", no_argument, NULL, 'h'},
-                                          {"strategy", required_argument, NULL, 's'},
-                                          {"tier", required_argument, NULL, 't'},
-                                          {"runs", required_argument, NULL, 'n'},
+  static const struct option options[] = {{"runs", required_argument, NULL, 'n'},
                                           {"emit-c", no_argument, NULL, 'c'},
                                           {"gdb", no_argument, NULL, 'g'},
-                                          {"json", no_argument, NULL, 'j'},
                                           {"stop-before", required_argument, NULL, 'b'},
                                           {NULL, 0, NULL, 0}};
-  struct request request = {.tier = TIER_FULL, .runs = 5};
-  const char *name = NULL, *tier = "full";
-  unsigned long stop = 0;
-  int what = 0;
-  for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-    switch (c) {
-    case 'h':
-      fputs(help, stdout);
-      return CLI_CLEAN;
-    case 's':
-      name = optarg;
-      break;
-    case 't':
-      if (!cli_tier(tier = optarg, &request.tier)) return CLI_CANNOT_RUN;
-      break;
-    case 'n':
-      if (!cli_number("--runs", optarg, 10000, &request.runs)) return CLI_CANNOT_RUN;
-      break;
-    case 'b':  // what --gdb runs in gdb
-      if (!cli_number("--stop-before", optarg, SIZE_MAX, &stop)) return CLI_CANNOT_RUN;
-      what = c;
-      break;
-    case 'c':
-    case 'g':
-    case 'j':
-      what = c;
-      break;
-    default:
-      return cli_usage("repro");
-    }
-  }
-  if (!cli_strategy(name, &request.entry)) return CLI_CANNOT_RUN;
-  if (optind != argc - 1) return cli_error("give one program; see `assay repro --help`");
-  request.path = argv[optind];
-  if (!cli_load(request.path, &request.program)) return CLI_CANNOT_RUN;
-  int result = CLI_CLEAN;
-  if (what == 'b')
-    explain_in_debugger(&(struct explanation){request.tier, stop}, request.entry->strategy,
-                        &request.program);
-  else
-    result = what == 'c'   ? emit(&request)
-             : what == 'g' ? debug(&request, tier)
-             : what == 'j' ? tell_json(&request)
-                           : tell(&request);
-  program_clear(&request.program);
-  return result;
+  struct request request = {.runs = 5};
+  static const struct cli_syntax syntax = {"repro", help, "program", false, options, take};
+  struct cli_job job = {.tier = TIER_FULL};
+  int result;
+  if (!cli_parse(&syntax, &job, &request, argc, argv, &result)) return result;
+  return cli_each_program(&job, act, &request);
 }

@@ -16,63 +16,35 @@ static const char help[] =
     "  --json           one JSON object a line\n"
     "  --quiet          no output of the run itself on stderr\n";
 
-static int run_file(const char *path, const struct registry_entry *entry,
-                    const struct isolate_settings *settings, bool json) {
-  struct program program = {0};
-  if (!cli_load(path, &program)) return CLI_CANNOT_RUN;
+static int run_program(const struct cli_job *job, const char *path, struct program *program,
+                       void *context) {
   struct isolated_run run;
-  int result;
-  if (!isolate_run(&run, settings, entry->strategy, &program)) {
-    result = cli_error("%s: could not be run: %s", path, strerror(errno));
-  } else {
-    if (json)
-      cli_print_json(path, entry, &program, &run);
-    else if (run.verdict.property == PROPERTY_NONE)
-      printf("%s: clean\n", path);
-    else
-      printf("%s: %s: %s\n", path, run.verdict.id, run.verdict.diagnosis);
-    result = run.verdict.property == PROPERTY_NONE ? CLI_CLEAN : CLI_FINDING;
-  }
-  program_clear(&program);
-  return result;
+  if (!isolate_run(&run, context, job->entry->strategy, program))
+    return cli_error("%s: could not be run: %s", path, strerror(errno));
+  if (job->json)
+    cli_print_json(path, job->entry, program, &run);
+  else if (run.verdict.property == PROPERTY_NONE)
+    printf("%s: clean\n", path);
+  else
+    printf("%s: %s: %s\n", path, run.verdict.id, run.verdict.diagnosis);
+  return run.verdict.property == PROPERTY_NONE ? CLI_CLEAN : CLI_FINDING;
+}
+
+static enum cli_taken take(void *context, int option, const char *value) {
+  (void)value;
+  struct isolate_settings *settings = context;
+  if (option != 'q') return CLI_NOT_MINE;
+  settings->quiet = true;
+  return CLI_TAKEN;
 }
 
 int command_run(int argc, char **argv) {
-  static const struct option options[] = {
-      {"help", no_argument, NULL, 'h'},       {"strategy", required_argument, NULL, 's'},
-      {"tier", required_argument, NULL, 't'}, {"json", no_argument, NULL, 'j'},
-      {"quiet", no_argument, NULL, 'q'},      {NULL, 0, NULL, 0}};
-  const char *name = NULL;
-  bool json = false;
-  struct isolate_settings settings = {.oracle.tier = TIER_FULL};
-  for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-    switch (c) {
-    case 'h':
-      fputs(help, stdout);
-      return CLI_CLEAN;
-    case 's':
-      name = optarg;
-      break;
-    case 't':
-      if (!cli_tier(optarg, &settings.oracle.tier)) return CLI_CANNOT_RUN;
-      break;
-    case 'j':
-      json = true;
-      break;
-    case 'q':
-      settings.quiet = true;
-      break;
-    default:
-      return cli_usage("run");
-    }
-  }
-  const struct registry_entry *entry;
-  if (!cli_strategy(name, &entry)) return CLI_CANNOT_RUN;
-  if (optind == argc) return cli_error("no program given; see `assay run --help`");
-  int worst = CLI_CLEAN;
-  for (int i = optind; i < argc; i++) {
-    int result = run_file(argv[i], entry, &settings, json);
-    if (result > worst) worst = result;
-  }
-  return worst;
+  static const struct option options[] = {{"quiet", no_argument, NULL, 'q'}, {NULL, 0, NULL, 0}};
+  struct isolate_settings settings = {0};
+  static const struct cli_syntax syntax = {"run", help, "program", true, options, take};
+  struct cli_job job = {.tier = TIER_FULL};
+  int result;
+  if (!cli_parse(&syntax, &job, &settings, argc, argv, &result)) return result;
+  settings.oracle.tier = job.tier;
+  return cli_each_program(&job, run_program, &settings);
 }

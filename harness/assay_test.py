@@ -208,6 +208,53 @@ class AssayTest(unittest.TestCase):
         self.refused(["run", "--strategy", "bump", "--tier", "slow", self.path("c", CLEAN)],
                      "slow", "paranoid")
 
+    def test_what_is_not_quite_text_or_a_trace_is_told_to_be_bytes(self):
+        typo = self.path("typo", CLEAN.replace("heap", "heep"))
+        damaged = self.path("damaged", b"assaxtrc" + self.trace([(0, 0, 0, 0, 4096)])[8:])
+        for path, like in [(typo, "first word"), (damaged, "trace")]:
+            said = "assay: %s: taken as bytes" % path
+            code, output, errors = assay("run", "--quiet", "--strategy", "bump", path)
+            self.assertIn(said, errors)
+            self.assertIn(like, errors)
+            self.assertEqual((code, output), (0, path + ": clean\n"))
+            self.assertIn(said, assay("repro", "--json", "--strategy", "bump", path)[2])
+            self.assertIn(said, assay("minimize", "--strategy", "bump", "--output",
+                                      self.path("out"), path)[2])
+            self.refused(["replay", "--strategy", "bump", path], path, "neither a trace nor", like)
+        plain = self.path("plain", bytes(range(128, 256)))
+        self.assertEqual(assay("run", "--quiet", "--strategy", "bump", plain)[2], "")
+        self.refused(["replay", "--strategy", "bump", plain], "neither a trace nor")
+
+    def test_numbers_out_of_range(self):
+        path = self.path("clean.txt", CLEAN)
+        for runs in ["0", "-1", "10001", "x", ""]:
+            self.refused(["repro", "--strategy", "bump", "--runs", runs, path], "--runs",
+                         "from 1 to 10000", "'%s'" % runs)
+        self.refused(["replay", "--strategy", "bump", "--heap", "0", path], "--heap", "from 1 to")
+        self.refused(["minimize", "--strategy", "bump", "--output", self.path("out"), "--seconds",
+                      "1e3", path], "--seconds", "from 0 to 86400")
+
+    def test_files_that_are_missing_or_too_many(self):
+        path = self.path("clean.txt", CLEAN)
+        self.refused(["replay", "--strategy", "bump"], "no trace given", "assay replay --help")
+        for command in [["repro"], ["minimize", "--output", self.path("out")]]:
+            for files in [[], [path, path]]:
+                self.refused([*command, "--strategy", "bump", *files], "give one program",
+                             "assay %s --help" % command[0])
+
+    def test_progress_of_a_replay(self):
+        path = self.path("clean.txt", CLEAN)
+        command = ["replay", "--strategy", "free_list", "--tier", "paranoid", path]
+        self.assertEqual(assay(*command)[2], "")
+        code, output, errors = assay(*command, "--progress")
+        self.assertEqual((code, output.startswith(path + ": clean")), (0, True))
+        self.assertRegex(errors, r": 3 of 3 operations, \d+ s; now the same at other addresses\n$")
+
+    def test_emitted_c_tells_what_it_does_not_show(self):
+        path = self.path("threads.txt", "heap threads=4\nallocate 0 size=9\n")
+        _, output, _ = assay("repro", "--emit-c", "--strategy", "bump_atomic", path)
+        self.assertIn("for 4 threads. Here one thread", output)
+
     def trace(self, records):
         body = b"".join(struct.pack("<BBHIQ", *record) for record in records)
         tail = struct.pack("<QQQQQQ", len(records), 0, 0, 0, 1, 0)
