@@ -8,6 +8,7 @@ program that `assay repro --emit-c` makes of it, built as its first lines say, s
 The first one of each strategy is built with the system's own `cc` too, where there is one.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import sys
 import tempfile
 
 CANNOT_RUN = 2
+AT_ONCE = 2  # most of the time is compilers'
 
 OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0:symbolize=0:abort_on_error=1",
            "UBSAN_OPTIONS": "symbolize=0:abort_on_error=1"}
@@ -76,15 +78,26 @@ def has_sanitizers(compiler, folder):
                           check=False).returncode == 0
 
 
-def check(options, facts, path, compilers, folder):
-    """All that must hold for one planted bug."""
+def check(options, facts, path, compilers):
+    """All that must hold for one planted bug. Returns one line, and whether it held."""
     name, strategy = facts["name"], facts["name"].split("+")[0]
-    found = verdict(options.assay_asan, name, path, "full")
-    assert found in facts["expect"], "is %s, expected %s" % (found, " or ".join(facts["expect"]))
-    clean = verdict(options.assay_asan, strategy, path, "paranoid")
-    assert clean == "clean", "a false alarm on the clean strategy: " + clean
-    check_reproducer(options.assay, compilers, name, path, folder)
-    return found
+    try:
+        assert path, "has no smallest known program, fuzz/plants/%s.txt" % name.replace("+", ".")
+        found = verdict(options.assay_asan, name, path, "full")
+        assert found in facts["expect"], "is %s, expected %s" % (found,
+                                                                 " or ".join(facts["expect"]))
+        clean = verdict(options.assay_asan, strategy, path, "paranoid")
+        assert clean == "clean", "a false alarm on the clean strategy: " + clean
+        with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as folder:
+            check_reproducer(options.assay, compilers, name, path, folder)
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        return "%s: FAILED: %s" % (name, error), False
+    return "%s: %s" % (name, found), True
+
+
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
 
 
 def main():
@@ -97,25 +110,23 @@ def main():
     parser.add_argument("--programs", nargs="+", required=True)
     options = parser.parse_args()
     programs = {os.path.basename(p)[:-len(".txt")]: p for p in options.programs}
-    failed = 0
-    met = set()  # strategies
     with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as folder:
         other = [options.other_compiler] if has_sanitizers(options.other_compiler, folder) else []
-        print("other compilers: " + (" ".join(other) or "none"), flush=True)
-        for path in options.facts:
-            with open(path, encoding="utf-8") as file:
-                facts = json.load(file)
-            stem = facts["name"].replace("+", ".")
+    print("other compilers: " + (" ".join(other) or "none"), flush=True)
+    failed = 0
+    met = set()  # strategies
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        checks = []
+        for facts in map(load, options.facts):
             strategy = facts["name"].split("+")[0]
             compilers = [options.compiler] + (other if strategy not in met else [])
             met.add(strategy)
-            try:
-                assert stem in programs, "has no smallest known program, fuzz/plants/%s.txt" % stem
-                print("%s: %s" % (facts["name"], check(options, facts, programs.pop(stem),
-                                                       compilers, folder)), flush=True)
-            except AssertionError as error:
-                failed += 1
-                print("%s: FAILED: %s" % (facts["name"], error), flush=True)
+            path = programs.pop(facts["name"].replace("+", "."), None)
+            checks.append(pool.submit(check, options, facts, path, compilers))
+        for done in checks:
+            line, held = done.result()
+            failed += not held
+            print(line, flush=True)
     for stem in programs:
         failed += 1
         print("%s: FAILED: a program without a planted bug" % stem)
