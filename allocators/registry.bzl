@@ -6,6 +6,7 @@ STRATEGIES = [
     strategy("bump"),
     strategy("bump_atomic"),
     strategy("page_bump"),
+    strategy("slab"),
     strategy("arena"),
     strategy("free_list"),
     strategy("boundary_tag"),
