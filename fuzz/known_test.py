@@ -100,6 +100,14 @@ def load(path):
         return json.load(file)
 
 
+def own_shard():
+    """How many processes Bazel divides the test among, and which one this is."""
+    if "TEST_SHARD_STATUS_FILE" in os.environ:
+        with open(os.environ["TEST_SHARD_STATUS_FILE"], "w", encoding="utf-8"):
+            pass
+    return int(os.environ.get("TEST_TOTAL_SHARDS") or 1), int(os.environ.get("TEST_SHARD_INDEX") or 0)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--assay", required=True)
@@ -110,6 +118,7 @@ def main():
     parser.add_argument("--programs", nargs="+", required=True)
     options = parser.parse_args()
     programs = {os.path.basename(p)[:-len(".txt")]: p for p in options.programs}
+    shards, shard = own_shard()
     with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as folder:
         other = [options.other_compiler] if has_sanitizers(options.other_compiler, folder) else []
     print("other compilers: " + (" ".join(other) or "none"), flush=True)
@@ -117,11 +126,13 @@ def main():
     met = set()  # strategies
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         checks = []
-        for facts in map(load, options.facts):
+        for index, facts in enumerate(map(load, options.facts)):
+            path = programs.pop(facts["name"].replace("+", "."), None)
+            if index % shards != shard:
+                continue
             strategy = facts["name"].split("+")[0]
             compilers = [options.compiler] + (other if strategy not in met else [])
             met.add(strategy)
-            path = programs.pop(facts["name"].replace("+", "."), None)
             checks.append(pool.submit(check, options, facts, path, compilers))
         for done in checks:
             line, held = done.result()
