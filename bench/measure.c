@@ -31,7 +31,8 @@ static const char help[] =
     "  --worst N      single operations on a heap with N free blocks\n"
     "  --budget MS    CPU time after which workloads end that could go on for ever (100)\n"
     "  --limit S      CPU time after which SIGXCPU ends the process (none)\n\n"
-    "WORKLOAD is lifo64, churn, fixed, region, pow2, pages or a file that `assay replay` reads.\n"
+    "WORKLOAD is lifo64, churn, fixed, bursts, region, pow2, pages or a file that `assay replay`\n"
+    "reads.\n"
     "Exit codes: 0 measured, 1 the strategy cannot run it (the object says why), 2 could not "
     "run.\n";
 

@@ -117,7 +117,8 @@ static void add_churn(struct planner *self, uint64_t (*size)(void), size_t burst
 }
 
 static void add_mixed_churn(struct planner *self) { add_churn(self, mixed_size, 1); }
-static void add_object_churn(struct planner *self) { add_churn(self, object_size, BURST); }
+static void add_object_churn(struct planner *self) { add_churn(self, object_size, 1); }
+static void add_object_bursts(struct planner *self) { add_churn(self, object_size, BURST); }
 static void add_power_churn(struct planner *self) { add_churn(self, power_size, 1); }
 
 static void add_stack(struct planner *self) {
@@ -143,13 +144,15 @@ static void add_pages(struct planner *self) {
   for (uint32_t slot = 0; slot < 32768; slot++) add_allocation(self, slot, 4096);
 }
 
-const char *const plan_names[] = {"lifo64", "churn", "fixed", "region", "pow2", "pages", NULL};
+const char *const plan_names[] = {"lifo64", "churn", "fixed", "bursts",
+                                  "region", "pow2",  "pages", NULL};
 
 static const struct workload {
   void (*add)(struct planner *self);
   uint32_t slots;
-} workloads[] = {{add_stack, 100},    {add_mixed_churn, LIVE}, {add_object_churn, LIVE},
-                 {add_regions, 1000}, {add_power_churn, LIVE}, {add_pages, 32768}};
+} workloads[] = {{add_stack, 100},          {add_mixed_churn, LIVE}, {add_object_churn, LIVE},
+                 {add_object_bursts, LIVE}, {add_regions, 1000},     {add_power_churn, LIVE},
+                 {add_pages, 32768}};
 
 // ## Workloads from files
 

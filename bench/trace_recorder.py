@@ -29,7 +29,7 @@ _PYTHON = """
 import json, re, collections
 words = collections.Counter()
 rows = []
-for i in range(4000):
+for i in range(1500):
     row = {"name": "item %d" % i, "tags": ["t%d" % (i % k) for k in range(1, 8)], "size": i * 1.5}
     words.update(re.findall(r"[a-z]+|[0-9]+", row["name"] + " " + " ".join(row["tags"])))
     rows.append(row)
@@ -49,7 +49,7 @@ def commands(folder):
     """{name: (command, environment to add)}; writes what they read into `folder`."""
     source = os.path.join(folder, "functions.c")
     with open(source, "w", encoding="utf-8") as file:
-        file.write("".join(_FUNCTION % {"n": n, "k": n % 9 + 2} for n in range(80)))
+        file.write("".join(_FUNCTION % {"n": n, "k": n % 9 + 2} for n in range(30)))
     found = {}
     compiler = _compiler()
     if compiler:
