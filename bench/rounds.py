@@ -7,10 +7,11 @@ import json
 import os
 import random
 import signal
+import subprocess
+import time
 
 from bench import results as model
 from bench import subjects
-from ci import process
 
 # Rounds in which memory is measured: less depends on the machine.
 MEMORY_ROUNDS = 3
@@ -30,9 +31,11 @@ _UNSUPPORTED = 1
 class Measure:
     """The program, and how each subject is run with it."""
 
-    def __init__(self, program, seconds):
+    def __init__(self, program, seconds, stop=lambda: False):
+        """`seconds` of CPU time for each run; one is ended when `stop()` says so."""
         self._program = program
         self._seconds = seconds
+        self._stop = stop
 
     def __call__(self, subject, *arguments):
         """Returns (what it told, "") or (None, the reason)."""
@@ -45,9 +48,11 @@ class Measure:
             on = "libc"
             if subject.library:
                 environment["LD_PRELOAD"] = subject.library
-        code, out, err = process.run(
+        code, out, err = self._run(
             [self._program, "--limit", "%d" % seconds, "--on", on, *arguments], environment,
             _PATIENCE * seconds)
+        if code != 0 and self._stop():
+            return None, ""
         if code in (None, -signal.SIGXCPU, -signal.SIGKILL):
             return None, "not within %d s" % seconds
         try:
@@ -62,6 +67,22 @@ class Measure:
             return None, (err.strip().splitlines() or ["exit code %d" % code])[-1]
         return self._checked(subject, told)
 
+    def _run(self, command, environment, seconds):
+        """Returns (exit code or None, stdout, stderr)."""
+        deadline = time.monotonic() + seconds
+        with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              start_new_session=True) as child:
+            while True:
+                try:
+                    out, err = child.communicate(timeout=0.2)
+                    return child.returncode, out, err
+                except subprocess.TimeoutExpired:
+                    if self._stop() or time.monotonic() > deadline:
+                        os.killpg(child.pid, signal.SIGKILL)
+                        out, err = child.communicate()
+                        return None, out, err
+
     @staticmethod
     def _checked(subject, told):
         # The dynamic loader only warns of a library that it cannot load.
@@ -73,10 +94,10 @@ class Measure:
         return told, ""
 
     def describe(self, workload, *more):
-        code, out, err = process.run([self._program, "--describe", *more, workload], None,
-                                     _PATIENCE * self._seconds)
+        code, out, err = self._run([self._program, "--describe", *more, workload], None,
+                                   _PATIENCE * self._seconds)
         if code != 0:
-            return None, (err.strip().splitlines() or ["it could not be read"])[-1]
+            return None, (err.strip().splitlines() or ["%s: not read in time" % workload])[-1]
         return json.loads(out), ""
 
 
@@ -135,7 +156,7 @@ class Rounds:
         told, reason = self._measure(subject, "--memory", path)
         if told:
             run.memory[turn] = told
-        else:
+        elif reason:
             self._results.notes.append("memory of %s on %s: %s" % (run.subject, run.workload,
                                                                    reason))
         if not told or os.times().elapsed - started > _SLOW:

@@ -183,7 +183,8 @@ class Bench:
             restricted=[key for key in ("strategies", "workloads") if getattr(options, key)],
             rounds=options.rounds, budget=self._budget, load=[machine.load()],
             machine=machine.facts(machine.compiler(self._programs[MEASURE])))
-        measure = rounds.Measure(self._programs[MEASURE], self._seconds)
+        measure = rounds.Measure(self._programs[MEASURE], self._seconds,
+                                 lambda: bool(self._interrupt.name))
         self._interrupt.install()
         for name in self._strategies:
             _, reason = measure.describe("lifo64", "--on", name)
