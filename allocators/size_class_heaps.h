@@ -49,7 +49,7 @@ struct allocator {
 };
 
 // The heap where the search for one of that identity begins. Fibonacci hashing (Knuth, TAOCP
-// vol. 3, 6.4), of which the leading bits are an index.
+// vol. 3, 6.4), of which some high bits are the offset.
 static inline struct heap *home_of(struct allocator *self, uintptr_t identity) {
   uint64_t hash = (uint64_t)identity * 0x9E3779B97F4A7C15u;
   return at(self->table, (size_t)(hash >> HASH_SHIFT) & self->last_heap);
@@ -103,7 +103,7 @@ static inline void heap_init(struct heap *self) {
 // Where memory is short, slabs that the heaps of others hold for nothing must be had, of threads
 // that sleep or have ended too. So that an owner needs no atomic exchange for what happens so
 // rarely, the barrier between its two lines is executed by whoever halts it, on its behalf: biased
-// locking in the manner of D. Dice, M. Huang and M. Yang, "Asymmetric Dekker Synchronization"
+// locking in the manner of D. Dice, H. Huang and M. Yang, "Asymmetric Dekker Synchronization"
 // (2001), by the system call membarrier. Where there is no such call, heaps are left alone.
 
 // False: not now, and then the heap must not be touched.
