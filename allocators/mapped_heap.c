@@ -11,8 +11,9 @@
 //
 // The truth is one word in front of each block: its size, whether it is free, and a seal over both
 // and the block's place. Blocks tile the heap, so that is all there is to know. Everything else
-// that makes the heap fast (sizes of left neighbours, the list of free blocks, addresses of any
-// kind) is volatile: it lies in the same memory, is never trusted, and made anew by open.
+// that makes the heap fast (sizes of left neighbours, lists of free blocks, a map of where blocks
+// begin, addresses of any kind) is volatile: it lies in the same memory, is never trusted, and made
+// anew by open.
 //
 //      multiples of UNIT:    v               v               v
 //                    +---+---+---------------+---+---+-------+-------+-------+
@@ -34,7 +35,9 @@
 // checksum; from the moment when that lasts the change has happened, and who opens the heap before
 // the words themselves last writes them again.
 #include "allocators/arithmetic.h"
+#include "allocators/class_lists.h"
 #include "allocators/fixed_heap.h"
+#include "allocators/index_set.h"
 #include "allocators/memory.h"
 #include "allocators/span.h"
 #include "allocators/strategy.h"
@@ -45,12 +48,11 @@ struct block {
   size_t header;     // bytes of this block, header included, STATE_FREE if it is free; and its seal
   size_t left_size;  // volatile: bytes of the block to the left; 0: there is none
   // Only in free blocks, and volatile; in a live one this is payload already.
-  struct block *next;      // the next free block by address
-  struct block *previous;  // the one before
+  struct free_link link;
 };
 
 #define UNIT sizeof(struct block)
-#define HEADER offsetof(struct block, next)
+#define HEADER offsetof(struct block, link)
 #define STATE_FREE ((size_t)1)
 
 _Static_assert((UNIT & (UNIT - 1)) == 0 && HEADER * 2 == UNIT, "a header is half a unit");
@@ -76,7 +78,7 @@ struct log {
 };
 
 //   heap.start                                              end
-//   | padding | struct allocator | block | block | ... | block | header | padding |
+//   | padding | struct allocator | map | block | ... | block | header | padding |
 //
 // `end` is a header without a block, of size 0 and never free: a right neighbour for the last one.
 struct allocator {
@@ -91,23 +93,28 @@ struct allocator {
   // Volatile from here on
   struct fixed_heap heap;
   size_t logged;  // entries that count already for this allocator's own reading
-  // I3: the allocator and `end` are where they must be in the heap
-  struct block *end;
+  // I3: the allocator, its map, the first block and `end` are where they must be in the heap
+  struct block *first, *end;
+  // I7: the map has the units where payloads begin, of all blocks, and only those
+  struct index_set starts;
   // I4: blocks tile the memory up to `end`: each bears the seal of its place, size and state
   // I5: each block knows the size of its left neighbour
   // I6: no two neighbours are both free
-  // I7: the list links all free blocks, and only those, by ascending address, in both directions
-  struct block *first;
+  // I8: lists link all free blocks of a class, and only those, in both directions
+  // I9: a class is said to be filled if its list is not empty
+  struct class_lists lists;
 };
 
 static const char *const invariants[] = {
     "the heap is marked as such, with its format and size, and these bear their seal",
     "between calls the log is empty",
-    "the allocator and `end` are where they must be in the heap",
+    "the allocator, its map, the first block and `end` are where they must be in the heap",
     "blocks tile the memory up to `end`: each bears the seal of its place, size and state",
     "each block knows the size of its left neighbour",
     "no two neighbours are both free",
-    "the list links all free blocks, and only those, by ascending address, in both directions",
+    "the map has the units where payloads begin, of all blocks, and only those",
+    "lists link all free blocks of a class, and only those, in both directions",
+    "a class is said to be filled if its list is not empty",
     NULL,
 };
 
@@ -121,7 +128,7 @@ static struct block *block_of(const void *payload) {
   return (struct block *)((unsigned char *)payload - HEADER);
 }
 
-static void *payload_of(struct block *block) { return &block->next; }
+static void *payload_of(struct block *block) { return &block->link; }
 
 static struct block *left_of(const struct block *block) {
   return block->left_size == 0 ? NULL : (struct block *)((unsigned char *)block - block->left_size);
@@ -183,8 +190,20 @@ static struct block *right_of(const struct allocator *self, const struct block *
   return block_at(block, size_of(self, block));
 }
 
-static struct block *first_block(const struct allocator *self) {
-  return (struct block *)(self + 1);
+static size_t index_of(const struct allocator *self, const struct block *block) {
+  return bytes_between(self->first, block) / UNIT;
+}
+
+// Whether `address` lies between the first payload and `end`, where a payload may begin.
+static bool is_place(const struct allocator *self, uintptr_t address) {
+  return address >= address_of(self->first) + HEADER && address < address_of(self->end) &&
+         address % UNIT == 0;
+}
+
+// The last block, live or free, whose payload begins at `address`, which is a place, or before it.
+static struct block *block_before(const struct allocator *self, uintptr_t address) {
+  size_t index = (address - address_of(self->first) - HEADER) / UNIT;
+  return block_at(self->first, index_set_last(&self->starts, index) * UNIT);
 }
 
 // Whether `block` has a size that stays within the heap, and bears its seal.
@@ -246,36 +265,7 @@ static void commit(struct allocator *self) {
   if (!alone) write_word(self, &self->log.commit, 0);
 }
 
-// ## The list of free blocks
-
-// `previous` NULL: `block` becomes the first.
-static void link_after(struct allocator *self, struct block *previous, struct block *block) {
-  block->previous = previous;
-  block->next = previous == NULL ? self->first : previous->next;
-  *(previous == NULL ? &self->first : &previous->next) = block;
-  if (block->next != NULL) block->next->previous = block;
-}
-
-// Returns the one before it.
-static struct block *unlink_block(struct allocator *self, struct block *block) {
-  *(block->previous == NULL ? &self->first : &block->previous->next) = block->next;
-  if (block->next != NULL) block->next->previous = block->previous;
-  return block->previous;
-}
-
-// The last free block before `block`, or NULL. Two searches in step: along the list from its start,
-// and leftwards through the blocks. If F blocks are free and L live, the first ends after F steps
-// and the second after L / F on average: the faster of the two needs at most about sqrt(L).
-static struct block *nearest_free(const struct allocator *self, const struct block *block) {
-  struct block *listed = NULL, *next = self->first;
-  for (struct block *left = left_of(block); left != NULL; left = left_of(left)) {
-    if (is_free(self, left)) return left;
-    if (next == NULL || next > block) return listed;
-    listed = next;
-    next = next->next;
-  }
-  return NULL;
-}
+// ## Splitting and coalescing
 
 static bool fits(const struct allocator *self, const struct block *block, size_t needed,
                  size_t align) {
@@ -283,25 +273,42 @@ static bool fits(const struct allocator *self, const struct block *block, size_t
   return gap < size && needed <= size - gap;
 }
 
-static struct block *find_first(const struct allocator *self, size_t needed, size_t align) {
-  struct block *block = self->first;
-  while (block != NULL && !fits(self, block, needed, align)) block = block->next;
-  return block;
+// The first that fits, of the lowest class that has one.
+static struct block *find_fit(const struct allocator *self, size_t needed, size_t align) {
+  uint32_t classes = class_lists_from(&self->lists, needed / UNIT);
+  for (; classes != 0; classes &= classes - 1)
+    for (struct free_link *link = self->lists.lists[first_class(classes)]; link; link = link->next)
+      if (fits(self, block_of(link), needed, align)) return block_of(link);
+  return NULL;
 }
 
 static void tell_right(const struct allocator *self, const struct block *block) {
   right_of(self, block)->left_size = size_of(self, block);
 }
 
-// ## Splitting and coalescing
+// What is volatile of a free block, once its header says so.
+static void list(struct allocator *self, struct block *block) {
+  index_set_add(&self->starts, index_of(self, block));
+  class_lists_add(&self->lists, &block->link, size_of(self, block) / UNIT);
+  tell_right(self, block);
+}
 
-// A free block for what is left of one, which came behind `previous` in the list. Returns it.
-static struct block *leave_rest(struct allocator *self, struct block *previous, struct block *rest,
-                                size_t size) {
+static void unlist(struct allocator *self, struct block *block) {
+  index_set_remove(&self->starts, index_of(self, block));
+  class_lists_remove(&self->lists, &block->link, size_of(self, block) / UNIT);
+}
+
+// The same of a live one.
+static void note_live(struct allocator *self, struct block *block) {
+  index_set_add(&self->starts, index_of(self, block));
+  tell_right(self, block);
+}
+
+// Makes a free block of what is left of one.
+static void leave_rest(struct allocator *self, struct block *rest, size_t size) {
+  if (size == 0) return;
   prepare(self, rest, size, STATE_FREE);
-  link_after(self, previous, rest);
-  tell_right(self, rest);
-  return rest;
+  list(self, rest);
 }
 
 // Logs that `needed` bytes of a free block become live, `gap` bytes behind its start. Until then
@@ -312,51 +319,53 @@ static struct block *leave_rest(struct allocator *self, struct block *previous, 
 static struct block *carve(struct allocator *self, struct block *block, size_t gap, size_t needed) {
   size_t rest_size = size_of(self, block) - gap - needed;
   struct block *chosen = block_at(block, gap);
-  struct block *previous = unlink_block(self, block);
+  unlist(self, block);
   if (gap != 0) {
     prepare(self, chosen, needed, 0);
     log_header(self, block, gap, STATE_FREE);
-    link_after(self, previous, block);
-    tell_right(self, block);
-    previous = block;
+    list(self, block);
   } else {
     log_header(self, chosen, needed, 0);
   }
-  if (rest_size != 0) leave_rest(self, previous, block_at(chosen, needed), rest_size);
-  tell_right(self, chosen);
+  note_live(self, chosen);
+  leave_rest(self, block_at(chosen, needed), rest_size);
   return chosen;
 }
 
 // Makes a live block free, merged with its free neighbours, and commits that with all that is
 // logged. Only then its memory can be written to.
 static void commit_release(struct allocator *self, struct block *block) {
-  struct block *left = left_of(block), *right = right_of(self, block);
-  bool joins_left = left != NULL && is_free(self, left), joins_right = is_free(self, right);
-  struct block *merged = joins_left ? left : block;
-  size_t size = size_of(self, block) + (joins_left ? size_of(self, left) : 0) +
-                (joins_right ? size_of(self, right) : 0);
+  struct block *left = left_of(block), *right = right_of(self, block), *merged = block;
+  size_t size = size_of(self, block);
+  if (is_free(self, right)) {  //                       [ block ][ right ] -> [     block      ]
+    unlist(self, right);
+    size += size_of(self, right);
+  }
+  if (left != NULL && is_free(self, left)) {  //        [ left ][ block  ] -> [      left      ]
+    unlist(self, left);
+    index_set_remove(&self->starts, index_of(self, block));
+    size += size_of(self, left);
+    merged = left;
+  }
   log_header(self, merged, size, STATE_FREE);
   commit(self);
-
-  struct block *previous = joins_right ? unlink_block(self, right) : NULL;
-  if (!joins_left) link_after(self, joins_right ? previous : nearest_free(self, block), block);
-  tell_right(self, merged);
+  list(self, merged);
 }
 
 // Gives back what a live block has beyond `needed` bytes. The header for that lies where contents
 // are until it is committed.
 static void shrink(struct allocator *self, struct block *block, size_t needed) {
   struct block *rest = block_at(block, needed), *right = right_of(self, block);
-  bool joins_right = is_free(self, right);
-  size_t rest_size = size_of(self, block) - needed + (joins_right ? size_of(self, right) : 0);
+  size_t rest_size = size_of(self, block) - needed;
+  if (is_free(self, right)) {
+    unlist(self, right);
+    rest_size += size_of(self, right);
+  }
   log_header(self, block, needed, 0);
   log_header(self, rest, rest_size, STATE_FREE);
   commit(self);
-
   tell_right(self, block);
-  struct block *previous = joins_right ? unlink_block(self, right) : nearest_free(self, rest);
-  link_after(self, previous, rest);
-  tell_right(self, rest);
+  list(self, rest);
 }
 
 // Extends a live block into its right neighbour, if that is free and suffices.
@@ -365,8 +374,8 @@ static bool extend(struct allocator *self, struct block *block, size_t needed) {
   size_t size = size_of(self, block);
   if (!is_free(self, right) || needed - size > size_of(self, right)) return false;
   size_t rest_size = size + size_of(self, right) - needed;
-  struct block *previous = unlink_block(self, right);
-  if (rest_size != 0) leave_rest(self, previous, block_at(block, needed), rest_size);
+  unlist(self, right);
+  leave_rest(self, block_at(block, needed), rest_size);
   log_header(self, block, needed, 0);
   commit(self);
   tell_right(self, block);
@@ -379,56 +388,51 @@ static size_t seal_for(const struct allocator *self) {
   return mix(mix(mix(MAGIC, self->format), self->size), ~self->size);
 }
 
-// Where the first and the last header of a heap belong: the lowest place that leaves room for the
-// allocator, and the highest. False if there is no block between, or more than headers can tell.
-static bool lay_out(const struct fixed_heap *heap, struct block **first, struct block **end) {
-  uintptr_t start = address_of(heap->start), lowest;
-  if (heap->size > SIZE_LIMIT ||
-      !align_up(start + sizeof(struct allocator) + HEADER, UNIT, &lowest))
+// Where everything belongs in the heap of `self`, which need not lie there yet: it will at *place.
+// False if there is no room for a block, or more than headers can tell.
+static bool lay_out(struct allocator *self, struct allocator **place) {
+  uintptr_t start = address_of(self->heap.start), at, lowest;
+  if (self->heap.size > SIZE_LIMIT || !align_up(start, _Alignof(struct allocator), &at))
     return false;
-  uintptr_t highest = align_down(start + heap->size, UNIT);
-  *first = (struct block *)(lowest - HEADER);
-  *end = (struct block *)(highest - HEADER);
+  *place = (struct allocator *)at;
+  at += sizeof(struct allocator);
+  at = index_set_lay_out(&self->starts, at, self->heap.size / UNIT);
+  if (!align_up(at + HEADER, UNIT, &lowest)) return false;
+  uintptr_t highest = align_down(start + self->heap.size, UNIT);
+  self->first = (struct block *)(lowest - HEADER);
+  self->end = (struct block *)(highest - HEADER);
   return lowest < highest;
 }
 
-// Makes what is volatile anew out of headers that are known to tile the heap.
-static void make_volatile(struct allocator *self, const struct fixed_heap *heap,
-                          struct block *end) {
-  struct block *last_free = NULL;
-  size_t left_size = 0;
-  self->heap = *heap;
-  self->end = end;
-  self->first = NULL;
-  for (struct block *block = first_block(self); block != end; block = right_of(self, block)) {
-    block->left_size = left_size;
-    left_size = size_of(self, block);
-    if (!is_free(self, block)) continue;
-    link_after(self, last_free, block);
-    last_free = block;
-  }
-  end->left_size = left_size;
+// Makes what is volatile in the heap anew out of headers that are known to tile it.
+static void make_volatile(struct allocator *self) {
+  index_set_clear(&self->starts);
+  class_lists_clear(&self->lists);
+  self->first->left_size = 0;
+  for (struct block *block = self->first; block != self->end; block = right_of(self, block))
+    if (is_free(self, block))
+      list(self, block);
+    else
+      note_live(self, block);
 }
 
 static struct allocator *mapped_create(struct source *source,
                                        const struct strategy_options *options) {
-  struct fixed_heap heap;
+  struct allocator plan = {.format = FORMAT}, *self;
   if ((source->traits & SOURCE_PERSISTS) == 0 || options->variant != 0 ||
-      !fixed_heap_acquire(&heap, source, options))
+      !fixed_heap_acquire(&plan.heap, source, options))
     return NULL;
-  struct block *first, *end;
-  if (!lay_out(&heap, &first, &end)) {
-    fixed_heap_release(heap);
+  if (!lay_out(&plan, &self)) {
+    fixed_heap_release(plan.heap);
     return NULL;
   }
-  struct allocator *self = (struct allocator *)first - 1;
-  self->heap = heap;
-  write_word(self, &self->magic, 0);  // whatever lay here is no heap any more, and this one not yet
-  *self = (struct allocator){.format = FORMAT, .size = heap.size, .heap = heap, .end = end};
-  self->seal = seal_for(self);
-  prepare(self, first, bytes_between(first, end), STATE_FREE);
-  prepare(self, end, 0, 0);
-  make_volatile(self, &heap, end);
+  plan.size = plan.heap.size;
+  plan.seal = seal_for(&plan);
+  write_word(&plan, &self->magic, 0);  // whatever lay here is no heap any more
+  *self = plan;
+  prepare(self, self->first, bytes_between(self->first, self->end), STATE_FREE);
+  prepare(self, self->end, 0, 0);
+  make_volatile(self);
   persist(self, self, sizeof *self);
   write_word(self, &self->magic, MAGIC);
   return self;
@@ -440,7 +444,7 @@ static bool is_marked(const struct allocator *self) {
 }
 
 // How many entries the log of an earlier life has, and in *sound whether they can be believed.
-static size_t committed(const struct allocator *self, const struct block *first, bool *sound) {
+static size_t committed(const struct allocator *self, bool *sound) {
   const struct log *log = &self->log;
   size_t count = log->commit % (LOG_ENTRIES * 2);
   *sound = true;
@@ -448,16 +452,16 @@ static size_t committed(const struct allocator *self, const struct block *first,
   for (size_t i = 0; i < count; i++) {
     size_t place = log->entries[i].place, header = log->entries[i].header;
     *sound = *sound && (place_of(self, self->end) - place) % UNIT == 0 &&
-             place - place_of(self, first) < bytes_between(first, self->end) &&
+             place - place_of(self, self->first) < bytes_between(self->first, self->end) &&
              header == sealed(place, header & ~SEAL_MASK);
   }
   return count;
 }
 
-// Whether blocks tile the heap from `first` to its end, read with what is logged.
-static bool is_tiled(const struct allocator *self, const struct block *first) {
+// Whether blocks tile the heap, read with what is logged.
+static bool is_tiled(const struct allocator *self) {
   bool after_free = false;
-  const struct block *block = first;
+  const struct block *block = self->first;
   for (; block != self->end; block = right_of(self, block)) {
     if (!tiles(self, block) || (after_free && is_free(self, block))) return false;
     after_free = is_free(self, block);
@@ -469,23 +473,23 @@ static bool is_tiled(const struct allocator *self, const struct block *first) {
 static struct allocator *mapped_open(struct source *source,
                                      const struct strategy_options *options) {
   if ((source->traits & SOURCE_PERSISTS) == 0 || options->variant != 0) return NULL;
-  struct fixed_heap heap = {.source = source};
-  struct block *first, *end;
-  heap.start = source->held(source, &heap.size);
-  if (heap.start == NULL || !lay_out(&heap, &first, &end)) return NULL;
-  struct allocator *self = (struct allocator *)first - 1, copy = *self;
+  struct allocator copy, *self, plan = {.heap.source = source};
+  plan.heap.start = source->held(source, &plan.heap.size);
+  if (plan.heap.start == NULL || !lay_out(&plan, &self)) return NULL;
+  copy = *self;
+  copy.heap = plan.heap;
+  copy.first = plan.first;
+  copy.end = plan.end;
+  copy.starts = plan.starts;
   bool sound;
-  copy.heap = heap;
-  copy.end = end;
   if (!is_marked(&copy)) return NULL;
-  copy.logged = committed(&copy, first, &sound);
-  if (!sound || !is_tiled(&copy, first)) return NULL;
+  copy.logged = committed(&copy, &sound);
+  if (!sound || !is_tiled(&copy)) return NULL;
 
-  self->heap = heap;
-  self->logged = copy.logged;
+  *self = copy;
   redo(self);
   if (self->log.commit != 0) write_word(self, &self->log.commit, 0);
-  make_volatile(self, &heap, end);
+  make_volatile(self);
   return self;
 }
 
@@ -510,7 +514,7 @@ static void mapped_destroy(struct allocator *self) {
 static struct block *find_and_carve(struct allocator *self, size_t size, size_t align) {
   size_t needed;
   if (!is_request(size, align) || !size_with_header(size, &needed)) return NULL;
-  struct block *block = find_first(self, needed, align);
+  struct block *block = find_fit(self, needed, align);
   return block == NULL ? NULL : carve(self, block, gap_before(block, align), needed);
 }
 
@@ -535,11 +539,11 @@ static void *mapped_allocate_zeroed(struct allocator *self, size_t count, size_t
 
 static enum release_result mapped_release(struct allocator *self, void *payload) {
   if (payload == NULL) return RELEASED;
-  const struct block *first = first_block(self);
-  if (address_of(payload) % UNIT != 0 ||
-      !range_within(payload, 1, first, bytes_between(first, self->end)))
-    return RELEASE_FOREIGN;
-  commit_release(self, block_of(payload));
+  if (!is_place(self, address_of(payload))) return RELEASE_FOREIGN;
+  struct block *block = block_before(self, address_of(payload));
+  if (is_free(self, block)) return RELEASE_DOUBLE;
+  if (block != block_of(payload)) return RELEASE_FOREIGN;
+  commit_release(self, block);
   return RELEASED;
 }
 
@@ -568,49 +572,79 @@ static void *mapped_resize(struct allocator *self, void *payload, size_t size, s
 }
 
 static void mapped_reset(struct allocator *self) {
-  struct block *all = first_block(self);
-  log_header(self, all, bytes_between(all, self->end), STATE_FREE);
+  log_header(self, self->first, bytes_between(self->first, self->end), STATE_FREE);
   commit(self);
-  self->first = NULL;
-  link_after(self, NULL, all);
-  tell_right(self, all);
+  make_volatile(self);
 }
 
 static struct broken_invariant broken(unsigned number, const void *where) {
   return (struct broken_invariant){number, where};
 }
 
-// As both blocks and list ascend, one pass over the blocks must meet the listed ones in turn: no
-// link is ever followed, only compared with where the pass is anyway.
 static struct broken_invariant check_blocks(const struct allocator *self) {
-  const struct block *listed = NULL, *expected = self->first, *left = NULL, *end = self->end;
-  for (const struct block *block = first_block(self); block != end;
+  const struct block *left = NULL, *end = self->end;
+  size_t blocks = 0;
+  for (const struct block *block = self->first; block != end;
        left = block, block = right_of(self, block)) {
     if (!tiles(self, block)) return broken(4, block);
     if (block->left_size != (left == NULL ? 0 : size_of(self, left))) return broken(5, block);
-    if (!is_free(self, block)) continue;
-    if (left != NULL && is_free(self, left)) return broken(6, block);
-    if (block != expected || block->previous != listed) return broken(7, block);
-    listed = block;
-    expected = block->next;
+    if (left != NULL && is_free(self, left) && is_free(self, block)) return broken(6, block);
+    if (!index_set_has(&self->starts, index_of(self, block))) return broken(7, block);
+    blocks++;
   }
   if (end->header != sealed(place_of(self, end), 0)) return broken(4, end);
   if (end->left_size != size_of(self, left)) return broken(5, end);
-  return expected == NULL ? broken(0, NULL) : broken(7, listed);
+  const size_t *damage = index_set_damage(&self->starts, blocks);
+  return damage == NULL ? broken(0, NULL) : broken(7, damage);
+}
+
+// Whether `link`, of whatever value, is that of a free block of this class.
+static bool is_listable(const struct allocator *self, const struct free_link *link,
+                        unsigned class) {
+  if (!is_place(self, address_of(link))) return false;
+  const struct block *block = block_before(self, address_of(link));
+  return block == block_of(link) && is_free(self, block) &&
+         class_of(size_of(self, block) / UNIT) == class;
+}
+
+static struct broken_invariant check_lists(const struct allocator *self) {
+  size_t apart = 0;  // free blocks not met in a list yet
+  for (const struct block *block = self->first; block != self->end; block = right_of(self, block)) {
+    if (!is_free(self, block)) continue;
+    unsigned class = class_of(size_of(self, block) / UNIT);
+    const struct free_link *link = &block->link, *next = link->next, *previous = link->previous;
+    if (next != NULL && (!is_listable(self, next, class) || next->previous != link))
+      return broken(8, block);
+    if (previous == NULL ? self->lists.lists[class] != link
+                         : !is_listable(self, previous, class) || previous->next != link)
+      return broken(8, block);
+    apart++;
+  }
+  // Now each link leads to a neighbour that knows of it: a list that starts right ends as well.
+  for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
+    const struct free_link *link = self->lists.lists[class];
+    if (link != NULL && (!is_listable(self, link, class) || link->previous != NULL))
+      return broken(8, self);
+    if ((link != NULL) != (self->lists.filled >> class & 1)) return broken(9, self);
+    for (; link != NULL; link = link->next) apart--;
+  }
+  return apart == 0 ? broken(0, NULL) : broken(8, self);
 }
 
 static struct broken_invariant mapped_check(const struct allocator *self) {
-  struct block *first, *end;
+  struct allocator plan = {.heap = self->heap}, *place;
   if (!is_marked(self)) return broken(1, self);
   if (self->logged != 0 || self->log.commit != 0) return broken(2, self);
-  if (!lay_out(&self->heap, &first, &end) || first != first_block(self) || end != self->end)
+  if (!lay_out(&plan, &place) || place != self || plan.first != self->first ||
+      plan.end != self->end || memcmp(&plan.starts, &self->starts, sizeof plan.starts) != 0)
     return broken(3, self);
-  return check_blocks(self);
+  struct broken_invariant found = check_blocks(self);
+  return found.number == 0 ? check_lists(self) : found;
 }
 
 // Shows a damaged heap as far as its blocks tile it.
 static void mapped_walk(const struct allocator *self, span_visitor *visit, void *context) {
-  struct block *block = first_block(self);
+  struct block *block = self->first;
   visit_span(visit, context, self->heap.start, place_of(self, block), SPAN_META);
   for (; block != self->end && tiles(self, block); block = right_of(self, block)) {
     visit_span(visit, context, block, HEADER, SPAN_META);
@@ -636,26 +670,32 @@ static struct statistics mapped_statistics(const struct allocator *self) {
   return statistics;
 }
 
-// Blocks are placed at the low end of a free one, so the free block at the end of the heap loses to
-// each at most its own size and the units in front that alignment may skip.
+// Of each byte of the heap, one in MAP_SHARE is for the map, besides words that are not full. So a
+// block takes that much more than itself, and the units in front that alignment may skip: it lies
+// at the low end of a free one, so the one at the end of the heap loses no more to it.
+#define MAP_SHARE (UNIT / sizeof(size_t) * (INDEX_SET_BITS - 1))
+
 static size_t mapped_footprint(size_t size, size_t align, size_t page_size) {
   (void)page_size;
   size_t needed;
   if (!is_request(size, align) || !size_with_header(size, &needed)) return SIZE_MAX;
-  return add_saturating(needed, align > UNIT ? align - UNIT : 0);
+  size_t extent = add_saturating(needed, align > UNIT ? align - UNIT : 0);
+  return add_saturating(extent, extent / (MAP_SHARE - 1) + 1);
 }
 
 const struct strategy mapped_heap_strategy = {
     .name = "mapped_heap",
-    .summary = "persistent first-fit heap: opens after a crash as before or after the last call",
+    .summary = "persistent heap: opens after a crash as it was before the last call, or after it",
     .traits = STRATEGY_RELEASES | STRATEGY_RESIZES | STRATEGY_RESETS | STRATEGY_ZEROES |
-              STRATEGY_SIZES | STRATEGY_COALESCES | STRATEGY_DETECTS_FOREIGN_RELEASE |
-              STRATEGY_WALKS_BLOCKS | STRATEGY_PERSISTS,
+              STRATEGY_SIZES | STRATEGY_COALESCES | STRATEGY_DETECTS_DOUBLE_RELEASE |
+              STRATEGY_DETECTS_FOREIGN_RELEASE | STRATEGY_WALKS_BLOCKS | STRATEGY_PERSISTS,
     .needs = SOURCE_PERSISTS,
     .min_align = 16,
     .max_align = MAX_ALIGN,
-    // The allocator, the last header, and less than a unit on either side to meet the lattice.
-    .overhead = sizeof(struct allocator) + HEADER + 2 * (UNIT - 1),
+    // The allocator, the map's words that are not full, the last header, less than a unit on either
+    // side to meet the lattice, and the map's share of all that.
+    .overhead =
+        sizeof(struct allocator) + (INDEX_SET_LEVELS + 1) * sizeof(size_t) + HEADER + 3 * UNIT,
     .invariants = invariants,
     .create = mapped_create,
     .allocate = mapped_allocate,

@@ -296,8 +296,9 @@ static void test_crashes(void) {
   memcpy(source->words, arenas[0], SIZE);
   for (int i = 0; i < 700; i++) {
     struct request request = random_request(&random, slots_before);
+    // What will come of it, at another address. Lists are in the order in which open finds blocks.
+    heap = s->open(&source->base, &fine);
     take_state(&state_before, heap, arenas[0]);
-    // What will come of it, at another address.
     memcpy(slots_after, slots_before, sizeof slots_after);
     struct allocator *forecast = open_image(1, arenas[0]);
     CHECK(forecast != NULL);
@@ -478,24 +479,52 @@ static void test_check(void) {
   struct allocator *heap = s->create(&sources[0].base, &fine);
   unsigned char *hole = s->allocate(heap, 100, 1), *wall = s->allocate(heap, 40, 1);
   CHECK(s->release(heap, hole) == RELEASED);
-  // magic, format, size, seal, root; log: commit, 2 entries; heap, logged, end, first
+  // magic, format, size, seal, root; log: commit, 2 entries; heap, logged, first, end, the map's
+  // levels and their sizes, lists
   size_t *fields = (size_t *)(void *)heap;
   for (size_t i = 0; i < 4; i++) expect_broken(heap, &fields[i], fields[i] ^ 64, 1);
   expect_broken(heap, &fields[5], 1, 2);
   expect_broken(heap, &fields[13], 1, 2);
   expect_broken(heap, &fields[11], fields[11] + 32, 3);
-  expect_broken(heap, &fields[14], fields[14] - 32, 3);
+  for (size_t i = 14; i < 36; i++) expect_broken(heap, &fields[i], fields[i] - 32, 3);
   size_t *free_header = (size_t *)(void *)hole - 2, *live_header = (size_t *)(void *)wall - 2;
   enum { TRUTH, LEFT_SIZE, NEXT, PREVIOUS };
   for (size_t bit = 0; bit < sizeof(size_t) * 8; bit++) {
     expect_broken(heap, &live_header[TRUTH], live_header[TRUTH] ^ (size_t)1 << bit, 4);
     expect_broken(heap, &free_header[TRUTH], free_header[TRUTH] ^ (size_t)1 << bit, 4);
   }
-  expect_broken(heap, (size_t *)fields[14], 0, 4);
+  expect_broken(heap, (size_t *)fields[15], 0, 4);
   expect_broken(heap, &live_header[LEFT_SIZE], 0, 5);
-  expect_broken(heap, &free_header[NEXT], address_of(live_header), 7);
-  expect_broken(heap, &free_header[PREVIOUS], address_of(live_header), 7);
-  expect_broken(heap, &fields[15], 0, 7);
+  expect_broken(heap, &free_header[NEXT], address_of(wall), 8);
+  expect_broken(heap, &free_header[PREVIOUS], address_of(wall), 8);
+  size_t *map = (size_t *)fields[16], class = 4;
+  expect_broken(heap, map, *map ^ 1, 7);
+  expect_broken(heap, map, *map ^ 2, 7);
+  expect_broken(heap, (size_t *)fields[17], 2, 7);
+  expect_broken(heap, &fields[36 + class], 0, 8);
+  expect_broken(heap, &fields[36 + 32], fields[36 + 32] ^ 1, 9);
+  s->destroy(heap);
+}
+
+// A second release is known as such: in this life, after a crash that lost all that is volatile,
+// and after reset.
+static void test_double_release(void) {
+  lasting_init(0);
+  struct allocator *heap = s->create(&sources[0].base, &fine);
+  unsigned char *blocks[8];
+  for (size_t i = 0; i < 8; i++) blocks[i] = s->allocate(heap, 100, 1);
+  for (size_t i = 0; i < 6; i++) {
+    CHECK(s->release(heap, blocks[i * 5 % 8]) == RELEASED);
+    for (size_t j = 0; j <= i; j++) CHECK(s->release(heap, blocks[j * 5 % 8]) == RELEASE_DOUBLE);
+  }
+  heap = open_image(1, sources[0].words);
+  CHECK(heap != NULL);
+  for (size_t i = 0; i < 6; i++)
+    CHECK(s->release(heap, arenas[1] + (blocks[i * 5 % 8] - arenas[0])) == RELEASE_DOUBLE);
+  unsigned char *live = arenas[1] + (blocks[30 % 8] - arenas[0]);
+  for (size_t i = 1; i < 100; i++) CHECK(s->release(heap, live + i) == RELEASE_FOREIGN);
+  s->reset(heap);
+  CHECK(s->release(heap, live) == RELEASE_DOUBLE);
   s->destroy(heap);
 }
 
@@ -651,6 +680,7 @@ int main(void) {
   test_barriers();
   test_damage();
   test_check();
+  test_double_release();
   test_other_process();
   test_kill();
   return 0;

@@ -32,6 +32,7 @@
 // What a caller did not ask for is none of his references: a block knows its length to the word,
 // and the rest of its last word is zero from the start.
 #include "allocators/arithmetic.h"
+#include "allocators/class_lists.h"
 #include "allocators/fixed_heap.h"
 #include "allocators/index_set.h"
 #include "allocators/memory.h"
@@ -47,13 +48,12 @@ struct block {
   };
   size_t size_state;  // bytes of this block, header included; and the states
   // Only in free blocks; in a live one this is payload already.
-  struct block *next;      // in the list of its class
-  struct block *previous;  // the one before
+  struct free_link link;
 };
 
 #define WORD sizeof(size_t)
 #define UNIT sizeof(struct block)
-#define HEADER offsetof(struct block, next)
+#define HEADER offsetof(struct block, link)
 
 #define STATE_FREE ((size_t)1)
 #define STATE_MARKED ((size_t)2)
@@ -65,8 +65,6 @@ _Static_assert(SLACK_MASK << SLACK_SHIFT < UNIT, "sizes leave room for the state
 
 // Callers may have written words as whatever type.
 typedef uintptr_t __attribute__((may_alias)) any_word;
-
-enum { CLASSES = 32, EXACT_CLASSES = 16 };
 
 //   heap.start                                              end
 //   | padding | struct allocator | map | block | ... | block | header | padding |
@@ -83,9 +81,8 @@ struct allocator {
   // I4: no two neighbours are both free
   // I5: no block is marked between collections, and free ones have no slack
   // I7: lists link all free blocks of a class, and only those, in both directions
-  struct block *lists[CLASSES];
   // I8: a class is said to be filled if its list is not empty
-  uint32_t filled;
+  struct class_lists lists;
 };
 
 static const char *const invariants[] = {
@@ -110,7 +107,7 @@ static struct block *block_of(const void *payload) {
   return (struct block *)((unsigned char *)payload - HEADER);
 }
 
-static unsigned char *payload_of(struct block *block) { return (unsigned char *)&block->next; }
+static unsigned char *payload_of(struct block *block) { return (unsigned char *)&block->link; }
 
 static size_t size_of(const struct block *block) { return block->size_state & ~(size_t)(UNIT - 1); }
 
@@ -125,6 +122,10 @@ static size_t slack_of(const struct block *block) {
 static size_t usable_of(const struct block *block) {
   return size_of(block) - HEADER - slack_of(block);
 }
+
+static struct block *block_with(const struct free_link *link) { return block_of(link); }
+
+static size_t units_of(const struct block *block) { return size_of(block) / UNIT; }
 
 static struct block *right_of(const struct block *block) { return block_at(block, size_of(block)); }
 
@@ -178,32 +179,7 @@ static struct block *block_exactly(const struct allocator *self, uintptr_t addre
   return index_set_has(&self->starts, index) ? block_at_index(self, index) : NULL;
 }
 
-// ## Lists of free blocks by class: small sizes exactly, others by powers of two
-
-static unsigned class_of(size_t size) {
-  size_t units = size / UNIT;
-  if (units < EXACT_CLASSES) return (unsigned)units;
-  size_t class = EXACT_CLASSES - 4 + index_set_top(units);
-  return class < CLASSES ? (unsigned)class : CLASSES - 1;
-}
-
-_Static_assert(EXACT_CLASSES == 16, "classes go on where 2^4 units are the first of the others");
-
-static void insert(struct allocator *self, struct block *block) {
-  unsigned class = class_of(size_of(block));
-  block->previous = NULL;
-  block->next = self->lists[class];
-  if (block->next != NULL) block->next->previous = block;
-  self->lists[class] = block;
-  self->filled |= (uint32_t)1 << class;
-}
-
-static void remove_block(struct allocator *self, struct block *block) {
-  unsigned class = class_of(size_of(block));
-  *(block->previous == NULL ? &self->lists[class] : &block->previous->next) = block->next;
-  if (block->next != NULL) block->next->previous = block->previous;
-  if (self->lists[class] == NULL) self->filled &= ~((uint32_t)1 << class);
-}
+// ## Splitting and coalescing
 
 static bool fits(const struct block *block, size_t needed, size_t align) {
   size_t gap = gap_before(block, align), size = size_of(block);
@@ -212,14 +188,12 @@ static bool fits(const struct block *block, size_t needed, size_t align) {
 
 // The first that fits, of the lowest class that has one.
 static struct block *find_fit(const struct allocator *self, size_t needed, size_t align) {
-  uint32_t classes = self->filled & ~(uint32_t)0 << class_of(needed);
+  uint32_t classes = class_lists_from(&self->lists, needed / UNIT);
   for (; classes != 0; classes &= classes - 1)
-    for (struct block *block = self->lists[__builtin_ctz(classes)]; block; block = block->next)
-      if (fits(block, needed, align)) return block;
+    for (struct free_link *link = self->lists.lists[first_class(classes)]; link; link = link->next)
+      if (fits(block_with(link), needed, align)) return block_with(link);
   return NULL;
 }
-
-// ## Splitting and coalescing
 
 // Writes a header, and tells the right neighbour.
 static void mark(struct block *block, size_t size, size_t state) {
@@ -229,7 +203,11 @@ static void mark(struct block *block, size_t size, size_t state) {
 
 static void add_free(struct allocator *self, struct block *block, size_t size) {
   mark(block, size, STATE_FREE);
-  insert(self, block);
+  class_lists_add(&self->lists, &block->link, size / UNIT);
+}
+
+static void remove_free(struct allocator *self, struct block *block) {
+  class_lists_remove(&self->lists, &block->link, units_of(block));
 }
 
 // Makes a block live for `size` bytes, which end in its last unit.
@@ -249,7 +227,7 @@ static struct block *carve(struct allocator *self, struct block *block, size_t g
   size_t rest_size = size_of(block) - gap - needed;
   struct block *chosen = block_at(block, gap);
   struct block *rest = block_at(chosen, needed);
-  remove_block(self, block);
+  remove_free(self, block);
   if (rest_size != 0) {
     add_free(self, rest, rest_size);
     index_set_add(&self->starts, index_of(self, rest));
@@ -266,12 +244,12 @@ static void coalesce(struct allocator *self, struct block *block) {
   struct block *left = left_of(block), *right = right_of(block);
   size_t size = size_of(block);
   if (is_free(right)) {  //                 [ block ][ right ] -> [     block      ]
-    remove_block(self, right);
+    remove_free(self, right);
     index_set_remove(&self->starts, index_of(self, right));
     size += size_of(right);
   }
   if (left != NULL && is_free(left)) {  //  [ left ][ block  ] -> [      left      ]
-    remove_block(self, left);
+    remove_free(self, left);
     index_set_remove(&self->starts, index_of(self, block));
     size += size_of(left);
     block = left;
@@ -294,7 +272,7 @@ static void trim(struct allocator *self, struct block *block, size_t needed) {
 static bool extend(struct allocator *self, struct block *block, size_t needed) {
   struct block *right = right_of(block);
   if (!is_free(right) || needed - size_of(block) > size_of(right)) return false;
-  remove_block(self, right);
+  remove_free(self, right);
   index_set_remove(&self->starts, index_of(self, right));
   mark(block, size_of(block) + size_of(right), 0);
   return true;
@@ -360,8 +338,7 @@ static void tell_collected(const struct allocator *self, const struct collection
 // left sizes anew. Returns how many blocks died.
 static size_t sweep(struct allocator *self) {
   size_t died = 0, left_size = 0;
-  memset(self->lists, 0, sizeof self->lists);
-  self->filled = 0;
+  class_lists_clear(&self->lists);
   for (struct block *block = self->first, *next; block != self->end; block = next) {
     next = right_of(block);
     block->left_size = left_size;
@@ -407,8 +384,7 @@ static bool lay_out(struct allocator *self, struct allocator **place) {
 // One free block over all the heap.
 static void clear(struct allocator *self) {
   index_set_clear(&self->starts);
-  memset(self->lists, 0, sizeof self->lists);
-  self->filled = 0;
+  class_lists_clear(&self->lists);
   self->first->left_size = 0;
   self->end->size_state = 0;
   index_set_add(&self->starts, index_of(self, self->first));
@@ -504,32 +480,33 @@ static struct broken_invariant check_blocks(const struct allocator *self, size_t
   return self->end->left_size == size_of(left) ? broken(0, NULL) : broken(3, self->end);
 }
 
-// Whether `link`, of whatever value, is a free block of this class.
-static bool is_free_block(const struct allocator *self, const struct block *link, unsigned class) {
-  const struct block *block = block_exactly(self, address_of(link) + HEADER);
-  return block != NULL && is_free(block) && class_of(size_of(block)) == class;
+// Whether `link`, of whatever value, is that of a free block of this class.
+static bool is_listable(const struct allocator *self, const struct free_link *link,
+                        unsigned class) {
+  const struct block *block = block_exactly(self, address_of(link));
+  return block != NULL && is_free(block) && class_of(units_of(block)) == class;
 }
 
 static struct broken_invariant check_lists(const struct allocator *self) {
   size_t apart = 0;  // free blocks not met in a list yet
   for (const struct block *block = self->first; block != self->end; block = right_of(block)) {
     if (!is_free(block)) continue;
-    unsigned class = class_of(size_of(block));
-    const struct block *next = block->next, *previous = block->previous;
-    if (next != NULL && (!is_free_block(self, next, class) || next->previous != block))
+    unsigned class = class_of(units_of(block));
+    const struct free_link *link = &block->link, *next = link->next, *previous = link->previous;
+    if (next != NULL && (!is_listable(self, next, class) || next->previous != link))
       return broken(7, block);
-    if (previous == NULL ? self->lists[class] != block
-                         : !is_free_block(self, previous, class) || previous->next != block)
+    if (previous == NULL ? self->lists.lists[class] != link
+                         : !is_listable(self, previous, class) || previous->next != link)
       return broken(7, block);
     apart++;
   }
   // Now each link leads to a neighbour that knows of it: a list that starts right ends as well.
-  for (unsigned class = 0; class < CLASSES; class ++) {
-    const struct block *first = self->lists[class];
-    if (first != NULL && (!is_free_block(self, first, class) || first->previous != NULL))
+  for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
+    const struct free_link *link = self->lists.lists[class];
+    if (link != NULL && (!is_listable(self, link, class) || link->previous != NULL))
       return broken(7, self);
-    if ((first != NULL) != (self->filled >> class & 1)) return broken(8, self);
-    for (; first != NULL; first = first->next) apart--;
+    if ((link != NULL) != (self->lists.filled >> class & 1)) return broken(8, self);
+    for (; link != NULL; link = link->next) apart--;
   }
   return apart == 0 ? broken(0, NULL) : broken(7, self);
 }

@@ -426,19 +426,19 @@ static void test_check(void) {
   expect_broken(self, &hole[SIZE_STATE], hole[SIZE_STATE] & ~(size_t)FREE, 7);
   const size_t wrong[] = {SIZE_MAX,
                           8,
-                          address_of(wall),
+                          address_of(walls[1]),
+                          address_of(holes[1]),
                           address_of(hole),
-                          address_of(hole) + 32,
-                          address_of((size_t *)holes[2] - 2)};
+                          address_of(holes[2])};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     expect_broken(self, &hole[NEXT], wrong[i], 7);
     expect_broken(self, &hole[PREVIOUS], wrong[i], 7);
   }
   // Two free blocks of a class that only know of each other.
   size_t *first = (size_t *)holes[0] - 2;
-  CHECK(hole[NEXT] == address_of(first) && first[PREVIOUS] == address_of(hole));
-  first[NEXT] = address_of(hole);
-  hole[PREVIOUS] = address_of(first);
+  CHECK(hole[NEXT] == address_of(holes[0]) && first[PREVIOUS] == address_of(holes[1]));
+  first[NEXT] = address_of(holes[1]);
+  hole[PREVIOUS] = address_of(holes[0]);
   CHECK(s->check(self).number == 7);
   first[NEXT] = 0;
   hole[PREVIOUS] = 0;
