@@ -72,29 +72,32 @@ static bool is_idle(const struct pool *pool, const struct heap *heap, const stru
   return true;
 }
 
-// A run for the heap's thread, at whose cost room is made.
-static struct slab *obtain_run(struct allocator *self, struct heap *heap, size_t units,
+// A run for a slab like this, at multiples of `step` units; room is made at the heap's cost. It is
+// written before the lock is released, as others look at whose slabs a chunk has.
+static struct slab *obtain_run(struct allocator *self, struct heap *heap, const struct slab *like,
                                size_t step) {
   lock_acquire(&self->pool.lock);
-  struct slab *slab = take_run(&self->pool, units, step);
+  struct slab *slab = take_run(&self->pool, like->units, step);
   if (slab == NULL) {
     retire_empty_slabs(self, heap);
-    slab = take_run(&self->pool, units, step);
+    slab = take_run(&self->pool, like->units, step);
   }
-  if (slab == NULL && add_chunk(&self->pool)) slab = take_run(&self->pool, units, step);
+  if (slab == NULL && add_chunk(&self->pool)) slab = take_run(&self->pool, like->units, step);
+  if (slab != NULL) *slab = *like;
   lock_release(&self->pool.lock);
   return slab;
 }
 
 static struct slab *open_slab(struct allocator *self, struct heap *heap, unsigned class) {
-  struct slab *slab = obtain_run(self, heap, self->units_for[class], 1);
+  size_t units = self->units_for[class], slot = slot_of(class);
+  size_t slots = units * unit_of(&self->pool) / slot;
+  const struct slab like = {.heap = heap,
+                            .slot_size = slot,
+                            .slots = (uint16_t)(slots < MAX_SLOTS ? slots : MAX_SLOTS),
+                            .class = (uint8_t)class,
+                            .units = (uint8_t)units};
+  struct slab *slab = obtain_run(self, heap, &like, 1);
   if (slab == NULL) return NULL;
-  size_t slot = slot_of(class), slots = slab->units * unit_of(&self->pool) / slot;
-  *slab = (struct slab){.heap = heap,
-                        .slot_size = slot,
-                        .slots = (uint16_t)(slots < MAX_SLOTS ? slots : MAX_SLOTS),
-                        .class = (uint8_t)class,
-                        .units = slab->units};
   ORDER_ATOMIC(slab->remote);
   link_slab(heap, slab);
   return slab;
@@ -202,13 +205,12 @@ static void *allocate_slot(struct allocator *self, struct heap *heap, unsigned c
 static void *allocate_run(struct allocator *self, struct heap *heap, size_t size, size_t align) {
   size_t units = ((size - 1) >> self->pool.unit_shift) + 1;
   size_t step = ((align - 1) >> self->pool.unit_shift) + 1;
-  struct slab *slab = obtain_run(self, heap, units, step);
-  if (slab == NULL) return NULL;
-  *slab = (struct slab){.heap = &self->shared,
-                        .slot_size = units << self->pool.unit_shift,
-                        .class = CLASS_RUN,
-                        .units = (uint8_t)units};
-  return start_of(&self->pool, slab);
+  const struct slab like = {.heap = &self->shared,
+                            .slot_size = units << self->pool.unit_shift,
+                            .class = CLASS_RUN,
+                            .units = (uint8_t)units};
+  struct slab *slab = obtain_run(self, heap, &like, step);
+  return slab == NULL ? NULL : start_of(&self->pool, slab);
 }
 
 // Whether the source, which refused a block of its own chunk, would grant it if slabs and chunks
