@@ -4,7 +4,7 @@ load(":strategies.bzl", "adapter", "locked", "strategy")
 
 STRATEGIES = [
     strategy("bump"),
-    strategy("bump_atomic"),
+    strategy("bump_atomic", threads = True),
     strategy("page_bump"),
     strategy("slab"),
     strategy("arena"),

@@ -6,7 +6,18 @@ load(":variants.bzl", "variant_test")
 # Every error is an exit code of its own, so that a test cannot pass over it.
 VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full"]
 
+DRD = ["valgrind", "-q", "--tool=drd", "--error-exitcode=99"]
+
+# Tools that run the program, by variant.
+LAUNCHERS = {
+    "drd": DRD,
+    "valgrind": VALGRIND,
+}
+
 DEFAULT_VARIANTS = ["plain", "asan", "msan", "valgrind"]
+
+# What finds data races.
+THREAD_VARIANTS = ["tsan", "drd"]
 
 def cc_variant_test(
         name,
@@ -23,7 +34,7 @@ def cc_variant_test(
       name: prefix of the tests.
       srcs: sources with a main() that returns 0 if all is well.
       deps: cc_library targets.
-      variants: keys of VARIANTS, or "valgrind". Add "tsan" to a test that has threads.
+      variants: keys of VARIANTS, or "valgrind". Add THREAD_VARIANTS to a test that has threads.
       size: test size, for every variant; under Valgrind a small test is a medium one.
       args: arguments of the test.
       tags: tags for every test; each also has its variant as a tag.
@@ -42,7 +53,7 @@ def cc_variant_test(
             size = "medium" if v == "valgrind" and size == "small" else size,
             args = args,
             binary = ":" + name + "_bin",
-            launcher = VALGRIND if v == "valgrind" else [],
+            launcher = LAUNCHERS.get(v, []),
             tags = tags + [v],
             variant = "plain" if v == "valgrind" else v,
         )
@@ -58,7 +69,7 @@ def cc_variant_tests(srcs, threads = [], linkopts = [], **kwargs):
 
     Args:
       srcs: sources, each a test of its own.
-      threads: those of `srcs` that start threads: linked with -pthread, and run under TSan too.
+      threads: those of `srcs` that start threads: linked with -pthread, and run under race detectors too.
       linkopts: for every test.
       **kwargs: passed to every cc_variant_test.
     """
@@ -68,6 +79,6 @@ def cc_variant_tests(srcs, threads = [], linkopts = [], **kwargs):
             name = src[:-len(".c")],
             srcs = [src],
             linkopts = linkopts + (["-pthread"] if threaded else []),
-            variants = DEFAULT_VARIANTS + (["tsan"] if threaded else []),
+            variants = DEFAULT_VARIANTS + (THREAD_VARIANTS if threaded else []),
             **kwargs
         )

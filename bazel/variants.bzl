@@ -10,16 +10,18 @@ VARIANTS = {
     "afl": ["afl"],
     "afl_asan": ["afl", "asan", "ubsan"],
     "asan": ["asan", "ubsan"],
+    "drd": ["order_hooks"],
     "libfuzzer": ["libfuzzer", "asan", "ubsan"],
     "msan": ["msan"],
     "optimized": ["optimize"],
     "plain": [],
     "tsan": ["tsan"],
+    "tsan_libfuzzer": ["libfuzzer", "tsan"],
 }
 
 # Features that a variant owns: dropped from the command line's --features first, so that
 # `bazel test --features=asan //...` does not ask for MSan plus ASan.
-_OWNED = ["afl", "asan", "libfuzzer", "msan", "optimize", "tsan", "ubsan"]
+_OWNED = ["afl", "asan", "libfuzzer", "msan", "optimize", "order_hooks", "tsan", "ubsan"]
 
 # Prepended to what the user has set, so that the user wins.
 _ENVIRONMENT = {

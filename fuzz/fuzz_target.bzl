@@ -8,13 +8,15 @@ For a target x:
   x_replay, x_replay_{asan,msan,valgrind}     replay the files that they are given
   x_regression_{plain,asan,msan,valgrind}     tests: replay corpus/
   x_afl_smoke                                 test: AFL++ runs it, and finds nothing in 3 s
+  x_{replay,regression}_{tsan,drd}            the same under race detectors, for x with threads
+  x_tsan_libfuzzer                            a fuzzer that finds data races, for x with threads
   x_run                                       bazel run //fuzz:x_run -- --help
 """
 
 load("@rules_cc//cc:defs.bzl", "cc_binary")
 load("@rules_shell//shell:sh_binary.bzl", "sh_binary")
 load("@rules_shell//shell:sh_test.bzl", "sh_test")
-load("//bazel:cc_variant_test.bzl", "VALGRIND")
+load("//bazel:cc_variant_test.bzl", "LAUNCHERS", "THREAD_VARIANTS")
 load("//bazel:variants.bzl", "variant_binary")
 
 _REPLAYS = {
@@ -44,24 +46,28 @@ def libfuzzer_binary(name, deps, **kwargs):
         variant = "libfuzzer",
     )
 
-def _programs(name):
-    for variant in ["libfuzzer", "afl", "afl_asan"]:
+def _replays(threads):
+    return dict(_REPLAYS, **{v: "x_replay_" + v for v in THREAD_VARIANTS if threads})
+
+def _programs(name, threads):
+    fuzzers = ["libfuzzer", "afl", "afl_asan"] + (["tsan_libfuzzer"] if threads else [])
+    for variant in fuzzers:
         variant_binary(
             name = "%s_%s" % (name, variant),
             binary = name + "_fuzz",
-            tags = ["manual"] if variant == "afl_asan" else [],
+            tags = ["manual"] if variant in ["afl_asan", "tsan_libfuzzer"] else [],
             variant = variant,
         )
-    for variant, replay in _REPLAYS.items():
+    for variant, replay in _replays(threads).items():
         variant_binary(
             name = replay.replace("x", name, 1),
             binary = name + "_fuzz",
-            launcher = VALGRIND if variant == "valgrind" else [],
+            launcher = LAUNCHERS.get(variant, []),
             variant = "plain" if variant == "valgrind" else variant,
         )
 
-def _regression_tests(name, inputs):
-    for variant, replay in _REPLAYS.items():
+def _regression_tests(name, inputs, threads):
+    for variant, replay in _replays(threads).items():
         program = replay.replace("x", name, 1)
         sh_test(
             name = "%s_regression_%s" % (name, variant),
@@ -105,7 +111,7 @@ def _sessions(name, seeds, afl_mutator):
         tags = ["afl"],
     )
 
-def fuzz_target(name, deps, seeds, inputs, afl_mutator = None, **kwargs):
+def fuzz_target(name, deps, seeds, inputs, afl_mutator = None, threads = False, **kwargs):
     """Makes the targets listed on top of this file.
 
     Args:
@@ -113,6 +119,7 @@ def fuzz_target(name, deps, seeds, inputs, afl_mutator = None, **kwargs):
       deps: libraries: LLVMFuzzerTestOneInput and all it needs, and //fuzz:replay_main.
       seeds: a file_list, the start corpus of fuzzing.
       inputs: a file_list, what the regression tests replay.
+      threads: True if it starts threads: it is replayed under race detectors too.
       afl_mutator: a shared object with AFL++'s custom mutator functions.
       **kwargs: passed to cc_binary.
     """
@@ -122,6 +129,6 @@ def fuzz_target(name, deps, seeds, inputs, afl_mutator = None, **kwargs):
         deps = deps,
         **kwargs
     )
-    _programs(name)
-    _regression_tests(name, inputs)
+    _programs(name, threads)
+    _regression_tests(name, inputs, threads)
     _sessions(name, seeds, afl_mutator)

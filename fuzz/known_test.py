@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The smallest known program of each planted bug: fuzz/plants/<strategy>.<bug>.txt.
 
-    known_test.py --assay PROGRAM --assay-asan PROGRAM --facts FILE... --programs FILE...
+    known_test.py --assay PROGRAM --assay-asan PROGRAM --assay-tsan PROGRAM --facts FILE...
+                  --programs FILE...
 
 For each: it violates an expected property on the planted bug, the clean strategy is clean, and the C
 program that `assay repro --emit-c` makes of it, built as its first lines say, shows the bug as well.
-The first one of each strategy is built with the system's own `cc` too, where there is one.
+The first one of each strategy is built with the system's own `cc` too, where there is one. Programs
+on several threads are run under TSan, which needs no luck, and make no C program.
 """
 import argparse
 import concurrent.futures
@@ -19,6 +21,9 @@ import tempfile
 
 CANNOT_RUN = 2
 AT_ONCE = 2  # most of the time is compilers'
+
+# Seconds after which a reproducer of a hang has shown it.
+HANG = 5
 
 OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0:symbolize=0:abort_on_error=1",
            "UBSAN_OPTIONS": "symbolize=0:abort_on_error=1"}
@@ -39,7 +44,13 @@ def verdict(program, strategy, path, tier):
     return json.loads(output)["verdict"]
 
 
-def shows(compiler, recipe, folder):
+def runs_threads(path):
+    """Whether the program runs on several threads."""
+    with open(path, encoding="utf-8") as file:
+        return " threads=" in file.read()
+
+
+def shows(compiler, recipe, folder, hang):
     """Builds the C program as its recipe says, and runs it: it must not find all in order."""
     binary = os.path.join(folder, "repro")
     words = [os.path.join(folder, w) if w == "repro.c" else w.replace("bazel-bin/", "")
@@ -48,13 +59,18 @@ def shows(compiler, recipe, folder):
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert built.returncode == 0, "the reproducer does not build by %s:\n%s" % (compiler,
                                                                              built.stdout)
-    ran = subprocess.run([binary], env=dict(os.environ, **OPTIONS), text=True, timeout=60,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    try:
+        ran = subprocess.run([binary], env=dict(os.environ, **OPTIONS), text=True,
+                             timeout=HANG if hang else 60,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    except subprocess.TimeoutExpired:
+        assert hang, "the reproducer does not end"
+        return
     assert ran.returncode not in (0, CANNOT_RUN), "the reproducer, built by %s, shows nothing: %s" % (
         compiler, ran.stdout)
 
 
-def check_reproducer(program, compilers, name, path, folder):
+def check_reproducer(program, compilers, name, path, folder, hang):
     """The emitted C program must show the bug, whichever compiler builds it."""
     code, source, errors = assay(program, "repro", "--emit-c", "--strategy", name, path)
     assert code in (0, 1), "--emit-c: exit code %d: %s" % (code, errors)
@@ -63,7 +79,7 @@ def check_reproducer(program, compilers, name, path, folder):
     with open(os.path.join(folder, "repro.c"), "w", encoding="utf-8") as file:
         file.write(source)
     for compiler in compilers:
-        shows(compiler, recipe[0], folder)
+        shows(compiler, recipe[0], folder, hang)
 
 
 def has_sanitizers(compiler, folder):
@@ -83,13 +99,16 @@ def check(options, facts, path, compilers):
     name, strategy = facts["name"], facts["name"].split("+")[0]
     try:
         assert path, "has no smallest known program, fuzz/plants/%s.txt" % name.replace("+", ".")
-        found = verdict(options.assay_asan, name, path, "full")
+        threads = runs_threads(path)
+        found = verdict(options.assay_tsan if threads else options.assay_asan, name, path, "full")
         assert found in facts["expect"], "is %s, expected %s" % (found,
                                                                  " or ".join(facts["expect"]))
         clean = verdict(options.assay_asan, strategy, path, "paranoid")
         assert clean == "clean", "a false alarm on the clean strategy: " + clean
+        if threads:
+            return "%s: %s" % (name, found), True
         with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as folder:
-            check_reproducer(options.assay, compilers, name, path, folder)
+            check_reproducer(options.assay, compilers, name, path, folder, found == "hang")
     except (AssertionError, subprocess.TimeoutExpired) as error:
         return "%s: FAILED: %s" % (name, error), False
     return "%s: %s" % (name, found), True
@@ -112,6 +131,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--assay", required=True)
     parser.add_argument("--assay-asan", required=True)
+    parser.add_argument("--assay-tsan", required=True)
     parser.add_argument("--compiler", default="clang-19")
     parser.add_argument("--other-compiler", default="cc")
     parser.add_argument("--facts", nargs="+", required=True)

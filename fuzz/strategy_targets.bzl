@@ -29,5 +29,6 @@ def strategy_targets(strategy, seeds = "//corpus:seeds.list", inputs = "//corpus
         afl_mutator = "//fuzz:mutator_afl.so",
         inputs = inputs,
         seeds = seeds,
+        threads = strategy.threads,
         deps = PROGRAM_TARGET + [strategy.name + "_registry"],
     )

@@ -335,7 +335,11 @@ static struct extent named_by_shadow(const struct run *run, uint32_t slot) {
 static void prepare(struct run *run, size_t end) {
   static uint32_t *latest;  // task on each slot, + 1
   const struct shadow *shadow = &run->oracle->shadow;
-  if (!latest) latest = reserve(MAX_SLOTS * sizeof *latest);
+  if (!latest) {
+    latest = reserve(MAX_SLOTS * sizeof *latest);
+    ORDER_ATOMIC(finished);
+    ORDER_ATOMIC(doing);
+  }
   bytes_cover(&run->oracle->arena);
   for (size_t i = 0; i < shadow->count; i++) take(shadow->blocks[i].start, shadow->blocks[i].size);
   stretch.run = run;
@@ -538,4 +542,5 @@ void concurrent_free(void) {
   if (bytes.words) munmap((void *)bytes.words, bytes.size);
   bytes.words = NULL;
   bytes.size = 0;
+  crew_dismiss();
 }

@@ -38,7 +38,7 @@ bool concurrent_run(struct run *run);
 // none of a concurrent stretch.
 const struct operation *concurrent_operation(unsigned place, size_t *index);
 
-// Frees what runs have left behind to be used again.
+// Frees what runs have left behind to be used again, threads included.
 void concurrent_free(void);
 
 #endif

@@ -60,8 +60,7 @@ static void *serve(void *context) {
   }
 }
 
-// Memcheck takes what a thread has for lost when the process ends before it.
-static void dismiss(void) {
+void crew_dismiss(void) {
   if (crew.employer != getpid()) return;
   crew.work = NULL;
   for (unsigned i = 1; i <= crew.hired; i++) sem_post(&crew.start[i]);
@@ -71,15 +70,18 @@ static void dismiss(void) {
 
 static bool hire(unsigned threads) {
   if (crew.employer != getpid()) {
-    if (crew.employer == 0) atexit(dismiss);
+    if (crew.employer == 0) atexit(crew_dismiss);
     crew.employer = getpid();
     crew.hired = 0;
     sem_init(&crew.done, 0, 0);
     ORDER_ATOMIC(crew.ready);
   }
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+  sigset_t others, before;
+  sigfillset(&others);
+  for (size_t i = 0; i < sizeof own_faults / sizeof *own_faults; i++)
+    sigdelset(&others, own_faults[i]);
+  pthread_sigmask(SIG_SETMASK, &others, &before);
   while (crew.hired + 1 < threads) {
     unsigned next = crew.hired + 1;
     sem_init(&crew.start[next], 0, 0);

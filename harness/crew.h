@@ -15,4 +15,8 @@ enum { CREW_MAX = WATCH_PLACES };
 // The calling thread is number 0. False, and nothing called, if the system gives no threads.
 bool crew_work(unsigned threads, void (*work)(void *context, unsigned thread), void *context);
 
+// Ends the threads, if there are any. Memcheck takes what a thread has for lost when the process
+// ends before it.
+void crew_dismiss(void);
+
 #endif

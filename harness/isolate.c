@@ -10,7 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/concurrent.h"
+#include "harness/cpu_time.h"
 #include "harness/watch.h"
+
+// What depends on how threads meet does not show each time: so often, or so long, it is tried.
+enum { ATTEMPTS = 20, ATTEMPT_SECONDS = 1 };
 
 enum { DEFAULT_SECONDS = 60, EXIT_CLEAN = 0, EXIT_NO_MEMORY = 3, EXIT_NO_TIME = 4 };
 
@@ -45,6 +50,7 @@ static _Noreturn void child(const struct isolate_settings *settings,
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
   signal(SIGALRM, on_alarm);
   alarm(settings->seconds ? settings->seconds : DEFAULT_SECONDS);
+  if (settings->output) dup2(settings->output, STDOUT_FILENO);
   if (settings->quiet) {
     int nowhere = open("/dev/null", O_WRONLY);
     if (nowhere >= 0) dup2(nowhere, STDERR_FILENO);
@@ -55,6 +61,11 @@ static _Noreturn void child(const struct isolate_settings *settings,
   oracle_init(&oracle, &settings->oracle);
   if (!oracle_run(&oracle, strategy, program)) _exit(EXIT_NO_MEMORY);
   legacy->run.counts = oracle.counts;
+  struct heap heap = oracle_heap(strategy, program);
+  bool chance = concurrent_possible(strategy, &heap) && !settings->once;
+  for (int i = 1; chance && i < ATTEMPTS && cpu_time() < ATTEMPT_SECONDS * 1000000000ull; i++)
+    oracle_run(&oracle, strategy, program);
+  concurrent_free();
   fflush(stdout);
   _exit(EXIT_CLEAN);
 }

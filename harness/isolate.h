@@ -9,7 +9,9 @@
 
 struct isolate_settings {
   struct oracle_settings oracle;
-  bool quiet;        // the child's stderr goes nowhere
+  bool quiet;  // the child's stderr goes nowhere
+  bool once;   // else a program on several threads runs up to 20 times, until it shows something
+  int output;  // descriptor of the child's stdout; 0: the parent's
   unsigned seconds;  // of wall time, after which the run is given up; 0: 60
   // Called in the child with a violation, after it is printed; NULL: none.
   violation_handler *on_violation;
@@ -17,7 +19,7 @@ struct isolate_settings {
 
 struct isolated_run {
   struct verdict verdict;
-  struct run_counts counts;  // valid if clean
+  struct run_counts counts;  // of the first of several runs; valid if clean
 };
 
 // False, with nothing learnt, if a child cannot be made, the heap's memory cannot be had, or the

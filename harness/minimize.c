@@ -92,6 +92,8 @@ static bool simplify_heap(struct search *search) {
     candidate.field = (value);                                                                     \
     if (try_heap(search, &candidate)) any = true, heap = candidate;                                \
   } while (0)
+  TRY(threads, plain.threads);
+  if (heap.threads > 2) TRY(threads, 2);
   TRY(source, plain.source);
   TRY(variant, plain.variant);
   TRY(skew, plain.skew);
@@ -159,6 +161,11 @@ static bool simplify_operation(struct search *search, size_t index) {
     if (try_operation(search, index, &candidate)) any = true;
   }
   op = record_operation(program_at(search->best, index));
+  if (op.thread > 0) {
+    op.thread = 0;
+    if (try_operation(search, index, &op)) any = true;
+  }
+  op = record_operation(program_at(search->best, index));
   if (op.count > 1) {
     op.count = 1;
     if (try_operation(search, index, &op)) any = true;
@@ -166,10 +173,11 @@ static bool simplify_operation(struct search *search, size_t index) {
   return any;
 }
 
-// Slots numbered in the order in which they come, and no thread but 0.
+// Slots numbered in the order in which they come, and no thread that the heap does not have.
 static bool rename_slots(struct search *search) {
   uint32_t names[64], count = 0;
   uint32_t mask = program_heap(search->best).slots - 1;
+  unsigned threads = program_heap(search->best).threads;
   start_candidate(search);
   bool changed = false;
   for (size_t i = 1; i < search->best->count; i++) {
@@ -186,7 +194,7 @@ static bool rename_slots(struct search *search) {
       }
       op.slot = name;
     }
-    op.thread = 0;
+    op.thread &= threads - 1;
     struct record renamed = operation_record(&op);
     changed |= !same(&renamed, record);
     *record = renamed;

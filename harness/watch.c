@@ -9,17 +9,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "allocators/lock.h"
 #include "harness/forbid.h"
 
 static struct watch_place places[WATCH_PLACES];
 _Thread_local struct watch_place *watch_here = &places[0];
-volatile bool watch_races;
+atomic_bool watch_races;
 
 static watch_handler *handler;
 
 void watch_silence_others(void) {
   static atomic_uint reporter;  // its place + 1
   unsigned none = 0, me = watch_place() + 1;
+  watch_races = false;
   if (atomic_compare_exchange_strong(&reporter, &none, me) || none == me) return;
   for (;;) pause();
 }
@@ -42,7 +44,7 @@ void *__real_memcpy(void *to, const void *from, size_t size);
 void *__wrap_memcpy(void *to, const void *from, size_t size);
 
 void *__wrap_memcpy(void *to, const void *from, size_t size) {
-  if (watch_here->inside) {
+  if (watch_inside()) {
     uintptr_t a = (uintptr_t)to, b = (uintptr_t)from;
     // Equal addresses are a copy onto itself, which compilers emit for assignments of structures.
     if (a != b && (a < b ? b - a : a - b) < size) {
@@ -75,7 +77,7 @@ static const char *function_at(void *pc) {
 // The address of a signal is not among what ASan tells; it is NULL then.
 void __asan_on_error(void);
 void __asan_on_error(void) {
-  if (!watch_here->inside) return;
+  if (!watch_inside()) return;
   // An instruction's access begins at the address. That of memset and the like begins somewhere
   // before, and the address is its first bad byte.
   size_t size = __asan_get_report_access_size();
@@ -86,7 +88,7 @@ void __asan_on_error(void) {
 
 void __ubsan_on_report(void);
 void __ubsan_on_report(void) {
-  if (!watch_here->inside) return;
+  if (!watch_inside()) return;
   const char *kind, *message, *file;
   char *address;
   unsigned line, column;
@@ -145,7 +147,7 @@ void __tsan_on_report(void *report) {
 
 // MSan has no hook before its report, only one after.
 static void on_death(void) {
-  if (watch_here->inside)
+  if (watch_inside())
     caught(WATCH_UNDEFINED, NULL, "use of uninitialised memory (see MSan's report)");
 }
 #endif
@@ -154,7 +156,7 @@ static void on_death(void) {
 
 static void on_signal(int signal_number, siginfo_t *info, void *context) {
   (void)context;
-  if (watch_here->inside) {
+  if (watch_inside()) {
     bool has_address = signal_number == SIGSEGV || signal_number == SIGBUS;
     caught(WATCH_CRASH, has_address ? info->si_addr : NULL, strsignal(signal_number));
   }
@@ -164,8 +166,9 @@ static void on_signal(int signal_number, siginfo_t *info, void *context) {
 
 // Whether a thread is inside the call that it was in when `last` was noted.
 static bool in_same_call(const struct watch_place *place, unsigned long *last) {
-  bool same = place->inside && place->progress == *last;
-  *last = place->progress;
+  unsigned long now = atomic_load_explicit(&place->progress, memory_order_relaxed);
+  bool same = atomic_load_explicit(&place->inside, memory_order_relaxed) && now == *last;
+  *last = now;
   return same;
 }
 
@@ -203,7 +206,7 @@ static void start_timer(void) {
   struct sigaction sa = {.sa_handler = on_timer, .sa_flags = SA_RESTART | SA_ONSTACK};
   sigemptyset(&sa.sa_mask);
   sigaction(SIGVTALRM, &sa, NULL);
-  timer_t timer;
+  timer_t timer = NULL;
   struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGVTALRM};
   struct itimerspec tick = {{1, 0}, {1, 0}};
   if (timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) == 0)
@@ -244,6 +247,7 @@ void watch_install(watch_handler *new_handler) {
   static bool installed;
   handler = new_handler;
   if (!installed) install_handlers();
+  if (!installed) ORDER_ATOMIC(places);
   installed = true;
   start_timer();
 }

@@ -7,6 +7,7 @@
 #ifndef HARNESS_WATCH_H_
 #define HARNESS_WATCH_H_
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -38,9 +39,10 @@ void watch_install(watch_handler *handler);
 
 enum { WATCH_PLACES = 8 };
 
+// Written by its thread alone, and read by whichever the timer strikes.
 struct watch_place {
-  volatile bool inside;
-  volatile unsigned long progress;
+  atomic_bool inside;
+  atomic_ulong progress;
 };
 extern _Thread_local struct watch_place *watch_here;
 
@@ -50,11 +52,21 @@ void watch_begin_thread(unsigned place);
 // The calling thread's.
 unsigned watch_place(void);
 
-static inline void watch_enter(void) { watch_here->inside = true; }
-static inline void watch_leave(void) { watch_here->inside = false; }
+static inline void watch_enter(void) {
+  atomic_store_explicit(&watch_here->inside, true, memory_order_relaxed);
+}
+static inline void watch_leave(void) {
+  atomic_store_explicit(&watch_here->inside, false, memory_order_relaxed);
+}
+static inline bool watch_inside(void) {
+  return atomic_load_explicit(&watch_here->inside, memory_order_relaxed);
+}
 
 // Tells the timer that there is progress: call it before each operation.
-static inline void watch_tick(void) { watch_here->progress++; }
+static inline void watch_tick(void) {
+  unsigned long now = atomic_load_explicit(&watch_here->progress, memory_order_relaxed);
+  atomic_store_explicit(&watch_here->progress, now + 1, memory_order_relaxed);
+}
 
 // Whether some thread is inside the same operation as when this was asked last.
 bool watch_stuck(void);
@@ -63,7 +75,7 @@ bool watch_stuck(void);
 void watch_silence_others(void);
 
 // Whether several threads use the allocator now.
-extern volatile bool watch_races;
+extern atomic_bool watch_races;
 
 // CPU seconds without progress that count as a hang.
 enum { WATCH_HANG_SECONDS = 3 };

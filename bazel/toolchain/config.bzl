@@ -128,6 +128,11 @@ def _features():
         # drown theirs, and its checks cost half of the executions.
         feature(name = "testbed"),
         feature(name = "counters_only"),
+        # For drd, which sees no atomics: allocators/lock.h tells it what they order.
+        feature(name = "order_hooks", flag_sets = [_flags(
+            _COMPILE,
+            ["-DALLOCATORS_ORDER_HOOKS=\"allocators/order_valgrind.h\""],
+        )]),
         _sanitizer("asan", ["-fsanitize=address"], ["sanitizer"], ["-DBUILT_WITH_ASAN"]),
         _sanitizer("msan", ["-fsanitize=memory", "-fsanitize-memory-track-origins"], ["sanitizer"]),
         _sanitizer("tsan", ["-fsanitize=thread"], ["sanitizer"]),
