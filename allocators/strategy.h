@@ -61,7 +61,8 @@ enum strategy_trait {
   STRATEGY_DETECTS_DOUBLE_RELEASE = 1u << 7,
   // Releasing an address outside all memory of this allocator says RELEASE_FOREIGN.
   STRATEGY_DETECTS_FOREIGN_RELEASE = 1u << 8,
-  // allocate may be called by several threads at once; every other call needs them to be still.
+  // allocate and allocate_zeroed may be called by several threads at once; every other call needs
+  // them to be still.
   STRATEGY_ALLOCATES_CONCURRENTLY = 1u << 9,
   // walk shows each live block as one SPAN_BLOCK of its own.
   STRATEGY_WALKS_BLOCKS = 1u << 10,

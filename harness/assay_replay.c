@@ -83,9 +83,8 @@ static int replay_without_oracle(const struct cli_job *job, const char *path,
 static int replay_with_oracle(const struct cli_job *job, const struct request *request,
                               const char *path, const struct program *program) {
   // Under the paranoid tier a long trace may well take hours.
-  struct isolate_settings settings = {.oracle = {.tier = job->tier, .timed = true},
-                                      .once = true,
-                                      .seconds = 24 * 3600};
+  struct isolate_settings settings = {
+      .oracle = {.tier = job->tier, .timed = true}, .once = true, .seconds = 24 * 3600};
   bool slow = job->tier == TIER_PARANOID;
   struct progress progress = {.path = path,
                               .operations = program_length(program),

@@ -2,9 +2,9 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "allocators/lock.h"
+#include "harness/byte_map.h"
 #include "harness/crew.h"
 #include "harness/forbid.h"
 #include "harness/payload.h"
@@ -33,55 +33,13 @@ static struct task tasks[MAX_TASKS];
 static atomic_bool finished[MAX_TASKS];
 static const struct task *_Atomic doing[WATCH_PLACES];
 
+static struct byte_map bytes;  // of live blocks
+
 // The stretch in progress.
 static struct {
   struct run *run;
   size_t count;
 } stretch;
-
-// ## Bytes of live blocks: one bit each
-
-static struct {
-  _Atomic uint64_t *words;
-  uintptr_t base;
-  size_t size;  // of the words, in bytes
-} bytes;
-
-static void *reserve(size_t size) {
-  void *memory =
-      mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) abort();
-  return memory;
-}
-
-static void bytes_cover(const struct arena *arena) {
-  size_t size = arena->size / 8;
-  if (bytes.words && bytes.size != size) munmap((void *)bytes.words, bytes.size);
-  if (bytes.size != size) bytes.words = reserve(size);
-  bytes.size = size;
-  bytes.base = (uintptr_t)arena->base;
-}
-
-// Calls for each word of [start, start + size): *word and the mask of the range's bits in it.
-#define FOR_EACH_WORD(start, size)                                                                 \
-  for (size_t at_ = (start) - bytes.base, end_ = at_ + (size), run_;                               \
-       at_ < end_ && (run_ = 64 - at_ % 64 < end_ - at_ ? 64 - at_ % 64 : end_ - at_, true);       \
-       at_ += run_)
-#define WORD_HERE (&bytes.words[at_ / 64])
-#define MASK_HERE ((run_ == 64 ? ~(uint64_t)0 : ((uint64_t)1 << run_) - 1) << at_ % 64)
-
-// False if some byte is taken; then the map is of no use any more.
-static bool take(uintptr_t start, size_t size) {
-  uint64_t others = 0;
-  FOR_EACH_WORD(start, size)
-  others |= atomic_fetch_or_explicit(WORD_HERE, MASK_HERE, memory_order_relaxed) & MASK_HERE;
-  return others == 0;
-}
-
-static void give(uintptr_t start, size_t size) {
-  FOR_EACH_WORD(start, size)
-  atomic_fetch_and_explicit(WORD_HERE, ~MASK_HERE, memory_order_relaxed);
-}
 
 // ## One operation, in its thread
 
@@ -121,7 +79,7 @@ static void verify_address(struct run *run, const void *address, size_t size, si
 }
 
 static void take_or_overlap(struct run *run, uintptr_t start, size_t size, enum property property) {
-  if (take(start, size)) return;
+  if (byte_map_take(&bytes, start, size)) return;
   intptr_t offset = offset_of(run, start);
   run_violated(run, property, "%#tx..%#tx lies over a block that is live now", offset,
                offset + (intptr_t)size);
@@ -191,7 +149,7 @@ static void resize(struct run *run, struct task *task) {
   }
   task->refusable = run_must_refuse(run, 1, op->size, op->align);
   verify_content(run, before);
-  give(before->start, before->size);
+  byte_map_give(&bytes, before->start, before->size);
   watch_enter();
   void *moved =
       run->strategy->resize(run->allocator, (void *)before->start, size, (size_t)op->align);
@@ -210,7 +168,7 @@ static void release(struct run *run, struct task *task) {
   task->skipped = !before->start;
   if (task->skipped) return;
   verify_content(run, before);
-  give(before->start, before->size);
+  byte_map_give(&bytes, before->start, before->size);
   watch_enter();
   enum release_result result = run->strategy->release(run->allocator, (void *)before->start);
   watch_leave();
@@ -257,20 +215,17 @@ static void carry_out(struct run *run, struct task *task) {
   task->after = task->before;
   atomic_store_explicit(&doing[watch_place()], task, memory_order_relaxed);
   watch_tick();
-  switch (task->operation.kind) {
-  case OP_RESIZE:
+  enum operation_kind kind = task->operation.kind;
+  if (!operation_offered(kind, run->strategy))
+    task->skipped = true;
+  else if (kind == OP_RESIZE)
     resize(run, task);
-    break;
-  case OP_RELEASE:
+  else if (kind == OP_RELEASE)
     release(run, task);
-    break;
-  case OP_USE:
+  else if (kind == OP_USE)
     use(run, task);
-    break;
-  default:
+  else
     allocate(run, task);
-    break;
-  }
   atomic_store_explicit(&doing[watch_place()], NULL, memory_order_relaxed);
   size_t number = (size_t)(task - tasks);
   ORDER_BEFORE(&finished[number]);
@@ -296,20 +251,14 @@ const struct operation *concurrent_operation(unsigned place, size_t *index) {
 
 // ## The stretch: before
 
+// One that is not offered is skipped, in whatever thread.
 static bool side_by_side(const struct run *run, enum operation_kind kind) {
   unsigned traits = run->strategy->traits;
-  bool offered = operation_offered(kind, run->strategy);
-  switch (kind) {
-  case OP_ALLOCATE:
-  case OP_ALLOCATE_ZEROED:
-    return offered && traits & (STRATEGY_CONCURRENT | STRATEGY_ALLOCATES_CONCURRENTLY);
-  case OP_RELEASE:
-  case OP_RESIZE:
-  case OP_USE:
-    return offered && traits & STRATEGY_CONCURRENT;
-  default:
-    return false;
-  }
+  if (!operation_offered(kind, run->strategy)) return true;
+  if (kind == OP_ALLOCATE || kind == OP_ALLOCATE_ZEROED)
+    return traits & (STRATEGY_CONCURRENT | STRATEGY_ALLOCATES_CONCURRENTLY);
+  return (kind == OP_RELEASE || kind == OP_RESIZE || kind == OP_USE) &&
+         traits & STRATEGY_CONCURRENT;
 }
 
 // Where the stretch that begins at run->index ends. *mixed: several threads have a part in it.
@@ -336,12 +285,14 @@ static void prepare(struct run *run, size_t end) {
   static uint32_t *latest;  // task on each slot, + 1
   const struct shadow *shadow = &run->oracle->shadow;
   if (!latest) {
-    latest = reserve(MAX_SLOTS * sizeof *latest);
+    latest = calloc(MAX_SLOTS, sizeof *latest);  // only what is used costs memory
+    if (!latest) abort();
     ORDER_ATOMIC(finished);
     ORDER_ATOMIC(doing);
   }
-  bytes_cover(&run->oracle->arena);
-  for (size_t i = 0; i < shadow->count; i++) take(shadow->blocks[i].start, shadow->blocks[i].size);
+  byte_map_cover(&bytes, run->oracle->arena.base, run->oracle->arena.size);
+  for (size_t i = 0; i < shadow->count; i++)
+    byte_map_take(&bytes, shadow->blocks[i].start, shadow->blocks[i].size);
   stretch.run = run;
   stretch.count = end - run->index;
   for (size_t i = 0; i < stretch.count; i++) {
@@ -394,7 +345,7 @@ static void count(struct run *run, const struct task *task) {
 }
 
 static bool is_request(const struct task *task) {
-  return task->operation.kind != OP_RELEASE && task->operation.kind != OP_USE;
+  return !task->skipped && task->operation.kind != OP_RELEASE && task->operation.kind != OP_USE;
 }
 
 // Whether even all requests of the stretch at once would have fitted.
@@ -455,7 +406,8 @@ static void update_shadow(struct run *run) {
       shadow_unname(shadow, former);
   }
   // Bits that are still set are those of the blocks that live.
-  for (size_t i = 0; i < shadow->count; i++) give(shadow->blocks[i].start, shadow->blocks[i].size);
+  for (size_t i = 0; i < shadow->count; i++)
+    byte_map_give(&bytes, shadow->blocks[i].start, shadow->blocks[i].size);
 }
 
 static void update_claims(struct run *run) {
@@ -539,8 +491,6 @@ bool concurrent_run(struct run *run) {
 }
 
 void concurrent_free(void) {
-  if (bytes.words) munmap((void *)bytes.words, bytes.size);
-  bytes.words = NULL;
-  bytes.size = 0;
+  byte_map_free(&bytes);
   crew_dismiss();
 }
