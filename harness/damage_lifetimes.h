@@ -188,7 +188,9 @@ static const struct damage damage_lifetimes[] = {
      .what = "no barriers",
      .victim = &mapped_heap_strategy,
      .with = {.create = creates_without_barriers},
-     .program = "allocate 0 size=9; crash barrier=15 mask=0xaaaa; allocate 1 size=9"},
+     .program = "allocate 0 size=90; allocate 1 size=9; crash barrier=15 mask=0x5555; resize 0 "
+                "size=2000; crash barrier=15 mask=0xff; resize 0 size=20; crash barrier=15 "
+                "mask=0xaaaa; resize 0 size=3000"},
     {.property = "recovery",
      .what = "a heap that does not open",
      .victim = &mapped_heap_strategy,
