@@ -63,6 +63,7 @@ static uint64_t named_slots(const struct draft *draft, size_t index) {
       named |= bit;
       break;
     case OP_RELEASE:
+    case OP_OVERRUN:
       named &= ~bit;
       break;
     case OP_RESET:
