@@ -204,8 +204,10 @@ struct strategy {
   // Now, to roll back to.                                                        STRATEGY_MARKS
   struct mark (*mark)(struct allocator *self);
 
-  // Releases every block allocated since the mark was taken. Marks taken since are void; this one
-  // can be rolled back to again. The next request finds what it would have found then.
+  // Releases every block allocated since the mark was taken. Older ones stay as they are now: those
+  // released since stay released, those resized stay where and as large as resize has left them.
+  // Marks taken since are void; this one can be rolled back to again. Unless an older block was
+  // released or resized since, the next request finds what it would have found then.
   //                                                                              STRATEGY_MARKS
   void (*rollback)(struct allocator *self, struct mark mark);
 
@@ -218,7 +220,7 @@ struct strategy {
   // before that call or after it, as long as the source keeps the promise of its `persist`. Blocks
   // keep their contents and their offsets from the start of the memory; addresses change.
 
-  // Ends this allocator, and leaves its memory in the source.                 STRATEGY_PERSISTS
+  // Ends this allocator, and leaves its memory in the source. Marks are void.  STRATEGY_PERSISTS
   void (*close)(struct allocator *self);
 
   // An allocator over the memory that the source still holds from an earlier one. NULL, and nothing

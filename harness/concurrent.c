@@ -397,6 +397,8 @@ static void update_shadow(struct run *run) {
     const struct task *task = &tasks[i];
     bool resized = task->operation.kind == OP_RESIZE && task->before.start;
     bool anew = is_request(task) && !task->refused && !resized;
+    bool changed = task->operation.kind == OP_RELEASE ? !task->skipped : resized && !task->refused;
+    if (changed && task->before.serial) block_changes(run, task->before.serial);
     if (anew && task->before.start) shadow_put(run, task, &task->before);
     if (!task->last) continue;
     struct shadow_block *former = shadow_at(shadow, task->operation.slot);
@@ -461,9 +463,7 @@ bool concurrent_possible(const struct strategy *strategy, const struct heap *hea
 }
 
 bool concurrent_run(struct run *run) {
-  if (!concurrent_possible(run->strategy, &run->heap) || run->index < run->alone ||
-      run->crash_barrier)
-    return false;
+  if (run->index < run->alone || run->crash_barrier) return false;
   bool mixed;
   size_t end = find_end(run, &mixed), injected = run->faults.injected;
   unsigned errors[2] = {memory_errors(), memory_races()};

@@ -30,8 +30,8 @@
 // Whether programs on such a heap may run on several threads.
 bool concurrent_possible(const struct strategy *strategy, const struct heap *heap);
 
-// Carries out the operations from run->index on that may run side by side, and moves run->index
-// behind them. False, and nothing done, if the next one is to be carried out by itself.
+// If that is so: carries out the operations from run->index on that may run side by side, and moves
+// run->index behind them. False, and nothing done, if the next one is to be carried out by itself.
 bool concurrent_run(struct run *run);
 
 // The operation that the thread at a place of the watch is in, and its index; NULL if it is in

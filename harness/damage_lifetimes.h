@@ -6,6 +6,7 @@
 #include "harness/damage_state.h"
 
 extern const struct strategy arena_strategy, mark_sweep_strategy, mapped_heap_strategy;
+extern const struct strategy system_strategy;
 
 // ## rollback
 
@@ -15,6 +16,66 @@ static void leaves_a_byte(struct allocator *self, struct mark mark) {
   victim->rollback(self, mark);
   victim->allocate(self, 1, 1);
 }
+
+// Marks for a strategy that has none: a log of what was allocated, and is released by rollback.
+static struct {
+  void *blocks[1024];  // NULL: released since
+  size_t count;
+} logged;
+
+static struct allocator *creates_log(struct source *source,
+                                     const struct strategy_options *options) {
+  logged.count = 0;
+  return victim->create(source, options);
+}
+
+static void *logs_allocation(struct allocator *self, size_t size, size_t align) {
+  void *block = victim->allocate(self, size, align);
+  if (block && logged.count < sizeof logged.blocks / sizeof *logged.blocks)
+    logged.blocks[logged.count++] = block;
+  return block;
+}
+
+static bool log_has(const void *block, void *instead) {
+  for (size_t i = 0; i < logged.count; i++) {
+    if (logged.blocks[i] != block) continue;
+    logged.blocks[i] = instead;
+    return true;
+  }
+  return false;
+}
+
+static enum release_result logs_release(struct allocator *self, void *block) {
+  log_has(block, NULL);
+  return victim->release(self, block);
+}
+
+static enum release_result releases_all_the_same(struct allocator *self, void *block) {
+  return log_has(block, NULL) ? victim->release(self, block) : RELEASED;
+}
+
+static void *logs_resize(struct allocator *self, void *block, size_t size, size_t align) {
+  void *moved = victim->resize(self, block, size, align);
+  if (moved) log_has(block, moved);
+  return moved;
+}
+
+static struct mark marks_log(struct allocator *self) {
+  (void)self;
+  return (struct mark){.amount = logged.count};
+}
+
+static void releases_log(struct allocator *self, struct mark mark) {
+  while (logged.count > mark.amount) {
+    void *block = logged.blocks[--logged.count];
+    if (block) victim->release(self, block);
+  }
+}
+
+// Makes a strategy one with marks, with release and rollback.
+#define WITH_LOG                                                                                   \
+  .traits = STRATEGY_MARKS, .create = creates_log, .allocate = logs_allocation,                    \
+  .resize = logs_resize, .mark = marks_log
 
 // ## collections
 
@@ -112,6 +173,11 @@ static enum release_result checks_canary(struct allocator *self, void *block) {
   return changed ? RELEASE_OVERRUN : result;
 }
 
+static enum release_result says_overrun(struct allocator *self, void *block) {
+  (void)self, (void)block;
+  return RELEASE_OVERRUN;
+}
+
 // ## Rows
 
 enum { DETECTS_OVERRUN = STRATEGY_DETECTS_OVERRUN };
@@ -142,6 +208,42 @@ static const struct damage damage_lifetimes[] = {
      .program =
          "mark; rollback 0; allocate 0 size=9; mark; allocate 1 size=3000; mark; rollback 1; "
          "rollback 1; allocate 2 size=9; rollback 0; rollback 0; reset; rollback 0"},
+    {.property = "clean",
+     .what = "older blocks released or resized since the mark",
+     .victim = &free_list_strategy,
+     .with = {WITH_LOG, .release = logs_release, .rollback = releases_log},
+     .program =
+         "allocate 0 size=9; allocate 1 size=40; allocate 2 size=9; mark; release 0; "
+         "allocate 3 size=9; rollback 0; rollback 0; allocate 0 size=300; mark; resize 1 size=900; "
+         "allocate 3 size=9; rollback 1; rollback 0; release 1; release_again 0; rollback 0"},
+    {.property = "rollback",
+     .what = "a younger block released since the mark, and another one kept",
+     .victim = &free_list_strategy,
+     .with = {WITH_LOG, .release = logs_release, .rollback = rolls_nothing_back},
+     .program = "allocate 0 size=9; mark; allocate 1 size=9; allocate 2 size=9; release 1; "
+                "rollback 0",
+     .tiers = WALKING,
+     .says = "operation 5"},
+    {.property = "double-release-missed",
+     .what = "release of a block that rollback has released",
+     .victim = &free_list_strategy,
+     .with = {WITH_LOG, .release = releases_all_the_same, .rollback = releases_log},
+     .program = "mark; allocate 0 size=9; rollback 0; release_again 0",
+     .says = "was accepted"},
+    {.property = "rollback",
+     .what = "rollback to no block that keeps memory",
+     .victim = &arena_strategy,
+     .with = {.traits = STRATEGY_RETURNS_MEMORY},
+     .program = "mark; allocate 0 size=900; rollback 0",
+     .heap = "capacity=32768 page=512 variant=1",
+     .says = "bytes of its source instead of"},
+    {.property = "reset",
+     .what = "reset that keeps memory",
+     .victim = &arena_strategy,
+     .with = {.traits = STRATEGY_RETURNS_MEMORY},
+     .program = "allocate 0 size=900; reset",
+     .heap = "capacity=32768 page=512 variant=1",
+     .says = "operation 1, reset: the allocator holds"},
 
     {.property = "reachable-collected",
      .what = "the last range of roots missed",
@@ -227,6 +329,17 @@ static const struct damage damage_lifetimes[] = {
      .with = {.traits = DETECTS_OVERRUN},
      .program = "allocate 0 size=24; overrun 0",
      .says = "was accepted"},
+    {.property = "overrun-missed",
+     .what = "blocks side by side: a write past the end is one into the next",
+     .victim = &bump_strategy,
+     .with = {.traits = DETECTS_OVERRUN, .release = says_overrun},
+     .program = "allocate 0 size=24; allocate 1 size=24; overrun 0",
+     .says = "there is no place"},
+    {.property = "clean",
+     .what = "a write past the end of a block outside the source's memory detected",
+     .victim = &system_strategy,
+     .with = {.traits = DETECTS_OVERRUN, .allocate = places_canary, .release = checks_canary},
+     .program = "allocate 0 size=24; overrun 0; allocate 0 size=47; release 0"},
     {.property = "clean",
      .what = "a write past the end detected",
      .victim = &free_list_strategy,

@@ -159,6 +159,15 @@ void verify_returns(struct run *run) {
                  run->account.errors);
 }
 
+void verify_returned(struct run *run, enum property property) {
+  bool promised = run->strategy->traits & STRATEGY_RETURNS_MEMORY;
+  if (!promised || run->oracle->shadow.count > 0) return;
+  run_exercise(run, property);
+  if (run->account.bytes != run->fresh_bytes)
+    run_violated(run, property, "the allocator holds %zu bytes of its source instead of %zu",
+                 run->account.bytes, run->fresh_bytes);
+}
+
 void verify_canaries(struct run *run) {
   const struct arena *arena = &run->oracle->arena;
   run_exercise(run, PROPERTY_outside_heap);

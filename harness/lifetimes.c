@@ -3,25 +3,46 @@
 #include "harness/payload.h"
 #include "harness/run.h"
 
+// A block ends. To release it once more is a double release.
+static void end(struct run *run, struct shadow_block *block) {
+  struct shadow *shadow = &run->oracle->shadow;
+  if (run->releases_again) shadow_remember(shadow, block->start, block->size);
+  shadow_remove(shadow, block);
+}
+
 // Verifies a live block and leaves it to the allocator.
 static void abandon(struct run *run, struct shadow_block *block) {
   block_verify(run, block);
   memory_grant((void *)block->start, block->size);
-  shadow_remove(&run->oracle->shadow, block);
+  end(run, block);
 }
 
-static void ended_some(struct run *run) {
+static void ended_some(struct run *run, enum property property) {
   if (run->oracle->shadow.count == 0) run->claimed = 0;
+  verify_returned(run, property);
 }
 
 // ## Marks
 
+// A mark, and what was true when it was taken.
+struct pushed_mark {
+  struct mark mark;
+  uint32_t serial;  // of the newest block
+  uint64_t walk;    // hash of it; 0: not known, or nothing that would be seen again
+};
+enum { MARKS = 16 };
+static struct pushed_mark marks[MARKS];  // a stack; the run knows how many there are
+
+void marks_forget_walks(struct run *run, uint32_t serial) {
+  for (size_t i = run->marks_count; i-- > 0 && marks[i].serial >= serial;) marks[i].walk = 0;
+}
+
 void operation_mark(struct run *run) {
-  if (run->marks_count == RUN_MARKS) {
+  if (run->marks_count == MARKS) {
     run->step.skipped = true;
     return;
   }
-  struct pushed_mark *pushed = &run->marks[run->marks_count++];
+  struct pushed_mark *pushed = &marks[run->marks_count++];
   *pushed = (struct pushed_mark){.serial = run->oracle->shadow.serial};
   if (inspect_affordable(run)) pushed->walk = inspect(run).hash;
   run_enter(run);
@@ -35,15 +56,15 @@ void operation_rollback(struct run *run) {
     return;
   }
   run->marks_count = run->operation.slot % run->marks_count + 1;
-  const struct pushed_mark *to = &run->marks[run->marks_count - 1];
+  const struct pushed_mark *to = &marks[run->marks_count - 1];
   struct shadow *shadow = &run->oracle->shadow;
   for (size_t i = shadow->count; i-- > 0;)
     if (shadow->blocks[i].serial > to->serial) abandon(run, &shadow->blocks[i]);
-  ended_some(run);
   run_enter(run);
   run->strategy->rollback(run->allocator, to->mark);
   run_leave(run);
   run_exercise(run, PROPERTY_rollback);
+  ended_some(run, PROPERTY_rollback);
   if (!to->walk) return;
   if (inspect_after(run, PROPERTY_rollback).hash != to->walk)
     run_violated(run, PROPERTY_rollback, "the walk is not what it was at the mark");
@@ -104,7 +125,8 @@ static void collect(struct run *run, uint64_t noise) {
     const struct graph_node *node = &graph->nodes[shadow->blocks[i].serial];
     if (node->collected) {
       told++;
-      shadow_remove(shadow, &shadow->blocks[i]);
+      block_changes(run, shadow->blocks[i].serial);
+      end(run, &shadow->blocks[i]);
     } else if (noise == 0) {
       run_exercise(run, PROPERTY_garbage_kept);
       if (!node->reached)
@@ -116,7 +138,7 @@ static void collect(struct run *run, uint64_t noise) {
   if (count != told)
     run_violated(run, PROPERTY_walk, "%zu blocks were collected, and %zu were told of", count,
                  told);
-  ended_some(run);
+  ended_some(run, PROPERTY_not_pristine);
 }
 
 void operation_collect(struct run *run) {
@@ -150,12 +172,14 @@ void operation_overrun(struct run *run) {
   unsigned char *start = (unsigned char *)block->start, *past = start + block->size;
   run_note_block(run, start, block->size);
   run_exercise(run, PROPERTY_overrun_missed);
-  if (!arena_holds(&run->oracle->arena, past, 1) ||
-      occupancy_any(&shadow->occupancy, (uintptr_t)past, 1, true))
+  block_changes(run, block->serial);
+  abandon(run, block);
+  bool inside =
+      run->strategy->traits & STRATEGY_FOREIGN || arena_holds(&run->oracle->arena, past, 1);
+  if (!inside || occupancy_any(&shadow->occupancy, (uintptr_t)past, 1, false))
     run_violated(run, PROPERTY_overrun_missed,
                  "behind the block of %zu bytes at %#tx there is no place to detect a write in",
-                 block->size, arena_offset(&run->oracle->arena, start));
-  abandon(run, block);
+                 run->step.size, arena_offset(&run->oracle->arena, start));
   unsigned char byte;
   memory_copy(&byte, past, 1);
   byte = (unsigned char)~byte;
@@ -167,5 +191,5 @@ void operation_overrun(struct run *run) {
     run_violated(run, PROPERTY_overrun_missed, "release of %#tx was %s",
                  arena_offset(&run->oracle->arena, start),
                  result == RELEASED ? "accepted" : "taken for another misuse");
-  ended_some(run);
+  ended_some(run, PROPERTY_not_pristine);
 }

@@ -207,6 +207,7 @@ static void resize(struct run *run) {
   if (refusable) accepted_wrongly(run, moved);
   size_t old_size = block->size, kept = old_size < size ? old_size : size;
   address_verify(run, moved, size, align);
+  block_changes(run, block->serial);
   if (!shadow_move(shadow, block, address_of(moved), size))
     overlaps(run, PROPERTY_overlap, address_of(moved), size, block);
   run_exercise(run, PROPERTY_resize_prefix);
@@ -226,6 +227,7 @@ void block_release(struct run *run, struct shadow_block *block) {
   void *address = (void *)block->start;
   size_t size = block->size;
   memory_grant(address, size);
+  block_changes(run, block->serial);
   shadow_remove(shadow, block);
   run_enter(run);
   enum release_result result = run->strategy->release(run->allocator, address);
@@ -237,6 +239,7 @@ void block_release(struct run *run, struct shadow_block *block) {
                  result == RELEASE_DOUBLE ? "double" : "foreign");
   if (run->releases_again) shadow_remember(shadow, address_of(address), size);
   if (shadow->count == 0) run->claimed = 0;
+  verify_returned(run, PROPERTY_not_pristine);
 }
 
 static void release(struct run *run) {
@@ -303,13 +306,12 @@ static void reset(struct run *run) {
   run_enter(run);
   run->strategy->reset(run->allocator);
   run_leave(run);
+  verify_returned(run, PROPERTY_reset);
   if (!run_at_least(run, TIER_FULL)) return;
   run_exercise(run, PROPERTY_reset);
   struct inspection now = inspect_after(run, PROPERTY_reset);
   // It may have kept memory of its source to have it at hand.
-  bool comparable = run->account.bytes == run->fresh_bytes ||
-                    (run->strategy->traits & STRATEGY_RETURNS_MEMORY) != 0;
-  if (comparable && now.hash != run->fresh_walk)
+  if (run->account.bytes == run->fresh_bytes && now.hash != run->fresh_walk)
     run_violated(run, PROPERTY_reset, "the walk is not what it was after create");
 }
 

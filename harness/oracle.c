@@ -9,6 +9,7 @@
 #include "harness/concurrent.h"
 #include "harness/cpu_time.h"
 #include "harness/forbid.h"
+#include "harness/program_file.h"
 #include "harness/run.h"
 
 enum { FIRST_STRETCHES = 1024, SECOND_DIRT = 0x5A, TWICE_ONE_IN = 16, CANARIES_EACH = 8 };
@@ -43,7 +44,7 @@ static void describe_place(const struct run *run, const struct place *place, cha
     snprintf(thread, sizeof thread, " by thread %u", op->thread & (run->heap.threads - 1));
   if (place->phase)
     snprintf(text, size, "%s", place->phase);
-  else if (op->kind == OP_RESET || op->kind == OP_FAULT)
+  else if (!operation_takes_slot(op->kind))
     snprintf(text, size, "operation %zu, %s", place->index, operation_name(op->kind));
   else
     snprintf(text, size, "operation %zu, %s of slot %u%s", place->index, operation_name(op->kind),
@@ -270,13 +271,7 @@ static void empty(struct run *run) {
     inspect(run);
     if (strategy->traits & STRATEGY_COALESCES && run->fresh)
       verify_largest(run, PROPERTY_not_pristine);
-    if (strategy->traits & STRATEGY_RETURNS_MEMORY) {
-      run_exercise(run, PROPERTY_not_pristine);
-      if (run->account.bytes != run->fresh_bytes)
-        run_violated(run, PROPERTY_not_pristine,
-                     "the allocator holds %zu bytes of its source instead of %zu",
-                     run->account.bytes, run->fresh_bytes);
-    }
+    verify_returned(run, PROPERTY_not_pristine);
   }
   if (strategy->traits & STRATEGY_RESETS) {
     run->phase = "reset of all";
@@ -284,6 +279,7 @@ static void empty(struct run *run) {
     run_enter(run);
     strategy->reset(run->allocator);
     run_leave(run);
+    verify_returned(run, PROPERTY_reset);
     if (run->fresh) verify_largest(run, PROPERTY_reset);
   }
 }
@@ -358,6 +354,7 @@ static void run_once(struct run *run, bool twice) {
   graph_begin(&oracle->graph);
   run->marks_count = 0;
   run->crash_barrier = 0;
+  bool threaded = concurrent_possible(run->strategy, &run->heap);
   struct source *source = open_heap(run);
   // Faults before anything else strike create.
   for (; run->index < length; run->index++) {
@@ -384,7 +381,7 @@ static void run_once(struct run *run, bool twice) {
     run->phase = NULL;
     uint64_t start = oracle->settings.timed ? cpu_time() : 0;
     while (run->index < length) {
-      if (concurrent_run(run)) continue;
+      if (threaded && concurrent_run(run)) continue;
       step(run, program_at(program, run->index), twice);
       run->index++;
     }

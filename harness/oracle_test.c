@@ -76,6 +76,7 @@ static struct strategy damaged_strategy(const struct damage *damage) {
   REPLACE(check);
   REPLACE(walk);
   REPLACE(destroy);
+  REPLACE(mark);
   REPLACE(rollback);
   REPLACE(collect);
   REPLACE(open);

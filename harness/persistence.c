@@ -61,6 +61,7 @@ void operation_reopen(struct run *run) {
   run_enter(run);
   run->strategy->close(run->allocator);
   run_leave(run);
+  run->marks_count = 0;
   if (run->account.bytes != oracle->arena.held)
     run_violated(run, PROPERTY_recovery, "closed, but memory went back to the source");
   verify_canaries(run);

@@ -84,7 +84,7 @@ static const struct shape {
     [OP_USE] = {SLOT, BIT(FIELD_THREAD)},
     [OP_RESET] = {NO_SLOT, BIT(FIELD_THREAD)},
     [OP_FAULT] = {NO_SLOT, BIT(FIELD_MASK) | BIT(FIELD_THREAD)},
-    [OP_RELEASE_AGAIN] = {SLOT, BIT(FIELD_THREAD)},
+    [OP_RELEASE_AGAIN] = {CHOICE, BIT(FIELD_THREAD)},
     [OP_RELEASE_FOREIGN] = {CHOICE, BIT(FIELD_THREAD)},
     [OP_MARK] = {NO_SLOT, BIT(FIELD_THREAD)},
     [OP_ROLLBACK] = {CHOICE, BIT(FIELD_THREAD)},
@@ -123,6 +123,8 @@ void operation_format(const struct record *record, uint32_t slots, char *text, s
                                field->hex ? " %s=0x%" PRIx64 : " %s=%" PRIu64, field->name, value);
   }
 }
+
+bool operation_takes_slot(enum operation_kind kind) { return shapes[kind].slot == SLOT; }
 
 void heap_format(const struct heap *heap, char *text, size_t size) {
   char threads[24] = "";

@@ -40,10 +40,24 @@ static inline void repro_add(int slot, unsigned char *start, size_t size, bool z
   repro_write(&repro.blocks[repro.count++]);
 }
 
-// The block is live no more.
+static inline void repro_remember(size_t i) {
+  repro.released[repro.next_released].start = repro.blocks[i].start;
+  repro.released[repro.next_released].size = repro.blocks[i].size;
+  repro.next_released = (repro.next_released + 1) % REPRO_RELEASED;
+}
+
+// The block is live no more, and must not be released again.
 static inline void repro_drop(size_t i) {
+  repro_remember(i);
   repro.blocks[i] = repro.blocks[--repro.count];
   if (repro.count == 0) repro.claimed = 0;
+}
+
+static inline void repro_check_returned(void) {
+  bool promised = repro.strategy->traits & STRATEGY_RETURNS_MEMORY;
+  REPRO_CHECK(!promised || repro.count > 0 || repro.account.bytes == repro.fresh_bytes,
+              "without blocks %zu bytes are held instead of %zu", repro.account.bytes,
+              repro.fresh_bytes);
 }
 
 static inline void repro_settle(int slot, unsigned char *block, size_t count, size_t size,
@@ -77,19 +91,13 @@ static inline void repro_zeroed(int slot, size_t count, size_t size, size_t alig
   repro_settle(slot, block, count, size, align, true, bytes, injected);
 }
 
-static inline void repro_remember(size_t i) {
-  repro.released[repro.next_released].start = repro.blocks[i].start;
-  repro.released[repro.next_released].size = repro.blocks[i].size;
-  repro.next_released = (repro.next_released + 1) % REPRO_RELEASED;
-}
-
 static inline void repro_release_at(size_t i) {
   unsigned char *block = repro.blocks[i].start;
-  repro_remember(i);
   repro_drop(i);
   enum release_result result;
   REPRO_CALL(NULL, result = repro.strategy->release(repro.allocator, block));
   REPRO_CHECK(result == RELEASED, "the release of a live block was refused");
+  repro_check_returned();
   repro_check_all();
 }
 
@@ -152,6 +160,7 @@ static inline void repro_resize(int slot, size_t size, size_t align) {
       REPRO_CHECK(block[j] == repro_byte(&repro.blocks[i], j), "byte %zu was not kept", j);
     repro.blocks[i].start = block;
     repro.blocks[i].size = size;
+    repro.blocks[i].resized++;
     repro_write(&repro.blocks[i]);
     repro_claim(block, size, align);
   }
@@ -181,10 +190,11 @@ static inline void repro_reset(void) {
   for (size_t i = first; i < repro.count; i++) repro_remember(i);
   repro.count = repro.claimed = repro.marks = 0;
   repro.strategy->reset(repro.allocator);
+  repro_check_returned();
   repro_check_all();
   // It may have kept memory of its source to have it at hand.
-  if (repro.account.bytes == repro.fresh_bytes || repro.strategy->traits & STRATEGY_RETURNS_MEMORY)
-    REPRO_CHECK(repro.walk == repro.fresh_walk, "after reset the walk is not as after create");
+  REPRO_CHECK(repro.walk == repro.fresh_walk || repro.account.bytes != repro.fresh_bytes,
+              "after reset the walk is not as after create");
   repro.operation++;
 }
 
@@ -310,12 +320,12 @@ static inline void repro_close(void) {
   if (traits & STRATEGY_RELEASES) {
     while (repro.count > 0) repro_release_at(repro.count - 1);
     if (traits & STRATEGY_COALESCES) repro_check_largest();
-    REPRO_CHECK(!(traits & STRATEGY_RETURNS_MEMORY) || repro.account.bytes == repro.fresh_bytes,
-                "%zu bytes are held instead of %zu", repro.account.bytes, repro.fresh_bytes);
+    repro_check_returned();
   }
   if (traits & STRATEGY_RESETS) {
     repro.count = 0;
     repro.strategy->reset(repro.allocator);
+    repro_check_returned();
     repro_check_largest();
   }
   repro_destroy();

@@ -13,9 +13,10 @@ enum { REPRO_RELEASED = 8, REPRO_REFERENCES = 4, REPRO_LARGEST_HEAP = 1 << 24 };
 struct repro_block {
   unsigned char *start;
   size_t size;
-  uint32_t serial;  // 1 for the first block, and so on
-  int slot;         // -1: its slot was allocated into again
-  bool zeroed;      // it was asked for so
+  uint32_t serial;   // 1 for the first block, and so on
+  int slot;          // -1: its slot was allocated into again
+  unsigned resized;  // how often
+  bool zeroed;       // it was asked for so
   // What collectors are told of it:
   bool root, reached, collected;
   uint32_t to[REPRO_REFERENCES];  // serials of blocks that it refers to; 0: none

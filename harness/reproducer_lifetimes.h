@@ -12,14 +12,23 @@ enum { REPRO_MARKS = 16 };
 static struct {
   struct mark mark;
   uint32_t serial;  // of the newest block
-  uint64_t walk;
+  uint64_t walk, blocks;
 } repro_marks[REPRO_MARKS];
+
+// Differs where a block was released or resized.
+static inline uint64_t repro_hash_blocks(void) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < repro.count; i++)
+    sum += ((uint64_t)repro.blocks[i].resized << 32 | repro.blocks[i].serial) * 0xBF58476D1CE4E5B9u;
+  return sum;
+}
 
 static inline void repro_mark(void) {
   if (repro.marks < REPRO_MARKS) {
     size_t i = repro.marks++;
     repro_marks[i].serial = repro.serial;
     repro_marks[i].walk = repro.walk;
+    repro_marks[i].blocks = repro_hash_blocks();
     REPRO_CALL(NULL, repro_marks[i].mark = repro.strategy->mark(repro.allocator));
     repro_check_all();
   }
@@ -34,8 +43,9 @@ static inline void repro_rollback(unsigned which) {
     for (size_t i = repro.count; i-- > 0;)
       if (repro.blocks[i].serial > repro_marks[to].serial) repro_drop(i);
     REPRO_CALL(NULL, repro.strategy->rollback(repro.allocator, repro_marks[to].mark));
+    repro_check_returned();
     repro_check_all();
-    REPRO_CHECK(repro.walk == repro_marks[to].walk,
+    REPRO_CHECK(repro.walk == repro_marks[to].walk || repro_hash_blocks() != repro_marks[to].blocks,
                 "after rollback the walk is not as at the mark");
   }
   repro.operation++;
@@ -167,6 +177,7 @@ static inline void repro_collect_now(uint64_t noise) {
     if (repro.blocks[i].collected) repro_drop(i);
   }
   REPRO_CHECK(count == told, "%zu blocks were collected, and %zu were told of", count, told);
+  repro_check_returned();
   repro_check_all();
 }
 
@@ -198,6 +209,7 @@ static inline void repro_overrun(int slot) {
     enum release_result result;
     REPRO_CALL(NULL, result = repro.strategy->release(repro.allocator, start));
     REPRO_CHECK(result == RELEASE_OVERRUN, "a write past the block was not detected");
+    repro_check_returned();
     repro_check_all();
   }
   repro.operation++;

@@ -32,6 +32,7 @@ static inline void repro_reopen(void) {
   uint64_t walk = repro_look();
   ptrdiff_t root = repro_root_at(repro.allocator, &repro.memory);
   REPRO_CALL(NULL, repro.strategy->close(repro.allocator));
+  repro.marks = 0;
   REPRO_CHECK(repro.account.count == 1, "closed, but memory went back to the source");
   repro_check_outside();
   struct repro_memory here = repro.memory, there;

@@ -275,6 +275,12 @@ static void many_kinds(void) {
   repro_allocate(1, 20, 1);
   repro_allocate(1, 0, 1);
   repro_rollback(0);
+  repro_allocate(2, 40, 1);
+  repro_mark();
+  repro_allocate(1, 30, 1);
+  repro_release(2);
+  repro_rollback(1);
+  repro_rollback(0);
   repro_allocate(1, 30, 1);
   repro_root(1, true);
   repro_reopen();

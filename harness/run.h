@@ -6,14 +6,6 @@
 #include "harness/oracle.h"
 #include "harness/watch.h"
 
-// A mark, and what was true when it was taken.
-struct pushed_mark {
-  struct mark mark;
-  uint32_t serial;  // of the newest block
-  uint64_t walk;    // hash of it; 0: not known
-};
-enum { RUN_MARKS = 16 };
-
 struct run {
   struct oracle *oracle;
   const struct strategy *strategy;
@@ -43,8 +35,7 @@ struct run {
   enum property misuse;      // that a call is on purpose: it violates this to act on it at all
   unsigned errors;           // that Valgrind had reported when the allocator was called
   struct step step;
-  struct pushed_mark marks[RUN_MARKS];  // a stack
-  size_t marks_count;
+  size_t marks_count;      // that can be rolled back to
   unsigned crash_barrier;  // at which the next operation dies; 0: it lives
   uint64_t crash_mask;
 };
@@ -118,6 +109,11 @@ void operation_reopen(struct run *run);
 void operation_crash(struct run *run);
 // Collects precisely, with no roots at all.
 void collect_everything(struct run *run);
+// A block is released or resized: no rollback to a mark that it is older than brings back what was.
+void marks_forget_walks(struct run *run, uint32_t serial);
+static inline void block_changes(struct run *run, uint32_t serial) {
+  if (run->marks_count > 0) marks_forget_walks(run, serial);
+}
 // Brackets of an operation that may have been chosen to die: what it leaves must open.
 void crash_begin(struct run *run);
 void crash_end(struct run *run);
@@ -145,6 +141,9 @@ bool could_have(struct run *run, size_t size);
 // Whether the largest block of a fresh heap can be had, and not one byte more; else `property`.
 void verify_largest(struct run *run, enum property property);
 void verify_canaries(struct run *run);
+// Whether the source has back all that came after create, where that is promised and no block is
+// live; else `property`.
+void verify_returned(struct run *run, enum property property);
 // Whether all that went back to the source went back as it came.
 void verify_returns(struct run *run);
 
