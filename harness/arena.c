@@ -120,7 +120,7 @@ static void release_buffer(struct source *source, void *memory, size_t size) {
   struct arena *self = (struct arena *)source;
   if (!self->damaged) self->damaged = buffer_damage(self);
   memory_forbid(memory, size);
-  self->held = 0;
+  self->held = self->adopted = 0;
 }
 
 static void persist_buffer(struct source *source, const void *start, size_t size) {

@@ -38,7 +38,7 @@ struct arena {
   uint64_t *owned;      // one bit a page: handed out
   uint64_t *returned;   // one bit a page: was handed out, and not since it came back
   size_t map_words;     // of each
-  size_t adopted;       // HEAP_FIXED: bytes held from an earlier life, until they are asked for
+  size_t adopted;       // HEAP_FIXED: of those held, bytes that an earlier life left
   struct crash *crash;  // told of barriers; NULL: nobody
   bool exhausted;       // refused for want of addresses, not of capacity
   const void *damaged;  // a canary byte that had changed when its place was used again

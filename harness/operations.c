@@ -400,9 +400,10 @@ void operation_execute(struct run *run) {
   if (!operation_offered(run->operation.kind, run->strategy)) {
     run->step.skipped = true;
   } else {
-    crash_begin(run);
+    bool may_die = run->crash_barrier > 0;
+    if (may_die) crash_begin(run);
     operations[run->operation.kind].execute(run);
-    crash_end(run);
+    if (may_die) crash_end(run);
   }
   if (run->second) return;  // the same again
   run->oracle->counts.refused += run->refused;

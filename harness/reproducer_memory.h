@@ -109,6 +109,7 @@ static inline void repro_give_back(struct source *source, void *memory, size_t s
   memset(memory, REPRO_OUTSIDE, size);
   ASAN_POISON_MEMORY_REGION(memory, size);
   self->taken = false;
+  self->adopted = 0;
   if (self->used) repro_mark_pages(self, memory, size, false);
 }
 
