@@ -353,6 +353,10 @@ static struct broken_invariant arena_check(const struct allocator *self) {
 static void walk_chunk(const struct allocator *self, const struct chunk *chunk, span_visitor *visit,
                        void *context) {
   const unsigned char *first = first_of(self, chunk), *top = top_of(self, chunk);
+  if (check_chunk(self, chunk).number != 0 || check_top(self, chunk).number != 0) {
+    visit_span(visit, context, chunk->memory, chunk->size, SPAN_META);
+    return;
+  }
   visit_span(visit, context, chunk->memory, bytes_between(chunk->memory, first), SPAN_META);
   visit_span(visit, context, first, bytes_between(first, top), SPAN_USED);
   visit_span(visit, context, top, bytes_between(top, end_of(chunk)),
@@ -361,17 +365,13 @@ static void walk_chunk(const struct allocator *self, const struct chunk *chunk, 
 
 // Shows damaged rings as far as their seals hold.
 static void arena_walk(const struct allocator *self, span_visitor *visit, void *context) {
-  walk_chunk(self, &self->own, visit, context);
-  size_t left = self->chunks;
-  for (const struct chunk *chunk = &self->own; left != 0 && is_sealed(chunk); left--) {
-    chunk = chunk->older;
+  const struct chunk *own = &self->own, *kept = &self->kept;
+  for (const struct chunk *chunk = own; is_sealed(chunk); chunk = chunk->older) {
     walk_chunk(self, chunk, visit, context);
+    if (chunk->older == own) break;
   }
-  left = self->kept_chunks;
-  for (const struct chunk *chunk = &self->kept; left != 0 && is_sealed(chunk); left--) {
-    chunk = chunk->older;
-    visit_span(visit, context, chunk->memory, chunk->size, SPAN_FREE);
-  }
+  while (is_sealed(kept) && (kept = kept->older) != &self->kept && is_sealed(kept))
+    visit_span(visit, context, kept->memory, kept->size, SPAN_FREE);
 }
 
 static void count_span(void *context, const struct span *span) {
@@ -383,8 +383,8 @@ static void count_span(void *context, const struct span *span) {
 static struct statistics arena_statistics(const struct allocator *self) {
   struct statistics statistics = {.largest_free = bytes_between(self->top, self->end)};
   arena_walk(self, count_span, &statistics);
-  const struct chunk *kept = self->kept.older;
-  for (size_t left = self->kept_chunks; left != 0; left--, kept = kept->older) {
+  const struct chunk *kept = &self->kept;
+  while (is_sealed(kept) && (kept = kept->older) != &self->kept) {
     size_t room = bytes_between(first_of(self, kept), end_of(kept));
     if (room > statistics.largest_free) statistics.largest_free = room;
   }

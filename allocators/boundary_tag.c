@@ -65,6 +65,9 @@ enum fit {
 
 enum { LOOKS = 8 };
 
+// A bit for each bin. As what it is in lies in front of a header, it is aligned like one.
+typedef uint64_t __attribute__((aligned(sizeof(size_t)))) bin_set;
+
 //   heap.start                                              end
 //   | padding | struct allocator | block | block | ... | block | header | padding |
 //
@@ -80,9 +83,11 @@ struct allocator {
   // I6: bins link all free blocks, and only those, each in the bin of its size, in both directions
   struct block *bins[BINS];
   // I7: a bit is set for each bin that is not empty, and for no other
-  uint64_t occupied;
+  bin_set occupied;
   enum fit fit;
 };
+
+_Static_assert(_Alignof(struct allocator) <= HEADER, "it ends where a header begins");
 
 static const char *const invariants[] = {
     "the allocator and `end` are where they must be in the heap, and the fit is a known one",
@@ -506,20 +511,8 @@ static void tag_walk(const struct allocator *self, span_visitor *visit, void *co
   visit_span(visit, context, block, self->heap.size - shown, SPAN_META);
 }
 
-static void count_span(void *context, const struct span *span) {
-  struct statistics *statistics = context;
-  if (span->kind == SPAN_BLOCK) statistics->blocks++;
-  if (span->kind != SPAN_FREE) {
-    statistics->used += span->size;
-  } else if (span->size > statistics->largest_free) {
-    statistics->largest_free = span->size;
-  }
-}
-
 static struct statistics tag_statistics(const struct allocator *self) {
-  struct statistics statistics = {.acquired = self->heap.size};
-  tag_walk(self, count_span, &statistics);
-  return statistics;
+  return statistics_by_walk(self, tag_walk);
 }
 
 static void tag_destroy(struct allocator *self) { fixed_heap_release(self->heap); }

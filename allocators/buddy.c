@@ -417,6 +417,10 @@ static struct broken_invariant buddy_check(const struct allocator *self) {
 
 // Shows a damaged heap as far as its marks make blocks.
 static void buddy_walk(const struct allocator *self, span_visitor *visit, void *context) {
+  if (!is_laid_out(self)) {
+    visit_span(visit, context, self->heap.start, self->heap.size, SPAN_META);
+    return;
+  }
   size_t unit = self->first;
   bool is_live;
   int order;
@@ -429,20 +433,8 @@ static void buddy_walk(const struct allocator *self, span_visitor *visit, void *
   visit_span(visit, context, block_at(self, unit), self->heap.size - shown, SPAN_META);
 }
 
-static void count_span(void *context, const struct span *span) {
-  struct statistics *statistics = context;
-  if (span->kind == SPAN_BLOCK) statistics->blocks++;
-  if (span->kind != SPAN_FREE) {
-    statistics->used += span->size;
-  } else if (span->size > statistics->largest_free) {
-    statistics->largest_free = span->size;
-  }
-}
-
 static struct statistics buddy_statistics(const struct allocator *self) {
-  struct statistics statistics = {.acquired = self->heap.size};
-  buddy_walk(self, count_span, &statistics);
-  return statistics;
+  return statistics_by_walk(self, buddy_walk);
 }
 
 static void buddy_destroy(struct allocator *self) { fixed_heap_release(self->heap); }

@@ -137,15 +137,32 @@ static void walk_run(const struct allocator *self, const struct page *head, span
   visit_span(visit, context, start + head->size, room - head->size + self->page_size, SPAN_META);
 }
 
-// What waits in quarantine is shown as free: it leaves as soon as a request needs it.
+// How many pages there are before the first that is damaged.
+static size_t count_sound(const struct allocator *self) {
+  const struct page *pages = pages_of(self);
+  size_t i = 0;
+  for (; i < self->count && check_page(self, &pages[i]); i += extent_of(self, &pages[i])) {
+    const struct page *page = &pages[i] + (extent_of(self, &pages[i]) > 1);
+    if (page->taken && page->shape != GUARD && !check_counts(self, page)) break;
+  }
+  return i;
+}
+
+// What waits in quarantine is shown as free: it leaves as soon as a request needs it. A
+// damaged heap is shown up to the damage.
 static void hard_walk(const struct allocator *self, span_visitor *visit, void *context) {
   const struct page *pages = pages_of(self);
-  size_t extent;
+  size_t extent, count;
+  if (!check_layout(self)) {
+    visit_span(visit, context, self->heap.start, self->heap.size, SPAN_META);
+    return;
+  }
   visit_span(visit, context, self->heap.start,
              address_of(self->data) - address_of(self->heap.start), SPAN_META);
-  for (size_t i = 0; i < self->count; i += extent) {
+  count = count_sound(self);
+  for (size_t i = 0; i < count; i += extent) {
     const struct page *page = &pages[i];
-    for (extent = 0; i + extent < self->count && is_vacant(self, &pages[i + extent]);)
+    for (extent = 0; i + extent < count && is_vacant(self, &pages[i + extent]);)
       extent += extent_of(self, &pages[i + extent]);
     if (extent != 0) {
       walk_vacant(self, page, extent, visit, context);
@@ -159,24 +176,13 @@ static void hard_walk(const struct allocator *self, span_visitor *visit, void *c
     else
       visit_span(visit, context, memory_of(self, page), self->page_size, SPAN_META);
   }
-  const unsigned char *end = memory_of(self, pages + self->count);
+  const unsigned char *end = memory_of(self, pages + count);
   visit_span(visit, context, end,
              self->heap.size - (address_of(end) - address_of(self->heap.start)), SPAN_META);
 }
 
-static void count_span(void *context, const struct span *span) {
-  struct statistics *statistics = context;
-  if (span->kind == SPAN_BLOCK) statistics->blocks++;
-  if (span->kind != SPAN_FREE)
-    statistics->used += span->size;
-  else if (span->size > statistics->largest_free)
-    statistics->largest_free = span->size;
-}
-
 static struct statistics hard_statistics(const struct allocator *self) {
-  struct statistics statistics = {.acquired = self->heap.size};
-  hard_walk(self, count_span, &statistics);
-  return statistics;
+  return statistics_by_walk(self, hard_walk);
 }
 
 #endif

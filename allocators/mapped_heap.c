@@ -631,19 +631,26 @@ static struct broken_invariant check_lists(const struct allocator *self) {
   return apart == 0 ? broken(0, NULL) : broken(8, self);
 }
 
-static struct broken_invariant mapped_check(const struct allocator *self) {
+static bool is_laid_out(const struct allocator *self) {
   struct allocator plan = {.heap = self->heap}, *place;
+  return lay_out(&plan, &place) && place == self && plan.first == self->first &&
+         plan.end == self->end && memcmp(&plan.starts, &self->starts, sizeof plan.starts) == 0;
+}
+
+static struct broken_invariant mapped_check(const struct allocator *self) {
   if (!is_marked(self)) return broken(1, self);
   if (self->logged != 0 || self->log.commit != 0) return broken(2, self);
-  if (!lay_out(&plan, &place) || place != self || plan.first != self->first ||
-      plan.end != self->end || memcmp(&plan.starts, &self->starts, sizeof plan.starts) != 0)
-    return broken(3, self);
+  if (!is_laid_out(self)) return broken(3, self);
   struct broken_invariant found = check_blocks(self);
   return found.number == 0 ? check_lists(self) : found;
 }
 
 // Shows a damaged heap as far as its blocks tile it.
 static void mapped_walk(const struct allocator *self, span_visitor *visit, void *context) {
+  if (self->logged != 0 || !is_laid_out(self)) {
+    visit_span(visit, context, self->heap.start, self->heap.size, SPAN_META);
+    return;
+  }
   struct block *block = self->first;
   visit_span(visit, context, self->heap.start, place_of(self, block), SPAN_META);
   for (; block != self->end && tiles(self, block); block = right_of(self, block)) {
@@ -654,20 +661,8 @@ static void mapped_walk(const struct allocator *self, span_visitor *visit, void 
   visit_span(visit, context, block, self->heap.size - place_of(self, block), SPAN_META);
 }
 
-static void count_span(void *context, const struct span *span) {
-  struct statistics *statistics = context;
-  if (span->kind == SPAN_BLOCK) statistics->blocks++;
-  if (span->kind != SPAN_FREE) {
-    statistics->used += span->size;
-  } else if (span->size > statistics->largest_free) {
-    statistics->largest_free = span->size;
-  }
-}
-
 static struct statistics mapped_statistics(const struct allocator *self) {
-  struct statistics statistics = {.acquired = self->heap.size};
-  mapped_walk(self, count_span, &statistics);
-  return statistics;
+  return statistics_by_walk(self, mapped_walk);
 }
 
 // Of each byte of the heap, one in MAP_SHARE is for the map, besides words that are not full. So a

@@ -511,12 +511,15 @@ static struct broken_invariant check_lists(const struct allocator *self) {
   return apart == 0 ? broken(0, NULL) : broken(7, self);
 }
 
-static struct broken_invariant gc_check(const struct allocator *self) {
+static bool is_laid_out(const struct allocator *self) {
   struct allocator plan = {.heap = self->heap}, *place;
+  return lay_out(&plan, &place) && place == self && plan.first == self->first &&
+         plan.end == self->end && memcmp(&plan.starts, &self->starts, sizeof plan.starts) == 0;
+}
+
+static struct broken_invariant gc_check(const struct allocator *self) {
   size_t blocks = 0;
-  if (!lay_out(&plan, &place) || place != self || plan.first != self->first ||
-      plan.end != self->end || memcmp(&plan.starts, &self->starts, sizeof plan.starts) != 0)
-    return broken(1, self);
+  if (!is_laid_out(self)) return broken(1, self);
   struct broken_invariant found = check_blocks(self, &blocks);
   const size_t *damage = found.number == 0 ? index_set_damage(&self->starts, blocks) : NULL;
   if (damage != NULL) found = broken(6, damage);
@@ -525,6 +528,10 @@ static struct broken_invariant gc_check(const struct allocator *self) {
 
 // Shows a damaged heap as far as its blocks tile it.
 static void gc_walk(const struct allocator *self, span_visitor *visit, void *context) {
+  if (!is_laid_out(self)) {
+    visit_span(visit, context, self->heap.start, self->heap.size, SPAN_META);
+    return;
+  }
   struct block *block = self->first;
   visit_span(visit, context, self->heap.start, bytes_between(self->heap.start, block), SPAN_META);
   for (; block != self->end && tiles(self, block); block = right_of(block)) {
@@ -537,20 +544,8 @@ static void gc_walk(const struct allocator *self, span_visitor *visit, void *con
   visit_span(visit, context, block, self->heap.size - shown, SPAN_META);
 }
 
-static void count_span(void *context, const struct span *span) {
-  struct statistics *statistics = context;
-  if (span->kind == SPAN_BLOCK) statistics->blocks++;
-  if (span->kind != SPAN_FREE) {
-    statistics->used += span->size;
-  } else if (span->size > statistics->largest_free) {
-    statistics->largest_free = span->size;
-  }
-}
-
 static struct statistics gc_statistics(const struct allocator *self) {
-  struct statistics statistics = {.acquired = self->heap.size};
-  gc_walk(self, count_span, &statistics);
-  return statistics;
+  return statistics_by_walk(self, gc_walk);
 }
 
 static void gc_destroy(struct allocator *self) { fixed_heap_release(self->heap); }

@@ -325,6 +325,10 @@ static struct broken_invariant page_check(const struct allocator *self) {
 
 static void walk_chunk(const struct chunk *chunk, bool is_current, span_visitor *visit,
                        void *context) {
+  if (check_shape(chunk, sizeof(struct chunk)).number != 0) {
+    visit_span(visit, context, chunk->memory, chunk->size, SPAN_META);
+    return;
+  }
   struct block *block = first_block(chunk);
   visit_span(visit, context, chunk->memory, address_of(block) - address_of(chunk->memory),
              SPAN_META);
@@ -347,28 +351,14 @@ static void walk_chunk(const struct chunk *chunk, bool is_current, span_visitor 
 
 // Shows a damaged ring as far as its seals hold.
 static void page_walk(const struct allocator *self, span_visitor *visit, void *context) {
-  visit_span(visit, context, self->own.memory, self->own.size, SPAN_META);
-  size_t left = self->chunks;
-  for (const struct chunk *chunk = &self->own; is_sealed(chunk) && left != 0; left--) {
-    chunk = chunk->next;
+  const struct chunk *chunk = &self->own;
+  if (is_sealed(chunk)) visit_span(visit, context, chunk->memory, chunk->size, SPAN_META);
+  while (is_sealed(chunk) && (chunk = chunk->next) != &self->own && is_sealed(chunk))
     walk_chunk(chunk, chunk == self->current, visit, context);
-  }
-}
-
-static void count_span(void *context, const struct span *span) {
-  struct statistics *statistics = context;
-  statistics->acquired += span->size;
-  if (span->kind == SPAN_BLOCK) statistics->blocks++;
-  if (span->kind == SPAN_FREE)
-    statistics->largest_free = span->size;
-  else
-    statistics->used += span->size;
 }
 
 static struct statistics page_statistics(const struct allocator *self) {
-  struct statistics statistics = {0};
-  page_walk(self, count_span, &statistics);
-  return statistics;
+  return statistics_by_walk(self, page_walk);
 }
 
 static void page_destroy(struct allocator *self) {

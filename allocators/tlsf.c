@@ -577,20 +577,8 @@ static void tlsf_walk(const struct allocator *self, span_visitor *visit, void *c
   visit_span(visit, context, block, self->heap.size - shown, SPAN_META);
 }
 
-static void count_span(void *context, const struct span *span) {
-  struct statistics *statistics = context;
-  if (span->kind == SPAN_BLOCK) statistics->blocks++;
-  if (span->kind != SPAN_FREE) {
-    statistics->used += span->size;
-  } else if (span->size > statistics->largest_free) {
-    statistics->largest_free = span->size;
-  }
-}
-
 static struct statistics tlsf_statistics(const struct allocator *self) {
-  struct statistics statistics = {.acquired = self->heap.size};
-  tlsf_walk(self, count_span, &statistics);
-  return statistics;
+  return statistics_by_walk(self, tlsf_walk);
 }
 
 static void tlsf_destroy(struct allocator *self) { fixed_heap_release(self->heap); }
