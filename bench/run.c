@@ -237,8 +237,10 @@ static bool supports(const struct strategy *strategy, const struct plan *plan, s
       continue;
     size_t size = (size_t)step->size * (step->kind == STEP_ZEROED ? step->count : 1u);
     size_t align = (size_t)1 << step->align_log2;
-    if (align <= strategy->max_align && strategy->footprint(size, align, page_size) != SIZE_MAX)
-      continue;
+    // What a foreign allocator can serve, nobody knows beforehand.
+    bool can = strategy->traits & STRATEGY_FOREIGN ||
+               strategy->footprint(size, align, page_size) != SIZE_MAX;
+    if (align <= strategy->max_align && can) continue;
     snprintf(reason, reason_size, "it never serves %zu bytes aligned to %zu", size, align);
     return false;
   }
