@@ -28,14 +28,21 @@
 //
 // ## What is kept
 //
-// Each cache has a magazine: the objects that were released last, as long as it has room for them.
-// They are allocated first, and their slabs need not even be looked at.
+// Each cache has a magazine: objects that were released, as long as it has room for them. They are
+// allocated first, and their slabs need not even be looked at.
 //
 // A slab none of whose objects is live or in a magazine is idle. It stays with its cache if that
 // has nothing else to allocate from. Others go to a common stock, as long as there is one for eight
-// that are in use, else to the source. When nothing is live any more, or the source has nothing
-// more, magazines are emptied and all idle slabs go to the source. The slab that lies behind the
-// allocator itself can not: it serves whatever cache needs one first.
+// that are in use, else to the source. When half of all has gone there, slabs that only magazines
+// keep from being idle become so, too. When nothing is live any more, or the source has nothing
+// more, magazines are emptied and all idle slabs go to the source. Those in the allocator's own
+// stretch can not, and are kept in reserve: as long as little is live, they are all it takes.
+//
+//   memory        start, aligned to windows                        allocator              memory
+//   |             |                                                |                      + size |
+//   +-------------+--------+--------+--------+---------------------+-----------------------------+
+//   |   padding   |  slab  |  slab  |  slab  | shorter one or rest | allocator, magazines        |
+//   +-------------+--------+--------+--------+---------------------+-----------------------------+
 #include "allocators/arithmetic.h"
 #include "allocators/memory.h"
 #include "allocators/span.h"
@@ -46,11 +53,16 @@
 #define MOST_WINDOW ((size_t)1 << 16)
 #define LINE ((size_t)64)  // of the processor's cache; objects can be aligned to at most this
 #define GRAIN ((size_t)16)
+#define PLAIN_ALIGNS 0x10116u  // powers of two up to a grain, as a set
 #define CLASSES 28u
 #define LARGEST_OBJECT ((size_t)4096)  // of the last class
-#define ROUNDS 5u                      // of a magazine: a cache is one line
 #define IDLE_FRACTION 8
-#define LEAST_OBJECTS 2  // in a slab, except the allocator's own
+#define LEAST_OBJECTS 2                   // in a slab, except the allocator's own
+#define MOST_ROUNDS ((size_t)128)         // of a magazine
+#define MAGAZINE_BYTES ((size_t)1 << 14)  // what the objects in one have at most
+#define ALL_ROUNDS 1664
+#define HINTS 512u
+#define OWN_SIZE (8 * LEAST_WINDOW)  // of the allocator's stretch, if pages are no larger
 
 // Stretches lie wherever the source has put them, so a damaged link can not be told by its value.
 // The seal can: it is a complemented sum of what it seals, and a link is followed only if it agrees
@@ -63,7 +75,7 @@ struct stretch {
   size_t size;            // of that
   uintptr_t seal;
   // I2: lists are linked both ways; a slab with free objects is in its cache's list or, if it is
-  //     idle, in the stock; full slabs and large blocks have lists of their own
+  //     idle, in the stock or in reserve; full slabs and large blocks have lists of their own
   struct stretch *previous;
   // I4: a slab's list links free objects of it, each once, and so many as are not live
   struct object *free;
@@ -75,8 +87,8 @@ struct stretch {
   uint16_t live;   // or in a magazine
 };
 
-#define LARGE UINT16_MAX  // as a class
-#define NO_CLASS (UINT16_MAX - 1)
+#define LARGE CLASSES  // as a class
+#define NO_CLASS (CLASSES + 1)
 
 struct object {
   struct object *next;
@@ -87,47 +99,61 @@ struct list {
   uintptr_t seal;
 };
 
+// A line of the processor's cache, and the magazine's last rounds another: all that most requests
+// need.
 struct cache {
-  _Alignas(64) struct list partial;  // slabs with free objects
-  uint16_t pitch;                    // from object to object
-  uint16_t capacity;                 // objects in a slab
+  // I5: a magazine holds objects of the cache's slabs that are not free there, each once
+  _Alignas(64) struct object **magazine;
+  struct object **top;  // behind the last of its rounds
+  struct object **end;  // behind the last that it has room for
+  uint16_t pitch;       // from object to object
+  uint16_t capacity;    // objects in a slab
+  struct list partial;  // slabs with free objects
   uint8_t colours;
   uint8_t colour;  // of the next slab
-  // I5: a magazine holds objects of the cache's slabs that are not free there, each once
-  uint16_t rounds;
-  struct object *magazine[ROUNDS];
 };
 
 struct allocator {
-  struct stretch own;  // the stretch in which the allocator lies: the slab behind it
-  struct source *source;
-  size_t window;
+  // I6: live blocks are counted, and stretches except the allocator's own, the idle ones of them,
+  //     and no fewer at the peak
+  _Alignas(64) size_t live;
+  size_t held;
+  size_t idle;
   size_t largest;  // size of an object of the last cache
+  size_t window;
+  unsigned window_log2;
+  struct source *source;
+  unsigned char *memory;  // the stretch at whose end the allocator lies
+  size_t size;
+  uintptr_t seal;
+  size_t peak;  // of `held`, since magazines were last looked through
   struct list full;
   struct list large;
   struct list stock;
-  // I6: live blocks are counted, and stretches except the allocator's own, and the idle ones of
-  // them
-  size_t live;
-  size_t held;
-  size_t idle;
-  struct cache caches[CLASSES];
+  struct list reserve;  // idle slabs in the own stretch
   uint8_t class_by_grains[LARGEST_OBJECT / GRAIN + 1];
+  struct cache caches[CLASSES + 1];  // that of LARGE has no rounds, so that none is kept there
+  struct object *rounds[ALL_ROUNDS];
+  // I7: hints tell the addresses of slabs and, in their lowest bits, the classes
+  uintptr_t hints[HINTS];
 };
 
 static const char *const invariants[] = {
     "seals agree: a stretch's with its next, memory and size, a list's with its first",
     "lists are linked both ways; a slab with free objects is in its cache's list or, if it is "
-    "idle, in the stock; full slabs and large blocks have lists of their own",
+    "idle, in the stock or in reserve; full slabs and large blocks have lists of their own",
     "a slab lies where it must in its memory, and so do its objects in its window",
     "a slab's list links free objects of it, each once, and so many as are not live",
     "a magazine holds objects of the cache's slabs that are not free there, each once",
-    "live blocks are counted, and stretches except the allocator's own, and the idle ones of them",
+    "live blocks are counted, and stretches except the allocator's own, the idle ones of them, "
+    "and no fewer at the peak",
+    "hints tell the addresses of slabs and, in their lowest bits, the classes",
     NULL,
 };
 
 _Static_assert(sizeof(struct stretch) == LINE, "objects begin at the line after the header");
-_Static_assert(sizeof(struct allocator) <= LEAST_WINDOW - LINE, "a slab behind it has room");
+_Static_assert(sizeof(struct cache) == LINE, "a cache is found by a shift");
+_Static_assert(sizeof(struct allocator) <= 5 * LEAST_WINDOW, "slabs before it have room");
 
 // ## Accessors: no other function adds to an address
 
@@ -155,8 +181,27 @@ static unsigned char *end_of(const struct stretch *stretch) {
   return at(stretch->memory, stretch->size);
 }
 
+static bool is_own(const struct allocator *self, const struct stretch *slab) {
+  return bytes_between(self->memory, slab) < self->size;
+}
+
+// A slab in the allocator's own stretch, with as much of a window as lies before the allocator.
+// NULL: there are not so many.
+static struct stretch *own_slab(const struct allocator *self, size_t index, size_t *room) {
+  unsigned char *start = aligned_at(self->memory, self->window);
+  size_t offset = bytes_between(self->memory, start) + index * self->window;
+  size_t end = bytes_between(self->memory, self);
+  if (offset + LINE + self->largest > end) return NULL;
+  *room = end - offset < self->window ? end - offset : self->window;
+  return at(self->memory, offset);
+}
+
 static bool is_request(size_t size, size_t align) {
   return size != 0 && is_power_of_two(align) && align <= MAX_ALIGN;
+}
+
+static unsigned rounds_in(const struct cache *cache) {
+  return (unsigned)(cache->top - cache->magazine);
 }
 
 // ## Classes: eight of a grain's width, then four for each power of two
@@ -186,6 +231,10 @@ static size_t slab_size(size_t page_size) {
   return size < page_size ? page_size : size;
 }
 
+static size_t own_size(size_t page_size) {
+  return OWN_SIZE < page_size ? page_size : (OWN_SIZE + page_size - 1) & ~(page_size - 1);
+}
+
 static unsigned class_count(size_t window) {
   unsigned count = 0;
   while (count < CLASSES && (window - LINE) / pitch_of(count) >= LEAST_OBJECTS) count++;
@@ -209,6 +258,11 @@ static bool large_size(size_t size, size_t align, size_t page_size, size_t *byte
 
 static uintptr_t seal_for(const struct stretch *stretch) {
   return ~(address_of(stretch->next) + 3 * address_of(stretch->memory) + 5 * stretch->size);
+}
+
+static uintptr_t seal_of_own(const struct allocator *self) {
+  return ~(address_of(self) + 3 * address_of(self->memory) + 5 * self->size + 7 * self->window +
+           9 * (uintptr_t)self->window_log2);
 }
 
 static uintptr_t seal_of_list(const struct list *list) {
@@ -240,10 +294,44 @@ static void unlink_stretch(struct list *list, struct stretch *stretch) {
   if (stretch->next != NULL) stretch->next->previous = stretch->previous;
 }
 
+// ## Hints
+//
+// All headers lie at the same place of a window, where they compete for a few lines of the
+// processor's cache. So the classes of slabs are also told in a table, in which slabs whose
+// addresses are far apart may share an entry: that of the one which came last is right.
+
+static size_t hint_index(const struct allocator *self, uintptr_t slab) {
+  return slab >> self->window_log2 & (HINTS - 1);
+}
+
+static void set_hint(struct allocator *self, const struct stretch *slab) {
+  self->hints[hint_index(self, address_of(slab))] = address_of(slab) | slab->class;
+}
+
+// True if there is one, of whatever class.
+static bool is_hinted(const struct allocator *self, const struct stretch *slab) {
+  return (self->hints[hint_index(self, address_of(slab))] ^ address_of(slab)) < LINE;
+}
+
+static void forget_hint(struct allocator *self, const struct stretch *slab) {
+  if (is_hinted(self, slab)) self->hints[hint_index(self, address_of(slab))] = 0;
+}
+
+static unsigned class_hinted(const struct allocator *self, const struct stretch *slab) {
+  return (unsigned)(self->hints[hint_index(self, address_of(slab))] ^ address_of(slab));
+}
+
+static unsigned class_at(const struct allocator *self, const void *payload) {
+  uintptr_t window = (address_of(payload) - 1) >> self->window_log2;
+  uintptr_t class = self->hints[window & (HINTS - 1)] ^ window << self->window_log2;
+  return class < CLASSES ? (unsigned)class : header_of(self, payload)->class;
+}
+
 // ## Stretches
 
 static void give_back(struct allocator *self, struct stretch *stretch) {
   self->held--;
+  forget_hint(self, stretch);
   self->source->release(self->source, stretch->memory, stretch->size);
 }
 
@@ -254,16 +342,19 @@ static void give_back_stocked(struct allocator *self) {
   give_back(self, slab);
 }
 
-// Idle slabs go to the source, wherever they are.
+// Idle slabs go to the source, wherever they are, own ones into reserve.
 static void reap(struct allocator *self) {
   while (self->stock.first != NULL) give_back_stocked(self);
   for (unsigned i = 0; i < CLASSES; i++) {
     struct list *list = &self->caches[i].partial;
     for (struct stretch *slab = list->first, *next; slab != NULL; slab = next) {
       next = slab->next;
-      if (slab->live != 0 || slab == &self->own) continue;
+      if (slab->live != 0) continue;
       unlink_stretch(list, slab);
-      give_back(self, slab);
+      if (is_own(self, slab))
+        link_first(&self->reserve, slab);
+      else
+        give_back(self, slab);
     }
   }
   self->idle = 0;
@@ -271,34 +362,38 @@ static void reap(struct allocator *self) {
 
 // ## Slabs
 
+static size_t capacity_of(const struct allocator *self, const struct stretch *slab,
+                          const struct cache *cache) {
+  size_t room = is_own(self, slab) ? slab->size : self->window;
+  size_t capacity = (room - slab->start * GRAIN) / cache->pitch;
+  return capacity < cache->capacity ? capacity : cache->capacity;
+}
+
 // Puts an idle slab to the use of a cache.
 static void assign(struct allocator *self, struct stretch *slab, unsigned class) {
   struct cache *cache = &self->caches[class];
-  if (slab != &self->own) {
+  slab->start = LINE / GRAIN;
+  if (!is_own(self, slab)) {
     slab->start = (uint16_t)((LINE + cache->colour * LINE) / GRAIN);
     cache->colour = cache->colour + 1 < cache->colours ? (uint8_t)(cache->colour + 1) : 0;
   }
-  size_t room = self->window - slab->start * GRAIN;
-  slab->capacity = (uint16_t)(room / cache->pitch);
-  if (slab->capacity > cache->capacity) slab->capacity = cache->capacity;
+  slab->capacity = (uint16_t)capacity_of(self, slab, cache);
   slab->class = (uint16_t)class;
   slab->free = NULL;
   slab->fresh = 0;
   slab->live = 0;
+  set_hint(self, slab);
   link_first(&cache->partial, slab);
 }
 
-// True if a slab was idle: the allocator's own, which may be another cache's, or one in stock.
+// True if a slab was idle.
 static bool assign_idle(struct allocator *self, unsigned class) {
-  struct stretch *own = &self->own, *slab = self->stock.first;
-  if (own->live == 0 && self->window - own->start * GRAIN >= self->caches[class].pitch) {
-    if (own->class != NO_CLASS) unlink_stretch(&self->caches[own->class].partial, own);
-    slab = own;
-  } else if (slab != NULL) {
-    unlink_stretch(&self->stock, slab);
-  }
-  if (slab != NULL) assign(self, slab, class);
-  return slab != NULL;
+  struct list *list = self->reserve.first != NULL ? &self->reserve : &self->stock;
+  struct stretch *slab = list->first;
+  if (slab == NULL) return false;
+  unlink_stretch(list, slab);
+  assign(self, slab, class);
+  return true;
 }
 
 static struct object *pop_object(struct allocator *self, struct stretch *slab) {
@@ -308,7 +403,7 @@ static struct object *pop_object(struct allocator *self, struct stretch *slab) {
     slab->free = object->next;
   else
     object = object_at(slab, cache->pitch, slab->fresh++);
-  if (slab->live++ == 0 && slab != &self->own) self->idle--;
+  if (slab->live++ == 0 && !is_own(self, slab)) self->idle--;
   if (slab->live == slab->capacity) {
     unlink_stretch(&cache->partial, slab);
     link_first(&self->full, slab);
@@ -320,10 +415,11 @@ static struct object *pop_object(struct allocator *self, struct stretch *slab) {
 // follows when fewer are in use.
 static void retire(struct allocator *self, struct stretch *slab) {
   struct list *partial = &self->caches[slab->class].partial;
-  self->idle++;
+  bool own = is_own(self, slab);
+  if (!own) self->idle++;
   if (partial->first == slab && slab->next == NULL) return;
   unlink_stretch(partial, slab);
-  link_first(&self->stock, slab);
+  link_first(own ? &self->reserve : &self->stock, slab);
   size_t enough = 1 + (self->held - self->idle) / IDLE_FRACTION;
   for (int i = 0; i < 2 && self->idle > enough && self->stock.first != NULL; i++)
     give_back_stocked(self);
@@ -336,7 +432,7 @@ static void push_object(struct allocator *self, struct stretch *slab, struct obj
     unlink_stretch(&self->full, slab);
     link_first(&self->caches[slab->class].partial, slab);
   }
-  if (slab->live == 0 && slab != &self->own) retire(self, slab);
+  if (slab->live == 0) retire(self, slab);
 }
 
 // ## Caches
@@ -345,44 +441,49 @@ static void push_object(struct allocator *self, struct stretch *slab, struct obj
 static unsigned rounds_of(const struct allocator *self, const struct cache *cache, unsigned from,
                           const struct stretch *slab) {
   unsigned count = 0;
-  for (unsigned i = from; i < cache->rounds; i++)
+  for (unsigned i = from; i < rounds_in(cache); i++)
     count += header_of(self, cache->magazine[i]) == slab;
   return count;
 }
 
-// Makes idle what only magazines keep from it. Other slabs stay as they are: a request that is
-// refused all the same must not have changed them.
+// Makes idle what only magazines keep from it: all, if nothing is live. Other slabs stay as they
+// are: a request that is refused all the same must not have changed them.
 static void empty_magazines(struct allocator *self) {
   for (struct cache *cache = self->caches; cache != self->caches + CLASSES; cache++) {
     uint16_t kept = 0;
-    for (unsigned i = 0; i < cache->rounds; i++) {
+    for (unsigned i = 0; i < rounds_in(cache); i++) {
       struct object *object = cache->magazine[i];
       struct stretch *slab = header_of(self, object);
-      if (rounds_of(self, cache, i, slab) == slab->live)
+      if (self->live == 0 || rounds_of(self, cache, i, slab) == slab->live)
         push_object(self, slab, object);
       else
         cache->magazine[kept++] = object;
     }
-    cache->rounds = kept;
+    cache->top = &cache->magazine[kept];
   }
 }
 
-// NULL: the source has nothing more, even after all that is idle went back to it.
+static __attribute__((noinline)) void give_back_idle(struct allocator *self) {
+  empty_magazines(self);
+  reap(self);
+}
+
+// NULL: the source has nothing more, even after all that is idle went back to it or into reserve.
 static unsigned char *acquire(struct allocator *self, size_t size) {
   unsigned char *memory = self->source->acquire(self->source, size);
-  if (memory == NULL && self->held != 0) {
-    empty_magazines(self);
-    reap(self);
-    memory = self->source->acquire(self->source, size);
+  if (memory == NULL) {
+    size_t held = self->held;
+    give_back_idle(self);
+    if (self->held < held) memory = self->source->acquire(self->source, size);
   }
-  if (memory != NULL) self->held++;
+  if (memory != NULL && ++self->held > self->peak) self->peak = self->held;
   return memory;
 }
 
 static bool assign_acquired(struct allocator *self, unsigned class) {
   size_t size = slab_size(self->source->page_size);
   unsigned char *memory = acquire(self, size);
-  if (memory == NULL) return false;
+  if (memory == NULL) return assign_idle(self, class);
   struct stretch *slab = (struct stretch *)aligned_at(memory, self->window);
   *slab = (struct stretch){.memory = memory, .size = size};
   self->idle++;
@@ -393,7 +494,7 @@ static bool assign_acquired(struct allocator *self, unsigned class) {
 // The magazine is empty.
 static __attribute__((noinline)) void *allocate_from_slab(struct allocator *self, unsigned class) {
   struct list *partial = &self->caches[class].partial;
-  if (partial->first == NULL && self->live == 0) empty_magazines(self);  // for the own slab
+  if (partial->first == NULL && self->live == 0) give_back_idle(self);  // own slabs of others
   if (partial->first == NULL && !assign_idle(self, class) && !assign_acquired(self, class))
     return NULL;
   self->live++;
@@ -403,14 +504,9 @@ static __attribute__((noinline)) void *allocate_from_slab(struct allocator *self
 static void *allocate_small(struct allocator *self, size_t size) {
   unsigned class = self->class_by_grains[(size + GRAIN - 1) / GRAIN];
   struct cache *cache = &self->caches[class];
-  if (cache->rounds == 0) return allocate_from_slab(self, class);
+  if (cache->top == cache->magazine) return allocate_from_slab(self, class);
   self->live++;
-  return cache->magazine[--cache->rounds];
-}
-
-static __attribute__((noinline)) void give_back_idle(struct allocator *self) {
-  empty_magazines(self);
-  reap(self);
+  return *--cache->top;
 }
 
 // ## Large blocks
@@ -437,6 +533,19 @@ static void release_large(struct allocator *self, struct stretch *large) {
 
 // ## The table
 
+// From the last one on, as the list begins with what came last.
+static void reserve_own(struct allocator *self) {
+  size_t count = 0, room = 0;
+  set_first(&self->reserve, NULL);
+  memset(self->hints, 0, sizeof self->hints);
+  while (own_slab(self, count, &room) != NULL) count++;
+  while (count-- != 0) {
+    struct stretch *slab = own_slab(self, count, &room);
+    *slab = (struct stretch){.memory = at(slab, 0), .size = room, .class = NO_CLASS};
+    link_first(&self->reserve, slab);
+  }
+}
+
 // As after create: all memory but the allocator's own stretch is the source's.
 static void clear(struct allocator *self) {
   set_first(&self->full, NULL);
@@ -444,15 +553,19 @@ static void clear(struct allocator *self) {
   set_first(&self->stock, NULL);
   self->live = 0;
   self->held = 0;
+  self->peak = 0;
   self->idle = 0;
-  self->own.class = NO_CLASS;
-  self->own.live = 0;
-  set_next(&self->own, NULL);
   for (unsigned i = 0; i < CLASSES; i++) {
     set_first(&self->caches[i].partial, NULL);
     self->caches[i].colour = 0;
-    self->caches[i].rounds = 0;
+    self->caches[i].top = self->caches[i].magazine;
   }
+  reserve_own(self);
+}
+
+static size_t most_rounds(size_t pitch) {
+  size_t rounds = MAGAZINE_BYTES / pitch;
+  return rounds < MOST_ROUNDS ? rounds : MOST_ROUNDS;
 }
 
 static struct cache cache_for(unsigned class, size_t window) {
@@ -465,16 +578,26 @@ static struct cache cache_for(unsigned class, size_t window) {
 static struct allocator *slab_create(struct source *source,
                                      const struct strategy_options *options) {
   if ((source->traits & SOURCE_RECLAIMS) == 0 || options->variant != 0) return NULL;
-  size_t size = slab_size(source->page_size), window = window_for(source->page_size);
+  size_t size = own_size(source->page_size), window = window_for(source->page_size);
   unsigned char *memory = source->acquire(source, size);
   if (memory == NULL) return NULL;
-  struct allocator *self = (struct allocator *)aligned_at(memory, window);
-  *self = (struct allocator){
-      .own = {.memory = memory, .size = size, .start = sizeof(struct allocator) / GRAIN},
-      .source = source,
-      .window = window,
-      .largest = pitch_of(class_count(window) - 1)};
-  for (unsigned i = 0; i < CLASSES; i++) self->caches[i] = cache_for(i, window);
+  struct allocator *self = at(memory, size - sizeof *self);
+  // Pages may be smaller than a line.
+  self = (struct allocator *)((unsigned char *)self - (address_of(self) & (LINE - 1)));
+  *self = (struct allocator){.largest = pitch_of(class_count(window) - 1),
+                             .window = window,
+                             .window_log2 = (unsigned)__builtin_ctzl(window),
+                             .source = source,
+                             .memory = memory,
+                             .size = size};
+  self->seal = seal_of_own(self);
+  size_t rounds = 0;
+  for (unsigned i = 0; i < CLASSES; i++) {
+    self->caches[i] = cache_for(i, window);
+    self->caches[i].magazine = &self->rounds[rounds];
+    rounds += most_rounds(pitch_of(i));
+    self->caches[i].end = &self->rounds[rounds];
+  }
   for (unsigned i = 1; i <= LARGEST_OBJECT / GRAIN; i++)
     self->class_by_grains[i] = (uint8_t)class_of(i * GRAIN);
   clear(self);
@@ -489,8 +612,8 @@ static __attribute__((noinline)) void *allocate_slowly(struct allocator *self, s
 }
 
 static void *slab_allocate(struct allocator *self, size_t size, size_t align) {
-  bool is_plain = align <= GRAIN && size <= self->largest;
-  if (!is_plain || !is_request(size, align)) return allocate_slowly(self, size, align);
+  bool is_plain = align <= GRAIN && (PLAIN_ALIGNS >> align & 1) != 0;
+  if (!is_plain || size - 1 >= self->largest) return allocate_slowly(self, size, align);
   return allocate_small(self, size);
 }
 
@@ -501,26 +624,32 @@ static void *slab_allocate_zeroed(struct allocator *self, size_t count, size_t s
   return payload == NULL ? NULL : memset(payload, 0, bytes);
 }
 
-static __attribute__((noinline)) void release_slowly(struct allocator *self,
-                                                     struct stretch *stretch, void *payload) {
+static __attribute__((noinline)) enum release_result release_last(struct allocator *self) {
+  if (self->held != 0) give_back_idle(self);
+  return RELEASED;
+}
+
+static __attribute__((noinline)) enum release_result release_slowly(struct allocator *self,
+                                                                    void *payload) {
+  struct stretch *stretch = header_of(self, payload);
   if (stretch->class == LARGE)
     release_large(self, stretch);
   else
     push_object(self, stretch, payload);
-  if (--self->live == 0 && self->held != 0) give_back_idle(self);
+  if (--self->live == 0) return release_last(self);
+  if (self->held < self->peak / 2) {
+    self->peak = self->held;
+    empty_magazines(self);
+  }
+  return RELEASED;
 }
 
 static enum release_result slab_release(struct allocator *self, void *payload) {
   if (payload == NULL) return RELEASED;
-  struct stretch *stretch = header_of(self, payload);
-  struct cache *cache = stretch->class == LARGE ? NULL : &self->caches[stretch->class];
-  if (cache == NULL || cache->rounds == ROUNDS) {
-    release_slowly(self, stretch, payload);
-    return RELEASED;
-  }
-  cache->magazine[cache->rounds++] = payload;
-  if (--self->live == 0 && self->held != 0) give_back_idle(self);
-  return RELEASED;
+  struct cache *cache = &self->caches[class_at(self, payload)];
+  if (cache->top == cache->end) return release_slowly(self, payload);
+  *cache->top++ = payload;
+  return --self->live == 0 ? release_last(self) : RELEASED;
 }
 
 static size_t slab_usable_size(const struct allocator *self, const void *payload) {
@@ -556,7 +685,7 @@ static void *slab_resize(struct allocator *self, void *payload, size_t size, siz
 static void give_back_all(struct allocator *self, struct list *list) {
   for (struct stretch *stretch = list->first, *next; stretch != NULL; stretch = next) {
     next = stretch->next;
-    if (stretch != &self->own) give_back(self, stretch);
+    if (!is_own(self, stretch)) give_back(self, stretch);
   }
 }
 
@@ -605,7 +734,7 @@ static bool map_free(const struct allocator *self, const struct stretch *slab, s
     if (!index_of(slab, cache->pitch, object, &index) || is_set(map->free, index)) return false;
     set(map->free, index);
   }
-  for (unsigned i = 0; i < cache->rounds; i++) {
+  for (unsigned i = 0; i < rounds_in(cache); i++) {
     if (!index_of(slab, cache->pitch, cache->magazine[i], &index) || is_set(map->free, index) ||
         is_set(map->in_magazine, index))
       continue;
@@ -617,16 +746,13 @@ static bool map_free(const struct allocator *self, const struct stretch *slab, s
 
 static bool is_slab(const struct allocator *self, const struct stretch *slab, unsigned class) {
   const struct cache *cache = &self->caches[class];
-  size_t own_start = sizeof(struct allocator) / GRAIN;
-  bool starts = slab == &self->own ? slab->start == own_start
-                                   : slab->start >= LINE / GRAIN &&
-                                         slab->start < LINE / GRAIN * (1u + cache->colours) &&
-                                         slab->capacity == cache->capacity;
-  return slab->class == class && starts && slab->capacity != 0 &&
-         slab->capacity <= (self->window - slab->start * GRAIN) / cache->pitch &&
-         slab->fresh <= slab->capacity && slab->live <= slab->fresh &&
-         (address_of(slab) & (self->window - 1)) == 0 &&
-         range_within(slab, self->window, slab->memory, slab->size);
+  bool own = is_own(self, slab);
+  size_t colours = own ? 1 : cache->colours, room = own ? slab->size : self->window;
+  return slab->class == class && slab->start >= LINE / GRAIN && slab->start % (LINE / GRAIN) == 0 &&
+         slab->start < LINE / GRAIN * (1 + colours) && slab->capacity != 0 &&
+         slab->capacity == capacity_of(self, slab, cache) && slab->fresh <= slab->capacity &&
+         slab->live <= slab->fresh && (address_of(slab) & (self->window - 1)) == 0 &&
+         range_within(slab, room, slab->memory, slab->size);
 }
 
 static bool is_large(const struct allocator *self, const struct stretch *large) {
@@ -638,31 +764,32 @@ static bool is_large(const struct allocator *self, const struct stretch *large) 
 static bool is_sealed(const struct stretch *stretch) { return stretch->seal == seal_for(stretch); }
 
 static bool is_shaped(const struct allocator *self) {
-  const struct stretch *own = &self->own;
-  size_t window = self->window;
-  if (!is_power_of_two(window) || window < LEAST_WINDOW || window > MOST_WINDOW ||
-      (address_of(own) & (window - 1)) != 0 || !range_within(own, window, own->memory, own->size) ||
-      self->largest != pitch_of(class_count(window) - 1))
+  size_t rounds = 0;
+  if (self->largest != pitch_of(class_count(self->window) - 1) ||
+      self->caches[LARGE].top != self->caches[LARGE].end)
     return false;
   for (unsigned i = 0; i < CLASSES; i++) {
-    struct cache made = cache_for(i, window);
+    struct cache made = cache_for(i, self->window);
     const struct cache *cache = &self->caches[i];
     if (cache->pitch != made.pitch || cache->capacity != made.capacity ||
-        cache->colours != made.colours || cache->colour >= made.colours || cache->rounds > ROUNDS)
+        cache->colours != made.colours || cache->colour >= made.colours ||
+        cache->magazine != &self->rounds[rounds] ||
+        cache->end != cache->magazine + most_rounds(made.pitch) ||
+        bytes_between(cache->magazine, cache->top) > bytes_between(cache->magazine, cache->end) ||
+        bytes_between(cache->top, cache->end) % sizeof *cache->top != 0)
       return false;
+    rounds += most_rounds(made.pitch);
   }
-  return own->start * GRAIN == sizeof *self && (own->class < CLASSES || own->class == NO_CLASS) &&
-         (own->live == 0 || own->class < CLASSES);
+  return true;
 }
 
 // What a pass over the lists has met.
 struct tally {
-  size_t live, held, idle;
+  size_t live, held, idle, own, hinted;
   size_t rounds[CLASSES];
-  bool own;
 };
 
-// `class` LARGE: in the list of large blocks; NO_CLASS: in stock.
+// `class` LARGE: in the list of large blocks; NO_CLASS: in stock or in reserve.
 static struct broken_invariant check_stretch(const struct allocator *self,
                                              const struct stretch *stretch, unsigned class,
                                              bool full, struct tally *tally) {
@@ -676,9 +803,14 @@ static struct broken_invariant check_stretch(const struct allocator *self,
     tally->rounds[class] += map.rounds;
   }
   tally->live += stretch->live - map.rounds;
-  tally->held += stretch != &self->own;
-  tally->idle += stretch != &self->own && stretch->live == 0;
-  tally->own |= stretch == &self->own;
+  if (is_hinted(self, stretch)) {
+    if (class_hinted(self, stretch) != stretch->class) return broken(7, stretch);
+    tally->hinted++;
+  }
+  bool own = is_own(self, stretch);
+  tally->held += !own;
+  tally->idle += !own && stretch->live == 0;
+  tally->own += own;
   return broken(0, NULL);
 }
 
@@ -692,6 +824,9 @@ static struct broken_invariant check_list(const struct allocator *self, const st
     if (stretch->previous != left) return broken(2, stretch);
     if (full) class = stretch->class;
     if (full && class >= CLASSES) return broken(3, stretch);
+    bool misplaced = is_own(self, stretch) ? list == &self->stock || list == &self->large
+                                           : list == &self->reserve;
+    if (misplaced) return broken(2, stretch);
     struct broken_invariant found = check_stretch(self, stretch, class, full, tally);
     if (found.number != 0) return found;
     left = stretch;
@@ -701,18 +836,24 @@ static struct broken_invariant check_list(const struct allocator *self, const st
 
 static struct broken_invariant slab_check(const struct allocator *self) {
   struct tally tally = {0};
-  if (!is_sealed(&self->own)) return broken(1, self);
+  size_t own = 0, room;
+  if (self->seal != seal_of_own(self)) return broken(1, self);
   if (!is_shaped(self)) return broken(3, self);
   struct broken_invariant found = check_list(self, &self->full, 0, &tally);
   if (found.number == 0) found = check_list(self, &self->large, LARGE, &tally);
   if (found.number == 0) found = check_list(self, &self->stock, NO_CLASS, &tally);
+  if (found.number == 0) found = check_list(self, &self->reserve, NO_CLASS, &tally);
   for (unsigned i = 0; i < CLASSES && found.number == 0; i++)
     found = check_list(self, &self->caches[i].partial, i, &tally);
   if (found.number != 0) return found;
-  if (tally.own != (self->own.class != NO_CLASS)) return broken(2, self);
+  while (own_slab(self, own, &room) != NULL) own++;
+  if (tally.own != own) return broken(2, self);
+  for (unsigned i = 0; i < HINTS; i++) tally.hinted -= self->hints[i] != 0;
+  if (tally.hinted != 0) return broken(7, self->hints);
   for (unsigned i = 0; i < CLASSES; i++)
-    if (tally.rounds[i] != self->caches[i].rounds) return broken(5, &self->caches[i]);
-  return tally.live == self->live && tally.held == self->held && tally.idle == self->idle
+    if (tally.rounds[i] != rounds_in(&self->caches[i])) return broken(5, &self->caches[i]);
+  return tally.live == self->live && tally.held == self->held && tally.idle == self->idle &&
+                 self->held <= self->peak
              ? broken(0, NULL)
              : broken(6, self);
 }
@@ -736,7 +877,7 @@ static void walk_objects(const struct stretch *slab, size_t pitch, const struct 
   }
 }
 
-// Memory before, between and behind the two is the allocator's.
+// Memory before and behind the two is the allocator's.
 static void walk_around(const struct stretch *stretch, const void *first, const void *end,
                         enum span_kind kind, span_visitor *visit, void *context) {
   visit_span(visit, context, stretch->memory, bytes_between(stretch->memory, first), SPAN_META);
@@ -744,7 +885,7 @@ static void walk_around(const struct stretch *stretch, const void *first, const 
   visit_span(visit, context, end, bytes_between(end, end_of(stretch)), SPAN_META);
 }
 
-// A slab none of whose objects is live could as well have gone back, unless it is the own one.
+// A slab none of whose objects is live could as well have gone back.
 static void walk_stretch(const struct allocator *self, const struct stretch *stretch,
                          span_visitor *visit, void *context) {
   const void *first = object_at(stretch, 0, 0), *start = stretch->memory;
@@ -761,8 +902,6 @@ static void walk_stretch(const struct allocator *self, const struct stretch *str
     visit_span(visit, context, start, bytes_between(start, first), SPAN_META);
     walk_objects(stretch, pitch, &map, visit, context);
     visit_span(visit, context, end, bytes_between(end, end_of(stretch)), SPAN_META);
-  } else if (stretch == &self->own) {
-    walk_around(stretch, first, at(stretch, self->window), SPAN_FREE, visit, context);
   } else {
     walk_around(stretch, start, end_of(stretch), SPAN_FREE, visit, context);
   }
@@ -773,40 +912,72 @@ static void walk_list(const struct allocator *self, const struct list *list, spa
   if (list->seal != seal_of_list(list)) return;
   for (const struct stretch *stretch = list->first; stretch != NULL && is_sealed(stretch);
        stretch = stretch->next)
-    if (stretch != &self->own) walk_stretch(self, stretch, visit, context);
+    if (!is_own(self, stretch)) walk_stretch(self, stretch, visit, context);
+}
+
+// Slabs in the allocator's stretch, whatever lists they are in.
+static void walk_own(const struct allocator *self, span_visitor *visit, void *context) {
+  const unsigned char *done = self->memory;
+  size_t room;
+  const struct stretch *slab;
+  for (size_t i = 0; (slab = own_slab(self, i, &room)) != NULL; i++) {
+    if (!is_sealed(slab)) break;
+    visit_span(visit, context, done, bytes_between(done, slab), SPAN_META);
+    walk_stretch(self, slab, visit, context);
+    done = end_of(slab);
+  }
+  const void *end = at(self->memory, self->size);
+  visit_span(visit, context, done, bytes_between(done, end), SPAN_META);
 }
 
 // Shows a damaged allocator as far as its seals hold.
 static void slab_walk(const struct allocator *self, span_visitor *visit, void *context) {
-  if (!is_sealed(&self->own) || !is_shaped(self)) return;
-  walk_stretch(self, &self->own, visit, context);
+  if (self->seal != seal_of_own(self) || !is_shaped(self)) return;
+  walk_own(self, visit, context);
   walk_list(self, &self->full, visit, context);
   walk_list(self, &self->large, visit, context);
   walk_list(self, &self->stock, visit, context);
   for (unsigned i = 0; i < CLASSES; i++) walk_list(self, &self->caches[i].partial, visit, context);
 }
 
+// What one request can have of a free span at most: an object, if it is a run of them in a slab in
+// use or the slab is the allocator's own; in place of any other slab, a large block.
+static size_t most_for_one(const struct allocator *self, const struct span *span) {
+  bool own = is_own(self, span->start);
+  if (own && (address_of(span->start) & (self->window - 1)) == 0) return self->largest;
+  if (own || span->size < self->window)
+    return self->caches[header_of(self, span->start)->class].pitch;
+  return span->size - padding_for(self->source->page_size) - LINE;
+}
+
+struct count {
+  const struct allocator *self;
+  struct statistics statistics;
+};
+
 static void count_span(void *context, const struct span *span) {
-  struct statistics *statistics = context;
+  struct count *count = context;
+  struct statistics *statistics = &count->statistics;
   statistics->acquired += span->size;
   if (span->kind == SPAN_BLOCK) statistics->blocks++;
   if (span->kind != SPAN_FREE) {
     statistics->used += span->size;
-  } else if (span->size > statistics->largest_free) {
-    statistics->largest_free = span->size;
+    return;
   }
+  size_t most = most_for_one(count->self, span);
+  if (most > statistics->largest_free) statistics->largest_free = most;
 }
 
 static struct statistics slab_statistics(const struct allocator *self) {
-  struct statistics statistics = {0};
-  slab_walk(self, count_span, &statistics);
-  return statistics;
+  struct count count = {.self = self};
+  slab_walk(self, count_span, &count);
+  return count.statistics;
 }
 
 static void slab_destroy(struct allocator *self) {
   slab_reset(self);
   struct source *source = self->source;
-  source->release(source, self->own.memory, self->own.size);
+  source->release(source, self->memory, self->size);
 }
 
 // At worst a block is alone in a new slab: every slab or large block was acquired for one that was
@@ -827,8 +998,7 @@ const struct strategy slab_strategy = {
     .needs = SOURCE_RECLAIMS,
     .min_align = GRAIN,
     .max_align = MAX_ALIGN,
-    // The own slab: a window in pages that may be smaller.
-    .overhead = 2 * LEAST_WINDOW - 1,
+    .overhead = OWN_SIZE,
     .invariants = invariants,
     .create = slab_create,
     .allocate = slab_allocate,

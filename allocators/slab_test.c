@@ -12,7 +12,7 @@ static const struct strategy *const s = &slab_strategy;
 static struct rig rig;
 static struct picture now;
 
-enum { LINE = 64, BLOCKS = 2000 };
+enum { LINE = 64, HINTS = 512, BLOCKS = 2000 };
 
 static const size_t page_sizes[] = {64, 1024, 4096, 16384, 65536};
 #define PAGE_SIZES (sizeof page_sizes / sizeof *page_sizes)
@@ -41,9 +41,9 @@ static unsigned char *get(struct allocator *self, size_t size) {
   return get_aligned(self, size, 1);
 }
 
-static void put(struct allocator *self, void *block) { CHECK(s->release(self, block) == RELEASED); }
-
 static size_t stretches(void) { return rig.account.count; }
+
+static void put(struct allocator *self, void *block) { CHECK(s->release(self, block) == RELEASED); }
 
 // Objects of a size lie one after the other; sizes that differ share no slab.
 static void test_objects(void) {
@@ -82,14 +82,17 @@ static void test_page_sizes(void) {
 static void test_colours(void) {
   struct allocator *self = open_slabs(4096);
   enum { SIZE = 640, COLOURS = 1 + (4096 - LINE) % SIZE / LINE };
-  uintptr_t slab_before = address_of(self);
+  uintptr_t slab_before = 0;
   size_t slabs = 0;
+  while (stretches() == 1)
+    get(self, SIZE);  // fills the allocator's own slabs, which have no colour
   for (size_t i = 0; i < 60; i++) {
     unsigned char *block = get(self, SIZE);
     uintptr_t slab = align_down(address_of(block), 4096);
     CHECK(address_of(block) + SIZE <= slab + 4096);
     if (slab == slab_before) continue;
-    CHECK(address_of(block) == slab + LINE + slabs % COLOURS * LINE);
+    size_t first = slabs == 0 ? SIZE : 0;  // that object was had above
+    CHECK(address_of(block) == slab + LINE + slabs % COLOURS * LINE + first);
     slab_before = slab;
     slabs++;
   }
@@ -142,6 +145,28 @@ static void test_refusal_reaps(void) {
   close_slabs(self);
 }
 
+// As free counts what one request can have, even if the source has nothing more.
+static void test_largest_free(void) {
+  struct allocator *self = open_slabs(4096);
+  unsigned char *blocks[8];
+  size_t largest = s->statistics(self).largest_free, count = 0;
+  CHECK(largest == 1792);
+  // A size for each slab of the allocator's own stretch.
+  while (s->statistics(self).largest_free == largest) {
+    blocks[count] = get(self, 16 * (count + 1));
+    count++;
+  }
+  CHECK(count > 1 && s->statistics(self).largest_free == 16 * count && stretches() == 1);
+  put(self, blocks[0]);
+  CHECK(s->statistics(self).largest_free == largest);
+  source_faults_arm(&rig.faults, 0, 0);
+  blocks[0] = s->allocate(self, largest, 1);
+  CHECK(blocks[0] != NULL && stretches() == 1);
+  source_faults_arm(&rig.faults, 0, SIZE_MAX);
+  for (size_t i = 0; i < count; i++) put(self, blocks[i]);
+  close_slabs(self);
+}
+
 static void test_resize(void) {
   struct allocator *self = open_slabs(4096);
   unsigned char *block = get(self, 100);
@@ -184,7 +209,7 @@ static void test_check(void) {
   // next, memory, size, seal, previous, free; class, start, capacity, fresh, live
   uintptr_t *slab = (uintptr_t *)align_down(address_of(blocks[20]), 4096);
   uint16_t *counts = (uint16_t *)(slab + 6);
-  uintptr_t *large_header = (uintptr_t *)(large - LINE), *fields = (uintptr_t *)self + 8;
+  uintptr_t *large_header = (uintptr_t *)(large - LINE), *fields = (uintptr_t *)self;
   for (size_t i = 0; i < 4; i++) {
     expect_broken(self, &slab[i], sizeof *slab, slab[i] + 4096, 1);
     expect_broken(self, &large_header[i], sizeof *slab, large_header[i] + 64, 1);
@@ -195,9 +220,20 @@ static void test_check(void) {
   for (size_t i = 0; i < 3; i++) expect_broken(self, &counts[i], 2, counts[i] + 1u, 3);
   expect_broken(self, &counts[3], 2, counts[2] + 1u, 3);
   expect_broken(self, &counts[4], 2, counts[3] + 1u, 3);
-  expect_broken(self, &fields[1], sizeof *fields, 8192, 3);              // window
-  expect_broken(self, &fields[3], sizeof *fields, address_of(slab), 1);  // first of the full ones
-  for (size_t i = 9; i < 12; i++) expect_broken(self, &fields[i], sizeof *fields, 77, 6);
+  // live, held, idle, largest, window, its logarithm, source, memory, size, seal, peak, full ...
+  for (size_t i = 0; i < 3; i++) expect_broken(self, &fields[i], sizeof *fields, 77, 6);
+  expect_broken(self, &fields[3], sizeof *fields, 4096, 3);
+  expect_broken(self, &fields[4], sizeof *fields, 8192, 1);
+  for (size_t i = 7; i < 10; i++)
+    expect_broken(self, &fields[i], sizeof *fields, fields[i] + 64, 1);
+  expect_broken(self, &fields[10], sizeof *fields, 0, 6);
+  expect_broken(self, &fields[11], sizeof *fields, address_of(slab) + 64, 1);
+  // The hints end the allocator: one that tells another class, and one of no slab.
+  uintptr_t *hint = (uintptr_t *)(fields[7] + fields[8]) - HINTS;
+  while (*hint - address_of(slab) >= LINE) hint++;
+  expect_broken(self, hint, sizeof *hint, *hint ^ 1, 7);
+  expect_broken(self, hint, sizeof *hint, 0, 0);
+  expect_broken(self, hint, sizeof *hint, *hint + (4096 << 10), 7);
   close_slabs(self);
 }
 
@@ -208,6 +244,7 @@ int main(void) {
   test_pairs_need_no_source();
   test_idle_slabs();
   test_refusal_reaps();
+  test_largest_free();
   test_resize();
   test_check();
   return 0;
