@@ -336,6 +336,14 @@ static struct record random_operation(void) {
   return operation_record(&op);
 }
 
+// What random programs of few rounds might miss.
+static void run_on_all(struct oracle *oracle, const char *text) {
+  static struct program program;
+  parse(&program, &(struct damage){.what = "clean", .program = text}, HEAP_FIXED);
+  for (const struct registry_entry *entry = registry; entry->name; entry++)
+    CHECK(oracle_run(oracle, entry->strategy, &program));
+}
+
 static void test_clean_strategies(void) {
   enum { LENGTH = 40 };
   size_t rounds = MEMORY_ON_VALGRIND ? 40 : 2000;
@@ -343,6 +351,9 @@ static void test_clean_strategies(void) {
   static struct oracle oracle;
   for (int tier = TIER_FAST; tier <= TIER_PARANOID; tier++) {
     oracle_init(&oracle, &(struct oracle_settings){.tier = (enum tier)tier});
+    run_on_all(&oracle, "allocate 0 size=9; root 0; allocate 1 size=9; collect; reopen; crash "
+                        "barrier=1 mask=0x1; release 0; allocate 2 size=9; overrun 2; mark; "
+                        "allocate 3 size=9; rollback 0; release 1; release_again 0");
     for (size_t round = 0; round < rounds; round++) {
       records[0] = random_heap();
       for (size_t i = 1; i <= LENGTH; i++) records[i] = random_operation();
