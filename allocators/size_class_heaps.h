@@ -150,21 +150,21 @@ static inline bool barrier_everywhere(void) {
   }
 }
 
+static inline void resume_heap(struct heap *self) {
+  ORDER_BEFORE(&self->halted);
+  atomic_store_explicit(&self->halted, false, memory_order_release);
+}
+
 // Until resume_heap its owner keeps away. False: it could not be halted.
 static inline bool halt_heap(struct heap *self) {
   atomic_store_explicit(&self->halted, true, memory_order_seq_cst);
   if (!barrier_everywhere()) {
-    atomic_store_explicit(&self->halted, false, memory_order_relaxed);
+    resume_heap(self);
     return false;
   }
   while (atomic_load_explicit(&self->busy, memory_order_acquire)) lock_yield();
   ORDER_AFTER(&self->busy);
   return true;
-}
-
-static inline void resume_heap(struct heap *self) {
-  ORDER_BEFORE(&self->halted);
-  atomic_store_explicit(&self->halted, false, memory_order_release);
 }
 
 // ## Rings of slabs

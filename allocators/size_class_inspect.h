@@ -383,6 +383,7 @@ static inline size_t size_tour(const struct allocator *self, span_visitor *visit
   show(&tour, chunk->memory, chunk->size, SPAN_META);
   for (size_t left = self->pool.chunks; is_sealed(chunk) && left != 0; left--) {
     chunk = chunk->next;
+    if (chunk == &self->pool.own) break;
     walk_chunk(&tour, chunk);
   }
   return tour.largest;
@@ -392,16 +393,11 @@ static inline void size_walk(const struct allocator *self, span_visitor *visit, 
   size_tour(self, visit, context);
 }
 
-static inline void count_span(void *context, const struct span *span) {
-  struct statistics *statistics = context;
-  statistics->acquired += span->size;
-  statistics->blocks += span->kind == SPAN_BLOCK;
-  if (span->kind != SPAN_FREE) statistics->used += span->size;
-}
-
 static inline struct statistics size_statistics(const struct allocator *self) {
   struct statistics statistics = {0};
-  statistics.largest_free = size_tour(self, count_span, &statistics);
+  // A free span of several slots serves no request of its size.
+  size_t largest = size_tour(self, tally_span, &statistics);
+  statistics.largest_free = largest;
   return statistics;
 }
 

@@ -757,7 +757,7 @@ static bool is_slab(const struct allocator *self, const struct stretch *slab, un
 
 static bool is_large(const struct allocator *self, const struct stretch *large) {
   return large->class == LARGE && large->live == 1 && large->start >= LINE / GRAIN &&
-         (address_of(large) & (self->window - 1)) == 0 &&
+         header_of(self, object_at(large, 0, 0)) == large &&
          range_within(large, large->start * GRAIN + 1, large->memory, large->size);
 }
 
@@ -894,8 +894,12 @@ static void walk_stretch(const struct allocator *self, const struct stretch *str
     walk_around(stretch, first, end_of(stretch), SPAN_BLOCK, visit, context);
     return;
   }
-  if (stretch->class < CLASSES && is_slab(self, stretch, stretch->class))
-    map_free(self, stretch, &map);
+  bool is_cut = stretch->class < CLASSES && is_slab(self, stretch, stretch->class);
+  if (is_cut) map_free(self, stretch, &map);
+  if (!is_cut && stretch->live != 0) {  // damaged: nothing in it can be believed
+    visit_span(visit, context, start, stretch->size, SPAN_META);
+    return;
+  }
   if (stretch->live != map.rounds) {
     size_t pitch = self->caches[stretch->class].pitch;
     const void *end = object_at(stretch, pitch, stretch->capacity);

@@ -38,11 +38,6 @@ static void print_includes(FILE *to, unsigned traits) {
   if (traits & STRATEGY_PERSISTS) fprintf(to, "#include \"harness/reproducer_persistence.h\"\n");
 }
 
-// Of the operations that an OP_CRASH is followed by, the first of these dies.
-static bool can_die(enum operation_kind kind) {
-  return kind <= OP_RESIZE || kind == OP_RESET || kind == OP_ROOT || kind == OP_UNROOT;
-}
-
 static void print_operation(FILE *to, const struct operation *op, uint32_t mask, size_t index,
                             bool dies) {
   uint32_t slot = op->slot & mask;
@@ -148,8 +143,8 @@ void emit_c(FILE *to, const struct registry_entry *entry, const struct program *
       fprintf(to, "  %-48s  // %zu is not offered\n", "repro.operation++;", index);
       continue;
     }
-    print_operation(to, &op, heap.slots - 1, index, dies && can_die(op.kind));
-    if (can_die(op.kind)) dies = false;
+    print_operation(to, &op, heap.slots - 1, index, dies && operation_can_die(op.kind));
+    if (operation_can_die(op.kind)) dies = false;
     if (op.kind == OP_CRASH) dies = true;
   }
   if (strategy->traits & STRATEGY_COLLECTS) fprintf(to, "  repro_collect_all();\n");

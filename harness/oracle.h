@@ -103,6 +103,8 @@ struct heap oracle_heap(const struct strategy *strategy, const struct program *p
 
 // Whether the strategy offers such operations.
 bool operation_offered(enum operation_kind kind, const struct strategy *strategy);
+// Of the operations that an OP_CRASH is followed by, the first of these dies.
+bool operation_can_die(enum operation_kind kind);
 
 // ## During a run, for observers and violation handlers
 

@@ -94,7 +94,7 @@ void operation_crash(struct run *run) {
   run->crash_mask = run->operation.size;
 }
 
-static bool can_die(enum operation_kind kind) {
+bool operation_can_die(enum operation_kind kind) {
   return kind <= OP_RESIZE || kind == OP_RESET || kind == OP_ROOT || kind == OP_UNROOT;
 }
 
@@ -121,7 +121,7 @@ static struct moment moment_now(struct run *run) {
 }
 
 void crash_begin(struct run *run) {
-  if (run->crash_barrier == 0 || !can_die(run->operation.kind)) return;
+  if (run->crash_barrier == 0 || !operation_can_die(run->operation.kind)) return;
   struct oracle *oracle = run->oracle;
   const struct shadow_block *named = shadow_at(&oracle->shadow, run->operation.slot);
   former = named ? *named : (struct shadow_block){0};
