@@ -82,7 +82,7 @@ def main():
     parser.add_argument("--facts", required=True, help="the plant, as apply_plant.py describes it")
     parser.add_argument("--seeds", required=True, help="a file that lists the start corpus")
     parser.add_argument("--seed", type=int, default=1, help="of the random numbers (%(default)s)")
-    parser.add_argument("--cpu-seconds", type=int, default=10, help="at most (%(default)s)")
+    parser.add_argument("--cpu-seconds", type=int, default=60, help="at most (%(default)s)")
     options = parser.parse_args()
 
     folder = tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR"))

@@ -77,7 +77,8 @@ def kill_tests(plants, binary, seeds):
     for p in plants:
         sh_test(
             name = "kill_" + p.name,
-            size = "small",
+            # Most take a second. A slow machine must not make a bug look harder than it is.
+            size = "medium",
             srcs = ["kill.py"],
             args = [
                 "--program fuzz/%s.elf" % binary,
