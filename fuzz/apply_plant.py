@@ -1,11 +1,17 @@
 #!/usr/bin/env python3
 """Makes a planted bug: a strategy's source with one defect, and the facts about it.
 
-A plant is `<strategy>.<bug>.patch`, a unified diff against allocators/<strategy>.c preceded by
+A plant is `<strategy>.<bug>.patch`, a unified diff against the strategy's file in allocators/,
+preceded by
 
   Bug: what is wrong, in one line
-  Origin: where such a bug was seen
+  Origin: where such a bug was seen; of a historical one, what it was
   Expect: the property ids that may kill it, separated by spaces
+
+and, in the folder bugs/, the benchmark of historical bugs, by
+
+  Id: AB-<number>, stable: it is what others cite
+  Reported: project and issue, CVE, advisory or commit, year
 """
 import argparse
 import json
@@ -15,7 +21,12 @@ import shutil
 import subprocess
 import sys
 
-PROPERTY = re.compile(r"[a-z]+(-[a-z]+)*(:[a-z_]+\.I[0-9]+)?")
+# Of every plant, and of those in a folder of that name as well.
+FIELDS = ("Bug", "Origin", "Expect")
+FOLDER_FIELDS = {"bugs": ("Id", "Reported")}
+
+BUG_ID = re.compile(r"AB-[0-9]{3}")
+YEAR = re.compile(r"\b(19|20)[0-9]{2}\b")
 
 
 class BadPlant(Exception):
@@ -30,22 +41,47 @@ def parse_name(path):
     return match.groups()
 
 
-def parse_header(text):
-    """The header's three fields; everything before the diff may be prose as well."""
+def fields_of(path):
+    """The header lines that a patch at that path must have."""
+    return FIELDS + FOLDER_FIELDS.get(os.path.basename(os.path.dirname(path)), ())
+
+
+def parse_header(text, wanted=FIELDS):
+    """{field: value}; everything before the diff may be prose as well."""
     fields = {}
     for line in text.splitlines():
         if line.startswith("--- "):
             break
         key, colon, value = line.partition(":")
-        if colon and key in ("Bug", "Origin", "Expect"):
+        if colon and key in wanted:
             fields[key] = value.strip()
-    for key in ("Bug", "Origin", "Expect"):
+    for key in wanted:
         if not fields.get(key):
             raise BadPlant("the header line `%s: ...` is missing or empty" % key)
-    for identifier in fields["Expect"].split():
-        if not PROPERTY.fullmatch(identifier):
-            raise BadPlant("`%s` in `Expect:` is no property id" % identifier)
+    if "Id" in fields and not BUG_ID.fullmatch(fields["Id"]):
+        raise BadPlant("`Id: %s` is not AB- and three digits" % fields["Id"])
+    if "Reported" in fields and not YEAR.search(fields["Reported"]):
+        raise BadPlant("`Reported:` names no year")
     return fields
+
+
+def read_properties(path):
+    """The ids that harness/property.h defines."""
+    with open(path, encoding="utf-8") as f:
+        found = re.findall(r'\bX\(\w+, "([a-z-]+)"', f.read())
+    if not found:
+        raise BadPlant("%s lists no properties" % path)
+    return found
+
+
+def check_expected(identifiers, properties, strategy):
+    """Each must be a property's id or, `invariant:<strategy>.I<n>`, an invariant's."""
+    for identifier in identifiers:
+        kind, colon, rest = identifier.partition(":")
+        known = kind in properties and (kind == "invariant") == bool(colon)
+        if not known or colon and not re.fullmatch(re.escape(strategy) + r"\.I[0-9]+", rest):
+            raise BadPlant("unknown property `%s` in `Expect:`; `assay list --properties` lists them, "
+                           "and invariants are written invariant:%s.I<n>" % (identifier, strategy))
 
 
 def apply(patch, source, output):
@@ -60,7 +96,28 @@ def apply(patch, source, output):
         raise BadPlant("`patch` is not installed: run ci/setup") from error
     if result.returncode != 0:
         said = " ".join((result.stdout + result.stderr).split())[:200]
-        raise BadPlant("does not apply to allocators/%s (%s)" % (os.path.basename(source), said))
+        raise BadPlant("does not apply to allocators/%s any more; make the same defect there again, "
+                       "and the diff anew (patch said: %s)" % (os.path.basename(source), said))
+
+
+def make(options):
+    """Writes the source; returns the facts."""
+    strategy, bug = parse_name(options.patch)
+    with open(options.patch, encoding="utf-8") as f:
+        header = parse_header(f.read(), fields_of(options.patch))
+    check_expected(header["Expect"].split(), read_properties(options.properties), strategy)
+    apply(options.patch, options.source, options.output)
+    return {
+        "name": "%s+%s" % (strategy, bug),
+        "symbol": "%s__%s_strategy" % (strategy, bug),
+        "strategy": strategy,
+        "patch": options.patch,
+        "id": header.get("Id"),
+        "bug": header["Bug"],
+        "origin": header["Origin"],
+        "reported": header.get("Reported"),
+        "expect": header["Expect"].split(),
+    }
 
 
 def main():
@@ -68,28 +125,17 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patch", required=True)
     parser.add_argument("--source", required=True)
+    parser.add_argument("--properties", required=True, help="harness/property.h")
     parser.add_argument("--output", required=True, help="the patched source")
     parser.add_argument("--facts", required=True, help="the JSON description")
     options = parser.parse_args()
     try:
-        strategy, bug = parse_name(options.patch)
-        with open(options.patch, encoding="utf-8") as f:
-            header = parse_header(f.read())
-        apply(options.patch, options.source, options.output)
+        facts = make(options)
+        with open(options.facts, "w", encoding="utf-8") as f:
+            json.dump(facts, f, indent=2)
+            f.write("\n")
     except (BadPlant, OSError, UnicodeDecodeError) as error:
         sys.exit("assay: %s: %s" % (options.patch, error))
-    facts = {
-        "name": "%s+%s" % (strategy, bug),
-        "symbol": "%s__%s_strategy" % (strategy, bug),
-        "strategy": strategy,
-        "patch": options.patch,
-        "bug": header["Bug"],
-        "origin": header["Origin"],
-        "expect": header["Expect"].split(),
-    }
-    with open(options.facts, "w", encoding="utf-8") as f:
-        json.dump(facts, f, indent=2)
-        f.write("\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The smallest known program of each planted bug: fuzz/plants/<strategy>.<bug>.txt.
+"""The smallest known program of each planted bug: <strategy>.<bug>.txt beside its patch.
 
     known_test.py --assay PROGRAM --assay-asan PROGRAM --assay-tsan PROGRAM --facts FILE...
                   --programs FILE...
@@ -98,7 +98,8 @@ def check(options, facts, path, compilers):
     """All that must hold for one planted bug. Returns one line, and whether it held."""
     name, strategy = facts["name"], facts["name"].split("+")[0]
     try:
-        assert path, "has no smallest known program, fuzz/plants/%s.txt" % name.replace("+", ".")
+        assert path, "has no smallest known program; put it beside the patch, as %s.txt" % name.replace(
+            "+", ".")
         threads = runs_threads(path)
         found = verdict(options.assay_tsan if threads else options.assay_asan, name, path, "full")
         assert found in facts["expect"], "is %s, expected %s" % (found,

@@ -1,6 +1,7 @@
 """Planted bugs: clean strategies with one known defect each, and the tests that kill them.
 
-A plant is one file, plants/<strategy>.<bug>.patch; apply_plant.py says what is in it.
+A plant is one file, plants/<strategy>.<bug>.patch, or bugs/<strategy>.<bug>.patch if it is one of
+the benchmark of historical bugs; apply_plant.py says what is in it.
 """
 
 load("@rules_cc//cc:defs.bzl", "cc_library")
@@ -32,17 +33,20 @@ def planted_bugs(patches, strategies):
     for patch in patches:
         s, bug = _parse(patch, strategies)
         name = "%s.%s" % (s.name, bug)
+        if name in [p.name for p in plants]:
+            fail("%s: another folder has a plant of that name" % patch)
         stem = "planted/" + name
         source = "//allocators:" + s.source
         rename = "-D{s}_strategy={s}__{b}_strategy".format(s = s.name, b = bug)
         native.genrule(
             name = stem + "_apply",
-            srcs = [patch, source],
+            srcs = [patch, source, "//harness:property.h"],
             outs = [stem + ".c", stem + ".json"],
             cmd = " ".join([
                 "python3 $(execpath apply_plant.py)",
                 "--patch $(execpath %s)" % patch,
                 "--source $(execpath %s)" % source,
+                "--properties $(execpath //harness:property.h)",
                 "--output $(execpath %s.c)" % stem,
                 "--facts $(execpath %s.json)" % stem,
             ]),
