@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "fuzz/mutator.h"
+#include "fuzz/mutator_choice.h"
 
 struct afl_mutator {
+  enum mutator_choice choice;
   uint32_t seed;
   uint8_t *buffer;
   size_t capacity;
@@ -19,13 +21,19 @@ void afl_custom_deinit(void *data);
 void *afl_custom_init(void *afl, unsigned seed) {
   (void)afl;
   struct afl_mutator *self = calloc(1, sizeof *self);
-  if (self) self->seed = seed;
+  if (!self) return NULL;
+  self->choice = mutator_choose();
+  self->seed = seed;
   return self;
 }
 
 size_t afl_custom_fuzz(void *data, uint8_t *bytes, size_t size, uint8_t **out, uint8_t *other,
                        size_t other_size, size_t max_size) {
   struct afl_mutator *self = data;
+  if (self->choice == MUTATE_BYTES) {
+    *out = bytes;
+    return 0;  // nothing is run for this: what is left are afl-fuzz's own stages
+  }
   if (self->capacity < max_size) {
     uint8_t *grown = realloc(self->buffer, max_size);
     if (!grown) {
