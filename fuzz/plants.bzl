@@ -91,6 +91,7 @@ def kill_tests(plants, binary, seeds):
             ],
             data = [
                 "engines.py",
+                "hunt.py",
                 binary,
                 p.facts,
                 seeds,
