@@ -112,20 +112,26 @@ def _end(pids, number):
             pass
 
 
-def _reap_orphans():
+def _reap_orphans(spared):
     """What the engine left behind belongs to this process, and its CPU time to the engine's."""
     while True:
-        _end(_tree(os.getpid())[1:], signal.SIGKILL)
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
+        left = [pid for pid in _tree(os.getpid())[1:] if pid not in spared]
+        if not left:
             return
+        _end(left, signal.SIGKILL)
+        for pid in left:
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:
+                continue  # it becomes a child once its parent has ended
 
 
 def _run(command, env, log, cpu_seconds, found):
     """Runs an engine; returns (exit code, CPU seconds). Interrupted when the CPU time is used up or
     `found` says so."""
     _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    # Not the engine's: a shell may have become this process.
+    spared = set(_tree(os.getpid()))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         child = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log,
@@ -146,8 +152,10 @@ def _run(command, env, log, cpu_seconds, found):
             elif asked is not None and time.monotonic() - asked > _GRACE:
                 _end(_tree(child.pid), signal.SIGKILL)
     finally:
-        _end(_tree(child.pid) if child.returncode is None else [], signal.SIGKILL)
-        _reap_orphans()
+        if child.returncode is None:
+            _end(_tree(child.pid), signal.SIGKILL)
+            child.wait()
+        _reap_orphans(spared)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return code, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -53,7 +53,7 @@ def main():
                         help="of the random numbers, one after the other: 1 to N (%(default)s)")
     parser.add_argument("--runs", type=int, default=300000,
                         help="executions for each seed, at most (%(default)s)")
-    parser.add_argument("--cpu-seconds", type=int, default=200,
+    parser.add_argument("--cpu-seconds", type=int, default=600,
                         help="for all seeds, at most (%(default)s)")
     options = parser.parse_args()
     try:

@@ -82,7 +82,7 @@ def kill_tests(plants, binary, seeds):
         sh_test(
             name = "kill_" + p.name,
             # Most take a second. A slow machine must not make a bug look harder than it is.
-            size = "medium",
+            size = "large",
             srcs = ["kill.py"],
             args = [
                 "--program fuzz/%s.elf" % binary,
