@@ -160,6 +160,7 @@ struct source_faults {
   size_t from;
   size_t acquisitions;  // since armed
   size_t injected;      // refusals since init
+  size_t requests;      // acquisitions since init
 };
 void source_faults_init(struct source_faults *self, struct source *inner);
 // Replaces what was armed, and counts from here.

@@ -22,6 +22,7 @@ static bool would_be_met(const struct source *inner, size_t size) {
 static void *acquire_or_fail(struct source *base, size_t size) {
   struct source_faults *self = (struct source_faults *)base;
   size_t acquisition = self->acquisitions++;
+  self->requests++;
   if (is_armed(self, acquisition) && would_be_met(self->inner, size)) {
     self->injected++;
     return NULL;

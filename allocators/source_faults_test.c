@@ -24,7 +24,7 @@ static void test_unarmed(void) {
   start_over();
   CHECK(faults.base.page_size == 1 && faults.base.traits == 0);
   for (size_t i = 0; i < 100; i++) CHECK(granted(1));
-  CHECK(faults.acquisitions == 100 && faults.injected == 0);
+  CHECK(faults.acquisitions == 100 && faults.requests == 100 && faults.injected == 0);
   CHECK(faults.base.available(&faults.base) == 900);
   faults.base.release(&faults.base, bytes + 99, 1);
   CHECK(faults.base.available(&faults.base) == 901);

@@ -14,6 +14,7 @@ static const struct {
     {"repro", command_repro, "explain a finding: its operations, the guilty one, the state"},
     {"minimize", command_minimize, "the smallest program that violates the same property"},
     {"record", command_record, "record the allocations of a real program as traces"},
+    {"faults", command_faults, "refuse every acquisition from the source in turn"},
     {"replay", command_replay, "replay a trace, with the oracle or bare, and time it"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

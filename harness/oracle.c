@@ -342,6 +342,12 @@ static void count_answers(struct run *run) {
   run->answers = 0;
 }
 
+static void count_acquisitions(struct run *run) {
+  if (run->second) return;
+  run->oracle->counts.acquisitions += run->faults.requests;
+  run->oracle->counts.injected += run->faults.injected;
+}
+
 static void run_once(struct run *run, bool twice) {
   const struct program *program = run->program;
   struct oracle *oracle = run->oracle;
@@ -366,6 +372,7 @@ static void run_once(struct run *run, bool twice) {
   create(run, source);
   if (!run->allocator) {
     compare_walk(run, 0);
+    count_acquisitions(run);
   } else {
     run->fresh_bytes = run->account.bytes;
     run->claimed = 0;
@@ -388,6 +395,7 @@ static void run_once(struct run *run, bool twice) {
     if (oracle->settings.timed && !run->second) oracle->counts.nanoseconds += cpu_time() - start;
     run->phase = "end";
     compare_walk(run, inspect(run).hash);
+    count_acquisitions(run);
     source_faults_arm(&run->faults, 0, SIZE_MAX);
     // Destroy must cope with live blocks as well as without.
     if (!run->second) empty(run);
@@ -520,6 +528,8 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
   current = NULL;
   return true;
 }
+
+const struct source_faults *oracle_faults(void) { return current ? &current->faults : NULL; }
 
 const struct allocator *oracle_allocator(const struct arena **arena, const struct shadow **shadow) {
   if (!current) return NULL;

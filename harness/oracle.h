@@ -55,7 +55,9 @@ struct run_counts {
   uint64_t operations;  // carried out; these three in first passes only
   uint64_t refused;
   uint64_t skipped;
-  uint64_t nanoseconds;  // CPU time of all operations in first passes, where settings.timed
+  uint64_t acquisitions;  // from the source, create's included; these two in first passes only
+  uint64_t injected;      // of these, refused by a fault
+  uint64_t nanoseconds;   // CPU time of all operations in first passes, where settings.timed
   uint64_t exercised[PROPERTY_COUNT];
 };
 
@@ -110,5 +112,8 @@ bool operation_can_die(enum operation_kind kind);
 
 // The allocator of the run in progress and its heap; NULL outside a run.
 const struct allocator *oracle_allocator(const struct arena **arena, const struct shadow **shadow);
+
+// The fault injector of the run in progress: what OP_FAULT arms. NULL outside a run.
+const struct source_faults *oracle_faults(void);
 
 #endif

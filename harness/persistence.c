@@ -71,7 +71,13 @@ void operation_reopen(struct run *run) {
   struct arena left = oracle->arena;
   oracle->arena = *there;
   *there = left;
+  const struct source_faults armed = run->faults;
   struct source *source = run_open_sources(run, &oracle->arena.source);
+  run->faults.mask = armed.mask;
+  run->faults.from = armed.from;
+  run->faults.acquisitions = armed.acquisitions;
+  run->faults.injected = armed.injected;
+  run->faults.requests = armed.requests;
   shadow_rebase(&oracle->shadow, oracle->arena.base);
   for (size_t i = 0; i < oracle->shadow.count; i++)
     memory_forbid((void *)oracle->shadow.blocks[i].start, oracle->shadow.blocks[i].size);
