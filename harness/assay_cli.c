@@ -77,6 +77,11 @@ static bool find_files(const struct cli_syntax *syntax, struct cli_job *job, int
                        char **argv) {
   job->files = argv + optind;
   job->files_count = argc - optind;
+  if (!syntax->wanted) {
+    if (job->files_count == 0) return true;
+    cli_error("%s takes no argument '%s'", syntax->command, argv[optind]);
+    return false;
+  }
   if (syntax->several ? job->files_count > 0 : job->files_count == 1) return true;
   cli_error(syntax->several ? "no %s given; see `assay %s --help`"
                             : "give one %s; see `assay %s --help`",
@@ -114,7 +119,8 @@ bool cli_parse(const struct cli_syntax *syntax, struct cli_job *job, void *conte
       return false;
     }
   }
-  return find_strategy(strategy, &job->entry) && find_files(syntax, job, argc, argv);
+  if (!job->no_strategy && !find_strategy(strategy, &job->entry)) return false;
+  return find_files(syntax, job, argc, argv);
 }
 
 // ## Programs

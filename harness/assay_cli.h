@@ -22,6 +22,7 @@ int command_minimize(int argc, char **argv);
 int command_record(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_faults(int argc, char **argv);
+int command_compare(int argc, char **argv);
 
 // Prints `assay: <text>` to stderr and returns CLI_CANNOT_RUN.
 int cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -41,6 +42,7 @@ struct cli_job {
   enum tier tier;                      // --tier; what it is before cli_parse is the default
   const char *tier_name;               // as on the command line; NULL: not there
   bool json;                           // --json
+  bool no_strategy;                    // --strategy may be missing; set before cli_parse
   char **files;
   int files_count;
 };
@@ -50,7 +52,7 @@ enum cli_taken { CLI_TAKEN, CLI_NOT_MINE, CLI_REFUSED };
 // What one of them is told beside that.
 struct cli_syntax {
   const char *command, *help;
-  const char *wanted;            // the word for what its files are
+  const char *wanted;            // the word for what its files are; NULL: it takes none
   bool several;                  // files, and not just one
   const struct option *options;  // its own; ended by an entry without a name. Values are letters
   // Is shown each option first, and may take or refuse (after an error message) common ones too:

@@ -16,6 +16,7 @@ static const struct {
     {"record", command_record, "record the allocations of a real program as traces"},
     {"faults", command_faults, "refuse every acquisition from the source in turn"},
     {"replay", command_replay, "replay a trace, with the oracle or bare, and time it"},
+    {"compare", command_compare, "run programs on several strategies, and compare what they do"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

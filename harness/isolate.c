@@ -45,8 +45,28 @@ static void on_alarm(int signal_number) {
   alarm(1);
 }
 
-static _Noreturn void child(const struct isolate_settings *settings,
-                            const struct strategy *strategy, const struct program *program) {
+// One program under the oracle.
+struct task {
+  const struct isolate_settings *settings;
+  const struct strategy *strategy;
+  const struct program *program;
+};
+
+static bool run_task(void *context, struct run_counts *counts) {
+  const struct task *task = context;
+  static struct oracle oracle;
+  oracle_init(&oracle, &task->settings->oracle);
+  if (!oracle_run(&oracle, task->strategy, task->program)) return false;
+  *counts = oracle.counts;
+  struct heap heap = oracle_heap(task->strategy, task->program);
+  bool chance = concurrent_possible(task->strategy, &heap) && !task->settings->once;
+  for (int i = 1; chance && i < ATTEMPTS && cpu_time() < ATTEMPT_SECONDS * 1000000000ull; i++)
+    oracle_run(&oracle, task->strategy, task->program);
+  return true;
+}
+
+static _Noreturn void child(const struct isolate_settings *settings, isolated_body *body,
+                            void *context) {
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
   signal(SIGALRM, on_alarm);
   alarm(settings->seconds ? settings->seconds : DEFAULT_SECONDS);
@@ -57,14 +77,7 @@ static _Noreturn void child(const struct isolate_settings *settings,
   }
   also = settings->on_violation;
   property_on_violation(bequeath);
-  static struct oracle oracle;
-  oracle_init(&oracle, &settings->oracle);
-  if (!oracle_run(&oracle, strategy, program)) _exit(EXIT_NO_MEMORY);
-  legacy->run.counts = oracle.counts;
-  struct heap heap = oracle_heap(strategy, program);
-  bool chance = concurrent_possible(strategy, &heap) && !settings->once;
-  for (int i = 1; chance && i < ATTEMPTS && cpu_time() < ATTEMPT_SECONDS * 1000000000ull; i++)
-    oracle_run(&oracle, strategy, program);
+  if (!body(context, &legacy->run.counts)) _exit(EXIT_NO_MEMORY);
   concurrent_free();
   fflush(stdout);
   _exit(EXIT_CLEAN);
@@ -87,8 +100,8 @@ static struct verdict death(int status) {
   return verdict;
 }
 
-bool isolate_run(struct isolated_run *run, const struct isolate_settings *settings,
-                 const struct strategy *strategy, const struct program *program) {
+bool isolate_call(struct isolated_run *run, const struct isolate_settings *settings,
+                  isolated_body *body, void *context) {
   if (!legacy) {
     void *shared =
         mmap(NULL, sizeof *legacy, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -99,7 +112,7 @@ bool isolate_run(struct isolated_run *run, const struct isolate_settings *settin
   fflush(NULL);
   pid_t pid = fork();
   if (pid < 0) return false;
-  if (pid == 0) child(settings, strategy, program);
+  if (pid == 0) child(settings, body, context);
   int status;
   while (waitpid(pid, &status, 0) < 0)
     if (errno != EINTR) return false;
@@ -119,4 +132,9 @@ bool isolate_run(struct isolated_run *run, const struct isolate_settings *settin
       run->verdict = death(status);
   }
   return true;
+}
+
+bool isolate_run(struct isolated_run *run, const struct isolate_settings *settings,
+                 const struct strategy *strategy, const struct program *program) {
+  return isolate_call(run, settings, run_task, &(struct task){settings, strategy, program});
 }

@@ -29,4 +29,11 @@ struct isolated_run {
 bool isolate_run(struct isolated_run *run, const struct isolate_settings *settings,
                  const struct strategy *strategy, const struct program *program);
 
+// The same for anything else that may end its process by a violation: `body` runs in the child, and
+// leaves what it counted; the strategy's name is in whatever it announces. False from it: the
+// heap's memory cannot be had.
+typedef bool isolated_body(void *context, struct run_counts *counts);
+bool isolate_call(struct isolated_run *run, const struct isolate_settings *settings,
+                  isolated_body *body, void *context);
+
 #endif

@@ -37,7 +37,8 @@
   X(undefined_behaviour, "undefined-behaviour", "a sanitizer reported the allocator's code")       \
   X(crash, "crash", "the allocator crashed")                                                       \
   X(hang, "hang", "an operation of the allocator does not end")                                    \
-  X(race, "race", "two threads access the same bytes, one writes, and nothing orders them")
+  X(race, "race", "two threads access the same bytes, one writes, and nothing orders them")        \
+  X(differential, "differential", "two strategies disagree where both promise the same")
 
 enum property {
   PROPERTY_NONE,  // clean

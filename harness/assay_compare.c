@@ -1,0 +1,179 @@
+// assay compare
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "harness/assay_cli.h"
+#include "harness/differential.h"
+
+static const char help[] =
+    "usage: assay compare --strategies A,B[,...]|all [--tier TIER] [--json] FILE...\n\n"
+    "Runs each program on all of the strategies, and compares what they do where their traits and\n"
+    "bounds say that they must agree: what is given and refused, contents, zeroed blocks, usable\n"
+    "sizes, releases. Two that disagree are a finding of the property `differential`, named after\n"
+    "both; then the oracle's verdict on each of them alone is shown beside it.\n\n"
+    "  --strategies NAMES  of `assay list` or of planted bugs, with commas between them, and\n"
+    "                      perhaps with a variant (free_list:best_fit); or `all`\n"
+    "  --tier TIER         of the oracle for verdicts on one alone: fast, full (default) or\n"
+    "                      paranoid\n"
+    "  --json              one JSON object a line\n";
+
+// What the child leaves for its parent.
+struct legacy {
+  struct comparison_counts counts;
+  struct disagreement found;
+};
+
+struct request {
+  const char *names;
+  const struct program *program;
+  struct differential differential;
+  struct legacy *legacy;
+};
+
+static bool compare(void *context, struct run_counts *counts) {
+  struct request *request = context;
+  if (!differential_run(&request->differential, request->program, &request->legacy->found))
+    return false;
+  request->legacy->counts = request->differential.counts;
+  counts->operations = request->differential.counts.operations;
+  const struct disagreement *found = &request->legacy->found;
+  if (found->found) property_violated(&found->verdict, found->names);
+  return true;
+}
+
+// The oracle's own opinion of one of the two.
+static struct verdict alone(const struct cli_job *job, const struct contender *contender,
+                            struct program *program) {
+  struct isolate_settings settings = {.oracle.tier = job->tier, .quiet = true, .once = true};
+  struct isolated_run run;
+  struct record former = program->count > 0 ? program->records[0] : (struct record){0};
+  if (contender->variant >= 0 && program->count > 0) {
+    struct heap heap = program_heap(program);
+    heap.variant = (unsigned)contender->variant;
+    program->records[0] = heap_record(&heap);
+  }
+  if (!isolate_run(&run, &settings, contender->strategy, program))
+    run.verdict = (struct verdict){.id = "not run"};
+  if (program->count > 0) program->records[0] = former;
+  return run.verdict;
+}
+
+static void print_json(const char *path, const struct request *request, struct program *program,
+                       const struct isolated_run *run, const struct cli_job *job) {
+  const struct legacy *legacy = request->legacy;
+  const struct differential *all = &request->differential;
+  printf("{\"file\": ");
+  cli_print_json_text(path);
+  printf(", \"strategies\": [");
+  for (size_t i = 0; i < all->count; i++) {
+    if (i > 0) printf(", ");
+    cli_print_json_text(all->contenders[i].name);
+  }
+  printf("], \"verdict\": ");
+  cli_print_json_text(run->verdict.id);
+  printf(", \"operations\": %zu", program_length(program));
+  if (run->verdict.property == PROPERTY_NONE) {
+    const struct comparison_counts *counts = &legacy->counts;
+    printf(", \"compared\": {\"given\": %" PRIu64 ", \"refused\": %" PRIu64
+           ", \"contents\": %" PRIu64 ", \"zeroed\": %" PRIu64 ", \"usable\": %" PRIu64
+           ", \"releases\": %" PRIu64 "}",
+           counts->given, counts->refused, counts->contents, counts->zeroed, counts->usable,
+           counts->releases);
+  } else {
+    printf(", \"signature\": \"%08" PRIx32 "\", \"operation\": %zu, \"diagnosis\": ",
+           verdict_signature(&run->verdict, legacy->found.names), run->verdict.operation);
+    cli_print_json_text(run->verdict.diagnosis);
+    printf(", \"site\": ");
+    cli_print_json_text(run->verdict.site);
+  }
+  if (legacy->found.found) {
+    const struct contender *pair[] = {&all->contenders[legacy->found.first],
+                                      &all->contenders[legacy->found.second]};
+    printf(", \"between\": [");
+    for (int i = 0; i < 2; i++) {
+      struct verdict verdict = alone(job, pair[i], program);
+      printf("%s{\"strategy\": ", i ? ", " : "");
+      cli_print_json_text(pair[i]->name);
+      printf(", \"alone\": ");
+      cli_print_json_text(verdict.id);
+      printf("}");
+    }
+    printf("]");
+  }
+  printf("}\n");
+}
+
+static void print_text(const char *path, const struct request *request, struct program *program,
+                       const struct isolated_run *run, const struct cli_job *job) {
+  const struct legacy *legacy = request->legacy;
+  const struct comparison_counts *counts = &legacy->counts;
+  if (run->verdict.property == PROPERTY_NONE) {
+    printf("%s: clean, %zu strategies agree on %" PRIu64 " answers, %" PRIu64 " contents, %" PRIu64
+           " usable sizes, %" PRIu64 " releases\n",
+           path, request->differential.count, counts->given + counts->refused,
+           counts->contents + counts->zeroed, counts->usable, counts->releases);
+    return;
+  }
+  printf("%s: %s: %s\n", path, run->verdict.id, run->verdict.diagnosis);
+  if (!legacy->found.found) return;
+  const size_t pair[] = {legacy->found.first, legacy->found.second};
+  for (int i = 0; i < 2; i++) {
+    const struct contender *contender = &request->differential.contenders[pair[i]];
+    struct verdict verdict = alone(job, contender, program);
+    printf("  the oracle on %s alone: %s%s%s\n", contender->name, verdict.id,
+           verdict.property ? ": " : "", verdict.diagnosis);
+  }
+}
+
+static int compare_program(const struct cli_job *job, const char *path, struct program *program,
+                           void *context) {
+  struct request *request = context;
+  struct isolate_settings settings = {.quiet = true};
+  struct isolated_run run;
+  request->program = program;
+  *request->legacy = (struct legacy){0};
+  if (!isolate_call(&run, &settings, compare, request))
+    return cli_error("%s: could not be run: %s", path, strerror(errno));
+  if (job->json)
+    print_json(path, request, program, &run, job);
+  else
+    print_text(path, request, program, &run, job);
+  return run.verdict.property == PROPERTY_NONE ? CLI_CLEAN : CLI_FINDING;
+}
+
+static enum cli_taken take(void *context, int option, const char *value) {
+  struct request *request = context;
+  if (option == 's') {
+    cli_error("compare takes --strategies A,B[,...]");
+    return CLI_REFUSED;
+  }
+  if (option != 'S') return CLI_NOT_MINE;
+  request->names = value;
+  return CLI_TAKEN;
+}
+
+int command_compare(int argc, char **argv) {
+  static const struct option options[] = {{"strategies", required_argument, NULL, 'S'},
+                                          {NULL, 0, NULL, 0}};
+  static const struct cli_syntax syntax = {"compare", help, "program", true, options, take};
+  static struct request request;
+  struct cli_job job = {.tier = TIER_FULL, .no_strategy = true};
+  int result;
+  if (!cli_parse(&syntax, &job, &request, argc, argv, &result)) return result;
+  char error[160];
+  if (!request.names)
+    return cli_error("which strategies? Say --strategies A,B or --strategies all");
+  if (!differential_choose(&request.differential, request.names, error, sizeof error))
+    return cli_error("%s", error);
+  request.legacy =
+      mmap(NULL, sizeof *request.legacy, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (request.legacy == MAP_FAILED) return cli_error("no memory: %s", strerror(errno));
+  int worst = cli_each_program(&job, compare_program, &request);
+  munmap(request.legacy, sizeof *request.legacy);
+  differential_free(&request.differential);
+  return worst;
+}
