@@ -552,6 +552,16 @@ static size_t supporters(const struct differential *self, size_t index, size_t w
   return count;
 }
 
+static const char *said(uint8_t result) {
+  static const char *const texts[] = {
+      [RELEASED] = "a live block",
+      [RELEASE_DOUBLE] = "released before",
+      [RELEASE_FOREIGN] = "none of its blocks",
+      [RELEASE_OVERRUN] = "overrun",
+  };
+  return result < sizeof texts / sizeof *texts ? texts[result] : "something else";
+}
+
 static void explain_answer(const struct differential *self, const struct observation *first,
                            const struct observation *second, const struct difference *difference,
                            const struct disagreement *found, char *text, size_t size) {
@@ -573,8 +583,8 @@ static void explain_answer(const struct differential *self, const struct observa
     snprintf(text, size, "on %s the usable size is not the user's to write, on %s it is", one,
              other);
   else
-    snprintf(text, size, "%s says %d, %s says %d (0: released, 1: double, 2: foreign)", one,
-             first->said, other, second->said);
+    snprintf(text, size, "%s says that it was %s, %s that it was %s", one, said(first->said), other,
+             said(second->said));
 }
 
 // Makes the difference at an operation a disagreement of the two.
@@ -600,15 +610,18 @@ static void disagree(const struct differential *self, const struct program *prog
   struct play place = {.program = program, .heap = program_heap(program)};
   char where[80], text[VERDICT_TEXT_SIZE];
   describe(&place, index, where, sizeof where);
-  if (contents)
-    snprintf(text, sizeof text,
-             "the %zu bytes that the user %s are not the same on %s (%zu of %zu) and %s (%zu)",
-             last ? first->last_size : first->read,
-             last                            ? "was left with"
-             : op.kind == OP_ALLOCATE_ZEROED ? "finds in the zeroed block"
-                                             : "had in the block",
-             one, swapped ? for_b : for_a, self->count, other, swapped ? for_a : for_b);
-  else
+  if (contents) {
+    size_t size = last ? first->last_size : first->read;
+    int length = snprintf(text, sizeof text,
+                          "the %zu bytes that the user %s are not the same on %s and %s", size,
+                          last                            ? "was left with"
+                          : op.kind == OP_ALLOCATE_ZEROED ? "finds in the zeroed block"
+                                                          : "had in the block",
+                          one, other);
+    if (self->count > 2)
+      snprintf(text + length, sizeof text - (size_t)length, " (as %zu of %zu have them)",
+               swapped ? for_a : for_b, self->count);
+  } else
     explain_answer(self, first, second, difference, found, text, sizeof text);
   struct verdict *verdict = &found->verdict;
   *verdict = (struct verdict){.property = PROPERTY_differential, .operation = index};
