@@ -373,13 +373,15 @@ static struct record random_operation(void) {
       .size = sizes[below(sizeof sizes / sizeof *sizes)] + below(4),
       .align = below(8) ? (uint64_t)1 << below(10) : below(64),
   };
+  if ((operation.kind == OP_RESET || operation.kind == OP_FAULT) && below(4))
+    operation.kind = OP_ALLOCATE;
   if (operation.kind == OP_FAULT) operation.size = (uint64_t)1 << below(4);
   return operation_record(&operation);
 }
 
 static void test_clean_strategies(void) {
   enum { LENGTH = 40 };
-  size_t rounds = MEMORY_ON_VALGRIND ? 20 : 1500;
+  size_t rounds = MEMORY_ON_VALGRIND ? 60 : 1500;
   struct record records[LENGTH + 1];
   static struct differential all;
   char error[160];
