@@ -33,7 +33,8 @@ struct request {
 };
 
 static bool verdict_of(const struct request *request, struct isolated_run *run) {
-  struct isolate_settings settings = {.oracle.tier = request->job->tier, .quiet = true};
+  struct isolate_settings settings = {.oracle = {.tier = request->job->tier, .twice = true},
+                                      .quiet = true};
   if (isolate_run(run, &settings, request->job->entry->strategy, request->program)) return true;
   cli_error("%s: could not be run: %s", request->path, strerror(errno));
   return false;

@@ -46,5 +46,6 @@ int command_run(int argc, char **argv) {
   int result;
   if (!cli_parse(&syntax, &job, &settings, argc, argv, &result)) return result;
   settings.oracle.tier = job.tier;
+  settings.oracle.twice = true;
   return cli_each_program(&job, run_program, &settings);
 }

@@ -134,7 +134,7 @@ bool explain(struct isolated_run *run, const struct explanation *how,
   heap_format(&telling.heap, line, sizeof line);
   printf("        %s\n", line);
   struct isolate_settings settings = {
-      .oracle = {.tier = how->tier, .before = begin_step, .after = tell_step},
+      .oracle = {.tier = how->tier, .twice = true, .before = begin_step, .after = tell_step},
       .on_violation = tell_violation,
       .once = true};
   struct heap heap = oracle_heap(strategy, program);
@@ -174,6 +174,7 @@ void explain_in_debugger(const struct explanation *how, const struct strategy *s
                          const struct program *program) {
   start_telling(how, strategy, program);
   static struct oracle oracle;
-  oracle_init(&oracle, &(struct oracle_settings){.tier = how->tier, .before = stop_in_time});
+  oracle_init(&oracle,
+              &(struct oracle_settings){.tier = how->tier, .twice = true, .before = stop_in_time});
   if (!oracle_run(&oracle, strategy, program)) perror("no memory for the heap");
 }

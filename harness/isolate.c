@@ -17,32 +17,77 @@
 // What depends on how threads meet does not show each time: so often, or so long, it is tried.
 enum { ATTEMPTS = 20, ATTEMPT_SECONDS = 1 };
 
-enum { DEFAULT_SECONDS = 60, EXIT_CLEAN = 0, EXIT_NO_MEMORY = 3, EXIT_NO_TIME = 4 };
+enum { DEFAULT_SECONDS = 60, IMPATIENT_MILLISECONDS = 36 };
+
+// CPU time that a row spends in one child: whoever waits for it also wants to be asked whether to
+// stop.
+enum { ROW_SECONDS = 1 };
+
+enum { EXIT_CLEAN = 0, EXIT_NO_MEMORY = 3, EXIT_NO_TIME = 4, EXIT_VIOLATED = 5 };
 
 // What the child leaves for its parent.
 struct legacy {
+  size_t clean;  // runs of a row before the last one
   bool violated;
   struct isolated_run run;
 };
 
 static struct legacy *legacy;
 static violation_handler *also;
+static bool leave_at_once;
 
 static void bequeath(const struct verdict *verdict) {
   legacy->run.verdict = *verdict;
   legacy->violated = true;
   if (also) also(verdict);
+  if (leave_at_once) _exit(EXIT_VIOLATED);
 }
+
+static unsigned alarms;  // since the run began
 
 // The time is up. The allocator hangs if a second later it is in the same operation still: asleep,
 // as the watch would have noticed one that uses the processor. Else the run is only long.
 static void on_alarm(int signal_number) {
-  static bool asked;
   bool stuck = watch_stuck();
-  if (asked && !stuck) _exit(EXIT_NO_TIME);
-  if (asked) signal(signal_number, SIG_DFL);
-  asked = true;
+  if (alarms > 0 && !stuck) _exit(EXIT_NO_TIME);
+  if (alarms > 0) signal(signal_number, SIG_DFL);
+  alarms++;
   alarm(1);
+}
+
+static void begin_child(const struct isolate_settings *settings) {
+  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+  signal(SIGALRM, on_alarm);
+  if (settings->output) dup2(settings->output, STDOUT_FILENO);
+  if (settings->quiet) {
+    int nowhere = open("/dev/null", O_WRONLY);
+    if (nowhere >= 0) dup2(nowhere, STDERR_FILENO);
+  }
+  also = settings->on_violation;
+  leave_at_once = settings->quiet;
+  property_on_violation(bequeath);
+  if (settings->impatient) watch_be_impatient(IMPATIENT_MILLISECONDS);
+}
+
+static void begin_run(const struct isolate_settings *settings) {
+  alarms = 0;
+  alarm(settings->seconds ? settings->seconds : DEFAULT_SECONDS);
+}
+
+static struct oracle oracle;  // of the child
+
+static bool run_in_child(const struct isolate_settings *settings, const struct strategy *strategy,
+                         const struct program *program) {
+  begin_run(settings);
+  if (!oracle_run(&oracle, strategy, program)) return false;
+  legacy->run.counts = oracle.counts;
+  struct heap heap = oracle_heap(strategy, program);
+  bool chance = concurrent_possible(strategy, &heap) && !settings->once;
+  uint64_t start = cpu_time();
+  for (int i = 1; chance && i < ATTEMPTS && cpu_time() - start < ATTEMPT_SECONDS * 1000000000ull;
+       i++)
+    oracle_run(&oracle, strategy, program);
+  return true;
 }
 
 // One program under the oracle.
@@ -54,29 +99,15 @@ struct task {
 
 static bool run_task(void *context, struct run_counts *counts) {
   const struct task *task = context;
-  static struct oracle oracle;
+  (void)counts;  // run_in_child leaves those of the first run
   oracle_init(&oracle, &task->settings->oracle);
-  if (!oracle_run(&oracle, task->strategy, task->program)) return false;
-  *counts = oracle.counts;
-  struct heap heap = oracle_heap(task->strategy, task->program);
-  bool chance = concurrent_possible(task->strategy, &heap) && !task->settings->once;
-  for (int i = 1; chance && i < ATTEMPTS && cpu_time() < ATTEMPT_SECONDS * 1000000000ull; i++)
-    oracle_run(&oracle, task->strategy, task->program);
-  return true;
+  return run_in_child(task->settings, task->strategy, task->program);
 }
 
 static _Noreturn void child(const struct isolate_settings *settings, isolated_body *body,
                             void *context) {
-  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-  signal(SIGALRM, on_alarm);
-  alarm(settings->seconds ? settings->seconds : DEFAULT_SECONDS);
-  if (settings->output) dup2(settings->output, STDOUT_FILENO);
-  if (settings->quiet) {
-    int nowhere = open("/dev/null", O_WRONLY);
-    if (nowhere >= 0) dup2(nowhere, STDERR_FILENO);
-  }
-  also = settings->on_violation;
-  property_on_violation(bequeath);
+  begin_child(settings);
+  begin_run(settings);
   if (!body(context, &legacy->run.counts)) _exit(EXIT_NO_MEMORY);
   concurrent_free();
   fflush(stdout);
@@ -100,41 +131,99 @@ static struct verdict death(int status) {
   return verdict;
 }
 
-bool isolate_call(struct isolated_run *run, const struct isolate_settings *settings,
-                  isolated_body *body, void *context) {
+// Makes the child, which has no legacy yet. As fork; -1 with errno.
+static pid_t begin(void) {
   if (!legacy) {
     void *shared =
         mmap(NULL, sizeof *legacy, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED) return false;
+    if (shared == MAP_FAILED) return -1;
     legacy = shared;
   }
   *legacy = (struct legacy){0};
   fflush(NULL);
-  pid_t pid = fork();
-  if (pid < 0) return false;
-  if (pid == 0) child(settings, body, context);
+  return fork();
+}
+
+// Waits for the child, and for what it learnt in its last run.
+static bool finish(pid_t pid, struct isolated_run *run) {
   int status;
   while (waitpid(pid, &status, 0) < 0)
     if (errno != EINTR) return false;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_MEMORY) {
-    errno = ENOMEM;
-    return false;
-  }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_TIME && !legacy->violated) {
-    errno = ETIMEDOUT;
-    return false;
-  }
   *run = legacy->run;
-  if (!legacy->violated) {
-    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CLEAN)
-      snprintf(run->verdict.id, sizeof run->verdict.id, "%s", property_id(PROPERTY_NONE));
-    else
-      run->verdict = death(status);
+  if (legacy->violated) return true;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CLEAN) {
+    snprintf(run->verdict.id, sizeof run->verdict.id, "%s", property_id(PROPERTY_NONE));
+    return true;
   }
-  return true;
+  run->verdict = death(status);
+  if (!WIFEXITED(status)) return true;
+  if (WEXITSTATUS(status) == EXIT_NO_MEMORY) errno = ENOMEM;
+  if (WEXITSTATUS(status) == EXIT_NO_TIME) errno = ETIMEDOUT;
+  return WEXITSTATUS(status) != EXIT_NO_MEMORY && WEXITSTATUS(status) != EXIT_NO_TIME;
+}
+
+bool isolate_call(struct isolated_run *run, const struct isolate_settings *settings,
+                  isolated_body *body, void *context) {
+  pid_t pid = begin();
+  if (pid < 0) return false;
+  if (pid == 0) child(settings, body, context);
+  return finish(pid, run);
 }
 
 bool isolate_run(struct isolated_run *run, const struct isolate_settings *settings,
                  const struct strategy *strategy, const struct program *program) {
   return isolate_call(run, settings, run_task, &(struct task){settings, strategy, program});
+}
+
+// ## Rows
+
+static bool clean(struct isolated_run *run) {
+  *run = (struct isolated_run){0};
+  snprintf(run->verdict.id, sizeof run->verdict.id, "%s", property_id(PROPERTY_NONE));
+  return true;
+}
+
+// Returns in the child only if the run was clean.
+static bool run_inside(struct isolated_row *self, const struct program *program,
+                       struct isolated_run *run) {
+  if (legacy->clean > 0 && (self->alone || cpu_time() > ROW_SECONDS * 1000000000ull))
+    _exit(EXIT_CLEAN);
+  if (!run_in_child(&self->settings, self->strategy, program)) _exit(EXIT_NO_MEMORY);
+  legacy->clean++;
+  return clean(run);
+}
+
+bool row_run(struct isolated_row *self, const struct program *program, struct isolated_run *run) {
+  if (self->inside) return run_inside(self, program, run);
+  if (self->clean == 0 && !self->pending) {
+    pid_t pid = begin();
+    if (pid < 0) return false;
+    if (pid == 0) {
+      begin_child(&self->settings);
+      oracle_init(&oracle, &self->settings.oracle);
+      self->inside = true;
+      return run_inside(self, program, run);
+    }
+    errno = 0;
+    bool ran = finish(pid, &self->last);
+    self->error = ran ? 0 : errno;
+    self->clean = legacy->clean;
+    // A child that left in peace ran nothing after what it counted.
+    self->pending = !ran || self->last.verdict.property != PROPERTY_NONE;
+    if (self->clean == 0 && !self->pending) return false;
+  }
+  if (self->clean > 0) {
+    self->clean--;
+    return clean(run);
+  }
+  self->pending = false;
+  *run = self->last;
+  errno = self->error;
+  return self->error == 0;
+}
+
+void row_end(struct isolated_row *self) {
+  if (self->inside) _exit(EXIT_CLEAN);
+  self->clean = 0;
+  self->pending = false;
 }

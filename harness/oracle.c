@@ -514,7 +514,8 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
                                       releases_again(program)};
   if (!prepare(self, &run.heap, program_length(program))) return false;
   bool twice = self->settings.tier == TIER_PARANOID ||
-               (self->settings.tier == TIER_FULL && hash_program(program) % TWICE_ONE_IN == 0);
+               (self->settings.tier == TIER_FULL &&
+                (self->settings.twice || hash_program(program) % TWICE_ONE_IN == 0));
   // Threads meet differently each time.
   twice &= !concurrent_possible(strategy, &run.heap);
   // The other addresses are no multiple of a larger alignment: its offsets rightly differ.

@@ -45,6 +45,7 @@ typedef void step_observer(void *context, const struct step *step);
 struct oracle_settings {
   enum tier tier;
   bool timed;
+  bool twice;             // every program, in all tiers but fast
   step_observer *before;  // operation not yet carried out: of the step, index and operation count
   step_observer *after;   // of an operation that violated nothing. Either may be NULL
   void *context;          // of the observers

@@ -18,6 +18,12 @@ atomic_bool watch_races;
 
 static watch_handler *handler;
 
+// A hang is so many of the timer's ticks without progress.
+enum { HANG_TICKS = 3 };
+static long tick = WATCH_HANG_SECONDS * 1000000000L / HANG_TICKS;  // in nanoseconds, CPU time
+
+void watch_be_impatient(unsigned milliseconds) { tick = milliseconds * 1000000L / HANG_TICKS; }
+
 void watch_silence_others(void) {
   static atomic_uint reporter;  // its place + 1
   unsigned none = 0, me = watch_place() + 1;
@@ -185,7 +191,7 @@ static void on_timer(int signal_number) {
   static unsigned ticks[WATCH_PLACES];
   for (unsigned i = 0; i < WATCH_PLACES; i++) {
     ticks[i] = in_same_call(&places[i], &last[i]) ? ticks[i] + 1 : 0;
-    if (ticks[i] < WATCH_HANG_SECONDS) continue;
+    if (ticks[i] < HANG_TICKS) continue;
     watch_leave();
     if (handler) handler(&(struct watch_report){.event = WATCH_HANG, .size = 1, .place = i});
   }
@@ -208,9 +214,9 @@ static void start_timer(void) {
   sigaction(SIGVTALRM, &sa, NULL);
   timer_t timer = NULL;
   struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGVTALRM};
-  struct itimerspec tick = {{1, 0}, {1, 0}};
+  struct timespec period = {tick / 1000000000, tick % 1000000000};
   if (timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) == 0)
-    timer_settime(timer, 0, &tick, NULL);
+    timer_settime(timer, 0, &(struct itimerspec){period, period}, NULL);
 }
 
 // An allocator that recurses without end has no stack left to handle its signal on.

@@ -77,7 +77,11 @@ void watch_silence_others(void);
 // Whether several threads use the allocator now.
 extern atomic_bool watch_races;
 
-// CPU seconds without progress that count as a hang.
+// CPU seconds without progress that count as a hang, at least.
 enum { WATCH_HANG_SECONDS = 3 };
+
+// Of the process, before watch_install: hangs are told after so many CPU milliseconds instead, for
+// those who verify them.
+void watch_be_impatient(unsigned milliseconds);
 
 #endif

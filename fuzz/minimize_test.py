@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""The minimiser, on the known programs of the planted bugs, buried among random operations.
+
+    minimize_test.py --assay PROGRAM --facts FILE... --programs FILE...
+
+For each: the result violates the same property, none of its operations can go (each is tried), and
+minimising again gives the same bytes. Programs on several threads depend on chance, and the C
+library's allocator on all that the process did before: they are left out.
+"""
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+
+OPERATIONS = 300
+SECONDS = 120  # enough, however busy the machine is
+
+# At least so many bugs must still show among random operations, or this tests nothing.
+ENOUGH = 0.5
+
+
+def assay(options, *arguments):
+    result = subprocess.run([options.assay, *arguments], text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, check=False)
+    return result.returncode, result.stdout, result.stderr
+
+
+def read(path):
+    """Heap line and operations."""
+    with open(path, encoding="utf-8") as file:
+        lines = [line.split("#")[0].strip() for line in file]
+    lines = [line for line in lines if line]
+    return (lines[0], lines[1:]) if lines[0].startswith("heap") else ("heap", lines)
+
+
+def buried(operations, seed):
+    """The operations in their order, among random ones on slots of their own."""
+    chance = random.Random(seed)
+    free, padding = range(32, 48), []
+    while len(padding) + len(operations) < OPERATIONS:
+        slot, kind = chance.choice(free), chance.random()
+        if kind < 0.5:
+            padding.append("allocate %d size=%d align=%d" % (
+                slot, chance.choice([1, 8, 24, 100, chance.randrange(1, 400)]),
+                chance.choice([1, 8, 16])))
+        else:
+            padding.append("%s %d" % ("release" if kind < 0.9 else "use", slot))
+    places = sorted(chance.randrange(len(padding) + 1) for _ in operations)
+    for place, operation in reversed(list(zip(places, operations))):
+        padding.insert(place, operation)
+    return padding
+
+
+def write(path, heap, operations):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join([heap] + operations) + "\n")
+
+
+def verdicts(options, name, paths):
+    """The property that each program violates, or `clean`."""
+    code, output, errors = assay(options, "run", "--json", "--quiet", "--strategy", name, *paths)
+    assert code in (0, 1), errors
+    return [json.loads(line)["verdict"] for line in output.splitlines()]
+
+
+def check(options, name, program, folder):
+    """Returns what came of it, or None if the bug does not show among the random operations."""
+    heap, operations = read(program)
+    paths = [os.path.join(folder, leaf) for leaf in ("big.txt", "small.txt", "again.txt")]
+    write(paths[0], heap, buried(operations, name))
+    found = verdicts(options, name, paths[:1])[0]
+    if found == "clean":
+        return None
+    for output in paths[1:]:
+        code, _, errors = assay(options, "minimize", "--strategy", name, "--property", found,
+                                "--seconds", "%d" % SECONDS, "--output", output, paths[0])
+        assert code == 0, "exit code %d: %s" % (code, errors)
+    with open(paths[1], "rb") as one, open(paths[2], "rb") as other:
+        assert one.read() == other.read(), "minimising twice gives two programs"
+    small_heap, small = read(paths[1])
+    assert verdicts(options, name, paths[1:2]) == [found], "the result does not violate it"
+    without = []
+    for i in range(len(small)):
+        without.append(os.path.join(folder, "without-%d.txt" % i))
+        write(without[-1], small_heap, small[:i] + small[i + 1:])
+    for i, verdict in enumerate(verdicts(options, name, without) if without else []):
+        assert verdict != found, "operation %d, %s, is not needed" % (i, small[i])
+    return "%s, %d operations" % (found, len(small))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--assay", required=True)
+    parser.add_argument("--facts", nargs="+", required=True)
+    parser.add_argument("--programs", nargs="+", required=True)
+    options = parser.parse_args()
+    programs = {os.path.basename(path)[:-len(".txt")]: path for path in options.programs}
+    tried = shown = failed = 0
+    for facts in options.facts:
+        with open(facts, encoding="utf-8") as file:
+            document = json.load(file)
+        name = document["name"]
+        program = programs.get(name.replace("+", "."))
+        if not program or "hang" in document["expect"] or name.startswith("system+"):
+            continue
+        with open(program, encoding="utf-8") as file:
+            if " threads=" in file.read():
+                continue
+        tried += 1
+        with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as folder:
+            try:
+                result = check(options, name, program, folder)
+                shown += result is not None
+                print("%s: %s" % (name, result or "does not show among random operations"))
+            except AssertionError as error:
+                failed += 1
+                print("%s: FAILED: %s" % (name, error))
+    print("%d planted bugs, %d shown, %d failed" % (tried, shown, failed))
+    return 1 if failed or shown < ENOUGH * tried else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
