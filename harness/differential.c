@@ -236,7 +236,7 @@ static void allocate(struct play *play, struct observation *seen, const struct o
                     : play->strategy->resize(play->allocator, NULL, size, align);
   watch_leave();
   if (!answer(play, seen, op, start, injected)) return;
-  struct block block = {start, size * op->count, play->index, play->index + 1, 0};
+  struct block block = {start, size * op->count, play->index, mix(0, play->index + 1), 0};
   if (op->kind == OP_ALLOCATE_ZEROED) {
     observe_contents(seen, &block, block.size);
     user_compute(block.start, block.size, block.lineage);

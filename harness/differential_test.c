@@ -22,6 +22,10 @@ static void *refuses(struct allocator *self, size_t size, size_t align) {
   return size == TRIGGER ? NULL : VICTIM.allocate(self, size, align);
 }
 
+static void *refuses_to_resize(struct allocator *self, void *former, size_t size, size_t align) {
+  return size == TRIGGER ? NULL : VICTIM.resize(self, former, size, align);
+}
+
 static void *wraps(struct allocator *self, size_t count, size_t size, size_t align) {
   return count * size < size ? VICTIM.allocate(self, 16, align)
                              : VICTIM.allocate_zeroed(self, count, size, align);
@@ -148,6 +152,14 @@ static const struct row rows[] = {
      "heap capacity=1024;allocate 0 size=1;allocate 1 size=400;release 1;allocate 1 size=400;"
      "release 1;allocate 1 size=400;release 1;allocate 2 size=77;resize 2 "
      "size=78;use 2;release 2;allocate 2 size=9;release 2;release_again 0",
+     NULL,
+     false},
+    {"two blocks in one slot, made by other operations",
+     {.allocate = refuses, .resize = refuses_to_resize},
+     "heap capacity=1300;allocate 1 size=1;allocate 0 size=9;allocate 3 size=500;release "
+     "3;allocate "
+     "3 size=500;resize 0 size=8;release 3;allocate 0 size=77;release 9;release 9;release 9;resize "
+     "0 size=77;release 0",
      NULL,
      false},
     {"a product that overflows is given",
