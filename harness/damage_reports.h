@@ -256,7 +256,7 @@ static const struct damage damage_reports[] = {
      .victim = &free_list_strategy,
      .with = {.walk = walks_live_as_free},
      .program = "allocate 0 size=9",
-     .says = "is shown as free"},
+     .says = "as free over live slot 0 at"},
     {.property = "walk",
      .what = "free memory shown as a block",
      .victim = &free_list_strategy,

@@ -1,5 +1,7 @@
 // What the allocator says of itself, compared with what is live: its check, its walk, and what a
 // heap without blocks can still give.
+#include <stdio.h>
+
 #include "harness/run.h"
 
 // In units of roughly a nanosecond: what an operation earns, and what a look at a span costs. With
@@ -38,6 +40,7 @@ static void examine(struct walker *walker, const struct span *span) {
   const struct arena *arena = &run->oracle->arena;
   const unsigned char *start = span->start;
   intptr_t offset = arena_offset(arena, start), end = offset + (intptr_t)span->size;
+  run_blame(run, start, span->size);
   if (span->size == 0 || !arena_holds(arena, start, span->size))
     run_violated(run, PROPERTY_walk, "span %#tx..%#tx is not inside what the source gave", offset,
                  end);
@@ -48,15 +51,22 @@ static void examine(struct walker *walker, const struct span *span) {
   bool live = span->kind == SPAN_BLOCK || span->kind == SPAN_USED;
   bool taken = occupancy_any(&run->oracle->shadow.occupancy, (uintptr_t)start, span->size, !live);
   if (live && !taken)
-    run_violated(run, walker->blame, "%#tx..%#tx is shown as live, but no live block is there",
-                 offset, end);
+    run_violated(run, walker->blame,
+                 "the walk shows %#tx..%#tx as live, but no live block is there", offset, end);
   if (span->kind == SPAN_BLOCK &&
       !occupancy_any(&run->oracle->shadow.occupancy, (uintptr_t)start, 1, false))
-    run_violated(run, walker->blame, "%#tx..%#tx is shown as a block, but does not begin with one",
-                 offset, end);
-  if (!live && taken)
-    run_violated(run, walker->blame, "%#tx..%#tx is shown as %s, but a live block is there", offset,
-                 end, span->kind == SPAN_FREE ? "free" : "the allocator's own");
+    run_violated(run, walker->blame,
+                 "the walk shows %#tx..%#tx as a block, but it does not begin with one", offset,
+                 end);
+  if (!live && taken) {
+    char name[BLOCK_NAME_SIZE] = "";
+    const struct shadow_block *block =
+        shadow_overlapping(&run->oracle->shadow, (uintptr_t)start, span->size, NULL);
+    if (block) run_name_block(run, block, name);
+    run_violated(run, walker->blame, "the walk shows %#tx..%#tx as %s over live %s", offset, end,
+                 span->kind == SPAN_FREE ? "free" : "the allocator's own", name);
+  }
+  run->guilty_size = 0;
   walker->seen.blocks += span->kind == SPAN_BLOCK;
   if (!is_spare(run, span))
     walker->seen.hash = span_hash(walker->seen.hash, offset, span->size, span->kind);
@@ -124,6 +134,7 @@ static void visit_usable(void *context, const struct span *span) {
   // A span that begins before that contradicts the block itself, not its usable size.
   if (start < surplus->start || start >= surplus->end) return;
   watch_leave();
+  run_blame(surplus->run, span->start, span->size);
   run_violated(surplus->run, PROPERTY_usable_size, "is %zu, but %#tx, within that, is shown as %s",
                surplus->block->size, arena_offset(&surplus->run->oracle->arena, span->start),
                span->kind == SPAN_FREE ? "free" : "the allocator's own");
@@ -172,9 +183,20 @@ void verify_canaries(struct run *run) {
   const struct arena *arena = &run->oracle->arena;
   run_exercise(run, PROPERTY_outside_heap);
   const void *damage = arena_damage(arena);
-  if (damage)
-    run_violated(run, PROPERTY_outside_heap, "the byte at %#tx, outside the heap, was overwritten",
-                 arena_offset(arena, damage));
+  if (!damage) return;
+  char where[64] = "";
+  const struct source_stretch *last = NULL;  // the stretch that ends before it
+  for (size_t i = 0; i < run->account.count; i++)
+    if ((uintptr_t)run->account.stretches[i].start < (uintptr_t)damage)
+      last = &run->account.stretches[i];
+  if (last && (uintptr_t)last->start + last->size <= (uintptr_t)damage)
+    snprintf(where, sizeof where, ", %zu bytes past the end of %#tx..%#tx",
+             (size_t)((uintptr_t)damage - (uintptr_t)last->start - last->size),
+             arena_offset(arena, last->start),
+             arena_offset(arena, last->start) + (intptr_t)last->size);
+  run_blame(run, damage, 1);
+  run_violated(run, PROPERTY_outside_heap, "the byte at %#tx, outside the heap%s, was overwritten",
+               run->guilty, where);
 }
 
 // ## The largest block of a heap without blocks, told by behaviour

@@ -91,11 +91,14 @@ static void hear_collected(void *context, void *block) {
   if (!node || node->collected)
     run_violated(run, PROPERTY_walk, "%#tx was collected, where no live block begins", offset);
   run_exercise(run, PROPERTY_reachable_collected);
-  if (node->reached)
-    run_violated(run, PROPERTY_reachable_collected,
-                 "the block at %#tx was collected, though it can be reached from the roots",
-                 offset);
   const struct shadow_block *shadow = &run->oracle->shadow.blocks[node->block - 1];
+  if (node->reached) {
+    char name[BLOCK_NAME_SIZE];
+    run_blame(run, (const void *)shadow->start, shadow->size);
+    run_violated(run, PROPERTY_reachable_collected,
+                 "the block of %s was collected, though it can be reached from the roots",
+                 run_name_block(run, shadow, name));
+  }
   block_verify(run, shadow);
   node->collected = true;
   memory_grant(block, shadow->size);
@@ -129,10 +132,12 @@ static void collect(struct run *run, uint64_t noise) {
       end(run, &shadow->blocks[i]);
     } else if (noise == 0) {
       run_exercise(run, PROPERTY_garbage_kept);
-      if (!node->reached)
-        run_violated(run, PROPERTY_garbage_kept,
-                     "the block at %#tx was not collected, though no root reaches it",
-                     arena_offset(&run->oracle->arena, (void *)shadow->blocks[i].start));
+      if (node->reached) continue;
+      char name[BLOCK_NAME_SIZE];
+      run_blame(run, (void *)shadow->blocks[i].start, shadow->blocks[i].size);
+      run_violated(run, PROPERTY_garbage_kept,
+                   "the block of %s was not collected, though no root reaches it",
+                   run_name_block(run, &shadow->blocks[i], name));
     }
   }
   if (count != told)

@@ -35,10 +35,11 @@ void block_verify(struct run *run, const struct shadow_block *block) {
   size_t wrong = run_verify_payload(run, start, block->size, block->size, block->key);
   memory_close(start, block->size);
   run_exercise(run, PROPERTY_content);
-  if (wrong != PAYLOAD_INTACT)
-    run_violated(run, PROPERTY_content,
-                 "byte %zu of the live block at %#tx (%zu bytes) is not what was written", wrong,
-                 arena_offset(&run->oracle->arena, start), block->size);
+  if (wrong == PAYLOAD_INTACT) return;
+  char name[BLOCK_NAME_SIZE];
+  run_blame(run, (const unsigned char *)start + wrong, 1);
+  run_violated(run, PROPERTY_content, "byte %zu of the live block of %s is not what was written",
+               wrong, run_name_block(run, block, name));
 }
 
 // ## Requests
@@ -101,11 +102,13 @@ static void verify_refusal(struct run *run, const struct snapshot *before, bool 
 void address_verify(struct run *run, const void *address, size_t size, size_t align) {
   const struct arena *arena = &run->oracle->arena;
   intptr_t offset = arena_offset(arena, address);
+  run_blame(run, address, size);
   if (address_of(address) & (align - 1))
     run_violated(run, PROPERTY_alignment, "%#tx is not aligned to %zu", offset, align);
   if (!(run->strategy->traits & STRATEGY_FOREIGN) && !arena_holds(arena, address, size))
     run_violated(run, PROPERTY_bounds, "%#tx..%#tx is not inside what the source gave", offset,
                  offset + (intptr_t)size);
+  run->guilty_size = 0;
 }
 
 static _Noreturn void overlaps(struct run *run, enum property property, uintptr_t start,
@@ -113,10 +116,16 @@ static _Noreturn void overlaps(struct run *run, enum property property, uintptr_
   const struct arena *arena = &run->oracle->arena;
   const struct shadow_block *other = shadow_overlapping(&run->oracle->shadow, start, size, except);
   intptr_t offset = arena_offset(arena, (void *)start);
-  intptr_t other_offset = other ? arena_offset(arena, (void *)other->start) : 0;
-  run_violated(run, property, "%#tx..%#tx lies over the live block at %#tx..%#tx", offset,
-               offset + (intptr_t)size, other_offset,
-               other_offset + (intptr_t)(other ? other->size : 0));
+  char name[BLOCK_NAME_SIZE] = "nothing that is known";
+  uintptr_t from = start, to = start + size;
+  if (other) {
+    run_name_block(run, other, name);
+    if (other->start > from) from = other->start;
+    if (other->start + other->size < to) to = other->start + other->size;
+  }
+  run_blame(run, (void *)from, to - from);
+  run_violated(run, property, "%#tx..%#tx lies over the live block of %s", offset,
+               offset + (intptr_t)size, name);
 }
 
 void run_claim(struct run *run, const void *block, size_t size, size_t align) {
@@ -137,12 +146,14 @@ static void verify_zero(struct run *run, void *block, size_t size) {
   run_exercise(run, PROPERTY_zeroed);
   memory_open(block, size);
   size_t wrong = payload_verify_zero(block, size);
-  if (wrong != PAYLOAD_INTACT)
-    run_violated(run, PROPERTY_zeroed, "byte %zu of %zu at %#tx is not zero", wrong, size,
-                 arena_offset(&run->oracle->arena, block));
+  if (wrong == PAYLOAD_INTACT) return;
+  run_blame(run, (unsigned char *)block + wrong, 1);
+  run_violated(run, PROPERTY_zeroed, "byte %zu of %zu at %#tx is not zero", wrong, size,
+               arena_offset(&run->oracle->arena, block));
 }
 
 static _Noreturn void accepted_wrongly(struct run *run, const void *block) {
+  run_blame(run, block, 1);
   run_violated(run, PROPERTY_oversize_accepted, "returned %#tx for a request that must be refused",
                arena_offset(&run->oracle->arena, block));
 }
@@ -213,9 +224,15 @@ static void resize(struct run *run) {
   run_exercise(run, PROPERTY_resize_prefix);
   memory_open(moved, size);
   size_t wrong = run_verify_payload(run, moved, kept, old_size, block->key);
-  if (wrong != PAYLOAD_INTACT)
-    run_violated(run, PROPERTY_resize_prefix, "byte %zu of the %zu that must be kept is lost",
-                 wrong, kept);
+  if (wrong != PAYLOAD_INTACT) {
+    const struct arena *arena = &run->oracle->arena;
+    intptr_t from = arena_offset(arena, former), to = arena_offset(arena, moved);
+    run_blame(run, (unsigned char *)moved + wrong, 1);
+    run_violated(run, PROPERTY_resize_prefix,
+                 "byte %zu of the %zu that must be kept is lost: the block of %zu bytes at %#tx %s "
+                 "%#tx, of %zu bytes",
+                 wrong, kept, old_size, from, from == to ? "is still at" : "moved to", to, size);
+  }
   run_claim(run, moved, size, align);
   write_payload(run, block, kept);
   run_note_block(run, moved, size);
@@ -233,6 +250,7 @@ void block_release(struct run *run, struct shadow_block *block) {
   enum release_result result = run->strategy->release(run->allocator, address);
   run_leave(run);
   run_exercise(run, PROPERTY_release_refused);
+  if (result != RELEASED) run_blame(run, address, size);
   if (result != RELEASED)
     run_violated(run, PROPERTY_release_refused, "the live block at %#tx was taken for a %s release",
                  arena_offset(&run->oracle->arena, address),

@@ -51,10 +51,26 @@ static void describe_place(const struct run *run, const struct place *place, cha
              op->slot & (run->heap.slots - 1), thread);
 }
 
+const char *run_name_block(const struct run *run, const struct shadow_block *block,
+                           char name[BLOCK_NAME_SIZE]) {
+  intptr_t start = arena_offset(&run->oracle->arena, (const void *)block->start);
+  char slot[32] = "a block that no slot names";
+  if (block->slot != SHADOW_NO_SLOT) snprintf(slot, sizeof slot, "slot %u", block->slot);
+  snprintf(name, BLOCK_NAME_SIZE, "%s at %#tx..%#tx", slot, start, start + (intptr_t)block->size);
+  return name;
+}
+
+const struct shadow_block *run_block_at(const struct run *run, const void *address) {
+  return shadow_overlapping(&run->oracle->shadow, (uintptr_t)address, 1, NULL);
+}
+
 static struct verdict compose(const struct run *run, unsigned thread, enum property property,
                               const char *text, const char *function) {
   struct place place = find_place(run, thread);
-  struct verdict verdict = {.property = property, .operation = place.index};
+  struct verdict verdict = {.property = property,
+                            .operation = place.index,
+                            .guilty = run->guilty,
+                            .guilty_size = run->guilty_size};
   char where[80];
   describe_place(run, &place, where, sizeof where);
   snprintf(verdict.id, sizeof verdict.id, "%s", property_id(property));
@@ -80,8 +96,10 @@ void run_violated(struct run *run, enum property property, const char *format, .
 
 void run_broken_invariant(struct run *run, const struct broken_invariant *broken) {
   char text[VERDICT_TEXT_SIZE], where[32] = "";
-  if (broken->where)
-    snprintf(where, sizeof where, " at %#tx", arena_offset(&run->oracle->arena, broken->where));
+  if (broken->where) {
+    run_blame(run, broken->where, 1);
+    snprintf(where, sizeof where, " at %#tx", run->guilty);
+  }
   snprintf(text, sizeof text, "I%u does not hold%s: %s", broken->number, where,
            run->strategy->invariants[broken->number - 1]);
   struct verdict verdict = compose(run, watch_place(), PROPERTY_invariant, text, NULL);
@@ -130,11 +148,19 @@ static void on_watch(const struct watch_report *report) {
   char text[VERDICT_TEXT_SIZE];
   const char *what = report->what ? report->what : property_text(property);
   const struct arena *arena = &run->oracle->arena;
-  if (report->address && range_within(report->address, 1, arena->mapping, arena->mapping_size))
-    snprintf(text, sizeof text, "%s: %s at %#tx%s%s", property_text(property), what,
-             arena_offset(arena, report->address), report->site ? " in " : "",
-             report->site ? report->site : "");
-  else
+  if (report->address && range_within(report->address, 1, arena->mapping, arena->mapping_size)) {
+    char owner[BLOCK_NAME_SIZE + 40] = "";
+    const struct shadow_block *block = run_block_at(run, report->address);
+    if (block) {
+      char name[BLOCK_NAME_SIZE];
+      snprintf(owner, sizeof owner, ", byte %zu of live %s",
+               (size_t)((uintptr_t)report->address - block->start),
+               run_name_block(run, block, name));
+    }
+    run_blame(run, report->address, report->size);
+    snprintf(text, sizeof text, "%s: %s at %#tx%s%s%s", property_text(property), what, run->guilty,
+             owner, report->site ? " in " : "", report->site ? report->site : "");
+  } else
     snprintf(text, sizeof text, "%s: %s%s%s", property_text(property), what,
              report->site ? " in " : "", report->site ? report->site : "");
   struct verdict verdict = compose(run, report->place, property, text, report->site);
@@ -200,9 +226,13 @@ static void destroy(struct run *run) {
   run->strategy->destroy(run->allocator);
   run_leave(run);
   verify_returns(run);
-  if (run->account.bytes > 0)
-    run_violated(run, PROPERTY_source_leak, "%zu bytes did not go back to the source",
-                 run->account.bytes);
+  if (run->account.bytes > 0) {
+    const struct source_stretch *first = &run->account.stretches[0];
+    run_blame(run, first->start, first->size);
+    run_violated(run, PROPERTY_source_leak,
+                 "%zu bytes did not go back to the source, from %#tx..%#tx on", run->account.bytes,
+                 run->guilty, run->guilty + (intptr_t)first->size);
+  }
   verify_canaries(run);
   run->phase = NULL;
 }

@@ -66,6 +66,8 @@ struct verdict {
   char site[VERDICT_SITE_SIZE];  // where it showed: the operation, and the allocator's function if
                                  // known
   size_t operation;              // index of the operation; program_length: after the last one
+  intptr_t guilty;               // the bytes that it shows in, from the heap's start
+  size_t guilty_size;            // 0: there are none to name
 };
 
 // A hash of strategy, id and site: equal for two programs that show the same bug in the same place.

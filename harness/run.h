@@ -33,7 +33,9 @@ struct run {
   bool second;               // the second pass
   bool refused;              // the operation in progress was
   enum property misuse;      // that a call is on purpose: it violates this to act on it at all
-  unsigned errors;           // that Valgrind had reported when the allocator was called
+  intptr_t guilty;           // what a violation would show in, from the heap's start
+  size_t guilty_size;
+  unsigned errors;  // that Valgrind had reported when the allocator was called
   struct step step;
   size_t marks_count;      // that can be rolled back to
   unsigned crash_barrier;  // at which the next operation dies; 0: it lives
@@ -57,6 +59,17 @@ struct source *run_open_sources(struct run *run, struct source *bottom);
 // Ends the run with a violation; the text says what is wrong, without naming the operation.
 _Noreturn void run_violated(struct run *run, enum property property, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+// Before that: the bytes in which it shows.
+static inline void run_blame(struct run *run, const void *start, size_t size) {
+  run->guilty = arena_offset(&run->oracle->arena, start);
+  run->guilty_size = size;
+}
+// What people call a live block: "slot 5 at 0x140..0x1c0".
+enum { BLOCK_NAME_SIZE = 96 };
+const char *run_name_block(const struct run *run, const struct shadow_block *block,
+                           char name[BLOCK_NAME_SIZE]);
+// The live block at an address, or NULL. Linear, and right even if blocks are wrong.
+const struct shadow_block *run_block_at(const struct run *run, const void *address);
 // Same, for `invariant:<strategy>.I<number>`.
 _Noreturn void run_broken_invariant(struct run *run, const struct broken_invariant *broken);
 
