@@ -116,7 +116,7 @@ def strategy_registry(name, strategies, plants = [], **kwargs):
       strategies: a list of strategy().
       plants: a list of planted bugs, as //fuzz:plants.bzl makes them: structs of `library`, the
         label of the patched strategy, `facts`, the label of its description, and `recipe`.
-      **kwargs: passed to cc_library.
+      **kwargs: passed to cc_library, and its tags to the other rules as well.
     """
     generator = "//allocators:generate_registry.py"
     table = name + "_table.c"
@@ -129,6 +129,7 @@ def strategy_registry(name, strategies, plants = [], **kwargs):
             ["--strategy %s '%s'" % (s.name, strategy_recipe(s)) for s in strategies] +
             ["--plant $(execpath %s) '%s'" % (p.facts, p.recipe) for p in plants],
         ),
+        tags = kwargs.get("tags"),
         tools = [generator],
     )
     cc_library(

@@ -19,9 +19,9 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from bench import bounds, machine, rounds, subjects, trace_recorder, workloads  # noqa: E402
 from bench.results import Results  # noqa: E402
-from ci import run_folder, workbench  # noqa: E402
+from ci import plotting, run_folder, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
-from ci.command_line import Interrupt, Parser, positive  # noqa: E402
+from ci.command_line import Interrupt, Parser, names, positive  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
 from reports import bench_markdown, files  # noqa: E402
 
@@ -43,13 +43,6 @@ _FULL = (100, 30, (100, 1000, 10000, 100000, 1000000))
 _QUICK = (5, 5, (100, 1000, 10000))
 
 MEASURE, ASSAY, PRELOAD = "bench/measure.elf", "assay.elf", "harness/record_preload.so"
-
-
-def names(value):
-    found = [name for name in value.split(",") if name]
-    if not found:
-        raise argparse.ArgumentTypeError("name at least one")
-    return found
 
 
 def parse_options(arguments):
@@ -226,7 +219,7 @@ class Bench:
         path = os.path.join(self._folder, "results.json")
         try:
             files.write_json(told, path)
-            plots, problem = self._draw(path)
+            plots, problem = plotting.draw("bench_plots.py", path, self._folder)
             if problem:
                 self._status.say(problem)
             report = bench_markdown.render(told, plots)
@@ -236,23 +229,6 @@ class Bench:
         finally:
             shutil.rmtree(os.path.join(self._folder, "tmp"), ignore_errors=True)
         return told, bench_markdown.render(told), plots
-
-    def _draw(self, path):
-        """Returns the names of the plots, and what went wrong. matplotlib is Debian's, and so is
-        the Python that has it, which need not be the one that runs this."""
-        script = os.path.join(workbench.ROOT, "reports", "bench_plots.py")
-        problem = ""
-        for python in dict.fromkeys((sys.executable, "/usr/bin/python3")):
-            try:
-                result = subprocess.run([python, script, path, self._folder], capture_output=True,
-                                        text=True, check=False)
-            except OSError as error:
-                problem = "%s: %s" % (python, error.strerror)
-                continue
-            if result.returncode == 0:
-                return result.stdout.split("\n")[:-1], ""
-            problem = (result.stderr.strip().splitlines() or ["exit code"])[-1]
-        return [], "no plots: %s (apt-get install python3-matplotlib)" % problem
 
     def discard(self):
         """After a failure: leaves no folder without a report."""

@@ -15,6 +15,27 @@ def positive(value):
     return number
 
 
+def names(value):
+    """`a,b` as a list."""
+    found = [name for name in value.split(",") if name]
+    if not found:
+        raise argparse.ArgumentTypeError("name at least one")
+    return found
+
+
+def numbers(value):
+    """`1-3,7` as [1, 2, 3, 7]."""
+    found = []
+    for part in value.split(","):
+        first, dash, last = part.partition("-")
+        first = positive(first)
+        last = positive(last) if dash else first
+        if last < first:
+            raise argparse.ArgumentTypeError("'%s' ends before it begins" % part)
+        found += range(first, last + 1)
+    return list(dict.fromkeys(found))
+
+
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         """One line, and where to learn more."""

@@ -34,7 +34,7 @@ def explain(error, folder):
 class RunFolder:
     """DIR, claimed until release() or the process's end."""
 
-    def __init__(self, path, space=_SPACE):
+    def __init__(self, path, space=_SPACE, folders=("logs", "findings", "corpus")):
         self.path = os.path.abspath(path)
         try:
             os.makedirs(self.path, exist_ok=True)
@@ -59,7 +59,7 @@ class RunFolder:
             os.write(self._lock, ("process %d, since %s\n" % (
                 os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S"))).encode())
             shutil.rmtree(self.join("tmp"), ignore_errors=True)
-            for name in ("tmp", "logs", "findings", "corpus"):
+            for name in ("tmp", *folders):
                 os.makedirs(self.join(name), exist_ok=True)
         except (OSError, CannotRun) as error:
             os.close(self._lock)

@@ -3,10 +3,12 @@
 The programs are copied before they are used: a build that somebody starts meanwhile changes nothing
 in a running session.
 """
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -53,6 +55,21 @@ def source_version():
     return commit + ("+" if changed else "")
 
 
+def _built_labels(events):
+    """The labels that a file of Bazel's build events says were built."""
+    built = set()
+    try:
+        with open(events, encoding="utf-8") as f:
+            for line in f:
+                event = json.loads(line)
+                label = event.get("id", {}).get("targetCompleted", {}).get("label")
+                if label and event.get("completed", {}).get("success"):
+                    built.add(label)
+    except (OSError, ValueError):
+        pass    # Bazel ended before it could say: nothing counts as built
+    return built
+
+
 class Workbench:
     """Programs under a folder that is laid out like bazel-bin."""
 
@@ -64,21 +81,44 @@ class Workbench:
         """Builds the labels; shows Bazel's output only where it matters."""
         if self._prebuilt:
             return
+        result = self._bazel(labels)
+        if result.returncode != 0:
+            if result.stderr:
+                sys.stderr.write(result.stderr.decode(errors="replace")[-6000:])
+            raise CannotRun("bazel could not build %s (see above)" % " ".join(labels))
+        self._find_bin()
+
+    def build_what_can(self, programs):
+        """Builds what can be built of {label: path below bazel-bin}; returns the labels that could
+        not, and the end of Bazel's output, which says why."""
+        if self._prebuilt:
+            return [label for label, path in programs.items()
+                    if not os.path.exists(os.path.join(self._bin, path))], ""
+        with tempfile.TemporaryDirectory() as folder:
+            events = os.path.join(folder, "events.json")
+            result = self._bazel(list(programs), "--keep_going",
+                                 "--build_event_json_file=" + events)
+            built = _built_labels(events)
+        self._find_bin()
+        # A file that is there may be that of an earlier build.
+        failed = [label for label in programs if label not in built]
+        said = (result.stderr or b"").decode(errors="replace")[-6000:]
+        return failed, said if failed else ""
+
+    def _bazel(self, labels, *options):
         if not shutil.which("bazel"):
             raise CannotRun("bazel is not installed: run ci/setup")
         terminal = sys.stderr.isatty()
         quiet = ["--ui_event_filters=-info,-debug,-warning", "--show_result=0"]
         command = ["bazel", "build"] + quiet + ([] if terminal else ["--noshow_progress"]) + [
-            "--"] + labels
+            *options, "--"] + labels
         try:
-            result = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False,
-                                    stderr=None if terminal else subprocess.PIPE)
+            return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False,
+                                  stderr=None if terminal else subprocess.PIPE)
         except OSError as error:
             raise CannotRun("bazel: %s" % error.strerror) from error
-        if result.returncode != 0:
-            if result.stderr:
-                sys.stderr.write(result.stderr.decode(errors="replace")[-6000:])
-            raise CannotRun("bazel could not build %s (see above)" % " ".join(labels))
+
+    def _find_bin(self):
         if not self._bin:
             # The symbolic link bazel-bin may have another name, or be of another configuration.
             result = subprocess.run(["bazel", "info", "bazel-bin"], cwd=ROOT, text=True,

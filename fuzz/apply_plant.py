@@ -100,18 +100,17 @@ def apply(patch, source, output):
                        "and the diff anew (patch said: %s)" % (os.path.basename(source), said))
 
 
-def make(options):
-    """Writes the source; returns the facts."""
-    strategy, bug = parse_name(options.patch)
-    with open(options.patch, encoding="utf-8") as f:
-        header = parse_header(f.read(), fields_of(options.patch))
-    check_expected(header["Expect"].split(), read_properties(options.properties), strategy)
-    apply(options.patch, options.source, options.output)
+def describe(patch, properties):
+    """The facts about a plant. `properties`: path of harness/property.h."""
+    strategy, bug = parse_name(patch)
+    with open(patch, encoding="utf-8") as f:
+        header = parse_header(f.read(), fields_of(patch))
+    check_expected(header["Expect"].split(), read_properties(properties), strategy)
     return {
         "name": "%s+%s" % (strategy, bug),
         "symbol": "%s__%s_strategy" % (strategy, bug),
         "strategy": strategy,
-        "patch": options.patch,
+        "patch": patch,
         "id": header.get("Id"),
         "bug": header["Bug"],
         "origin": header["Origin"],
@@ -130,7 +129,8 @@ def main():
     parser.add_argument("--facts", required=True, help="the JSON description")
     options = parser.parse_args()
     try:
-        facts = make(options)
+        facts = describe(options.patch, options.properties)
+        apply(options.patch, options.source, options.output)
         with open(options.facts, "w", encoding="utf-8") as f:
             json.dump(facts, f, indent=2)
             f.write("\n")

@@ -50,6 +50,7 @@ class Job:
     runs: typing.Optional[int] = None    # executions at most (libFuzzer only)
     mutator: str = "operations"
     afl_mutator: str = ""           # AFL++'s library for that
+    keep: str = ""                  # where to put the input that ended the hunt; with `.log`, the log
 
 
 @dataclasses.dataclass
@@ -61,6 +62,7 @@ class Outcome:
     cpu_seconds: float
     note: str = ""                  # what else went wrong
     log: str = ""
+    input: str = ""                 # path of the input that ended it, in the hunt's own folder
 
     @property
     def lived(self):
@@ -205,8 +207,10 @@ def _libfuzzer(job, folder):
     text = _read(log)
     executions = engines.libfuzzer_stat(text, "number_of_executed_units")
     failed = ASSERTION.search(text)
+    stored = next((os.path.join(folder, name) for name in sorted(os.listdir(folder))
+                   if name.partition("-")[0] in ("crash", "timeout", "oom", "leak")), "")
     if failed:
-        return Outcome(KILLED, failed.group(1), executions, cpu, log=text)
+        return Outcome(KILLED, failed.group(1), executions, cpu, log=text, input=stored)
     if code == 0:
         return Outcome(SURVIVED, None, executions, cpu, log=text)
     if code == _LIBFUZZER_INTERRUPTED:
@@ -215,7 +219,7 @@ def _libfuzzer(job, folder):
     if note is None:
         raise engines.CannotRun("%s ended with exit code %d: %s" % (
             os.path.basename(job.program), code, (text.strip().splitlines() or ["no word"])[-1]))
-    return Outcome(UNNAMED, None, executions, cpu, note, text)
+    return Outcome(UNNAMED, None, executions, cpu, note, text, stored)
 
 
 def _replay(job, path):
@@ -272,10 +276,10 @@ def _afl(job, folder):
         failed, well, output = _replay(job, path)
         if failed:
             return Outcome(KILLED, failed, count + 1 if executions is None else executions, cpu,
-                           log=output)
+                           log=output, input=path)
         if not well:
             return Outcome(UNNAMED, None, executions, cpu, "it crashed, but no property was named",
-                           output)
+                           output, path)
     if _stored(crashes):
         return Outcome(UNNAMED, None, executions, cpu, "it crashed, but not again", text)
     if executions is None:
@@ -292,7 +296,12 @@ def hunt(job):
     """Returns the Outcome; raises engines.CannotRun."""
     folder = tempfile.mkdtemp(prefix="hunt-", dir=os.environ.get("TEST_TMPDIR"))
     try:
-        return _ENGINES[job.engine](job, folder)
+        outcome = _ENGINES[job.engine](job, folder)
+        if job.keep and outcome.input:
+            shutil.copyfile(outcome.input, job.keep)
+            with open(job.keep + ".log", "w", encoding="utf-8", errors="replace") as f:
+                f.write(outcome.log)
+        return outcome
     except OSError as error:
         raise engines.CannotRun("%s: %s" % (error.filename or folder, error.strerror)) from error
     finally:
@@ -309,7 +318,7 @@ def main():
     except engines.CannotRun as error:
         print(json.dumps({"problem": str(error)}))
         return 2
-    outcome["log"] = outcome["log"][-4000:]
+    del outcome["log"], outcome["input"]
     print(json.dumps(outcome))
     return 0
 
