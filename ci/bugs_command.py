@@ -213,7 +213,7 @@ class Session:
                     started=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
                     elapsed=round(time.monotonic() - clock, 1), stopped=self._interrupt.name,
                     planned=len(planned), jobs=options.jobs, problems=self._problems,
-                    no_statistics="" if survival.stats else _NO_SCIPY,
+                    no_statistics="" if survival.statistics() else _NO_SCIPY,
                     bugs=[vars(bug) for bug in self._bugs], runs=self._wanted(journal, planned))
         bugs_results.summarise(told, comparisons_of(options, self._fuzzers))
         return told, self._code(told)

@@ -64,7 +64,7 @@ class BugsTest(unittest.TestCase):
         self.write("tree/corpus/seeds/one", "x")
         with open(os.path.join(ROOT, "harness", "property.h"), encoding="utf-8") as file:
             self.write("tree/harness/property.h", file.read())
-        self.program("alpha", "live()")
+        self.program("alpha", "end(5000, 0)")
         self._count = 0
 
     def path(self, *names):

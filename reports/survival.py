@@ -6,14 +6,20 @@ long. They are never dropped, and never taken for kills.
 
 Intervals and tests are scipy's; where there is none, they are None.
 """
+import functools
 import math
 
-try:
-    from scipy import stats
-except ImportError:
-    stats = None
-
 LEVEL = 0.95
+
+
+@functools.lru_cache(maxsize=None)
+def statistics():
+    """scipy.stats, or None. It takes a second to load."""
+    try:
+        from scipy import stats
+    except ImportError:
+        return None
+    return stats
 
 
 def kaplan_meier(samples):
@@ -49,6 +55,7 @@ def _endless(samples):
 def interval(samples):
     """(low, high) of the median at LEVEL, by order statistics, whatever the distribution; high is inf
     where a survivor bounds it. None: too few samples for that level, or no scipy."""
+    stats = statistics()
     if stats is None or len(samples) < 6:
         return None
     values = sorted(_endless(samples))
@@ -61,6 +68,7 @@ def interval(samples):
 
 def share(killed, total):
     """(low, high) at LEVEL of a kill rate (Wilson 1927)."""
+    stats = statistics()
     if stats is None or not total:
         return None
     found = stats.binomtest(killed, total).proportion_ci(LEVEL, method="wilson")
@@ -71,6 +79,7 @@ def compare(ours, theirs):
     """{p, a12} of two lists of samples: Mann and Whitney's U test, two-sided, and Vargha and Delaney's
     A12, here how likely a bug is killed sooner by ours than by theirs. Survivors rank behind all
     kills, and tie with each other."""
+    stats = statistics()
     if stats is None or not ours or not theirs:
         return None
     x, y = _endless(ours), _endless(theirs)

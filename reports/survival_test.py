@@ -47,7 +47,7 @@ class SurvivalTest(unittest.TestCase):
         self.assertEqual(2, survival.median(killed(1, 2) + [(60, False)] * 2))
         self.assertIsNone(survival.median([]))
 
-    @unittest.skipUnless(survival.stats, "no scipy")
+    @unittest.skipUnless(survival.statistics(), "no scipy")
     def test_interval(self):
         # Table of the binomial: 6 samples are the fewest, 10 give the 2nd and the 9th.
         self.assertIsNone(survival.interval(killed(*range(5))))
@@ -56,14 +56,14 @@ class SurvivalTest(unittest.TestCase):
         self.assertEqual((6, 15), survival.interval(killed(*range(1, 21))))
         self.assertEqual((1, math.inf), survival.interval(killed(1, 2, 3, 4, 5) + [(5, False)]))
 
-    @unittest.skipUnless(survival.stats, "no scipy")
+    @unittest.skipUnless(survival.statistics(), "no scipy")
     def test_kill_rate(self):
         low, high = survival.share(10, 10)
         self.assertAlmostEqual(0.722, low, 3)
         self.assertEqual(1, high)
         self.assertIsNone(survival.share(0, 0))
 
-    @unittest.skipUnless(survival.stats, "no scipy")
+    @unittest.skipUnless(survival.statistics(), "no scipy")
     def test_compare(self):
         # Exact: of the C(10, 5) orders, two are as extreme.
         first, later = killed(1, 2, 3, 4, 5), killed(6, 7, 8, 9, 10)
