@@ -10,13 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Changes `size` bytes in place, where `max_size` fit, and returns the new size, of whole records.
-// The same seed gives the same result. `max_size` below one record leaves the bytes as they are.
-size_t mutator_mutate(uint8_t *bytes, size_t size, size_t max_size, uint32_t seed);
+#include "fuzz/hints.h"
 
-// Makes `out` of two programs: the heap and a beginning of the first, a piece of the second, and an
-// end of the first. Returns its size, at most `max_size`.
-size_t mutator_cross(const uint8_t *first, size_t first_size, const uint8_t *second,
-                     size_t second_size, uint8_t *out, size_t max_size, uint32_t seed);
+// Changes `size` bytes in place, where `max_size` fit, and returns the new size, of whole records.
+// The same seed and hints give the same result. `max_size` below one record leaves the bytes as
+// they are. No operation is made that the hints say the strategy does not offer.
+size_t mutator_mutate(const struct hints *hints, uint8_t *bytes, size_t size, size_t max_size,
+                      uint32_t seed);
+
+// Makes `out` of two programs: the heap and a beginning of the first, a piece of the second, and
+// maybe the end of the first. Returns its size, at most `max_size`.
+size_t mutator_cross(const struct hints *hints, const uint8_t *first, size_t first_size,
+                     const uint8_t *second, size_t second_size, uint8_t *out, size_t max_size,
+                     uint32_t seed);
 
 #endif

@@ -9,6 +9,7 @@
 struct afl_mutator {
   enum mutator_choice choice;
   uint32_t seed;
+  const struct hints *hints;  // that the target fills
   uint8_t *buffer;
   size_t capacity;
 };
@@ -24,6 +25,9 @@ void *afl_custom_init(void *afl, unsigned seed) {
   if (!self) return NULL;
   self->choice = mutator_choose();
   self->seed = seed;
+  // The target is started later, and inherits the environment. Nothing depends on hints.
+  self->hints = self->choice == MUTATE_OPERATIONS ? hints_share() : NULL;
+  if (!self->hints) self->hints = hints_own();
   return self;
 }
 
@@ -47,9 +51,9 @@ size_t afl_custom_fuzz(void *data, uint8_t *bytes, size_t size, uint8_t **out, u
   *out = self->buffer;
   if (size > max_size) size = max_size;
   if (other && other_size && seed >> 30 == 0)
-    return mutator_cross(bytes, size, other, other_size, self->buffer, max_size, seed);
+    return mutator_cross(self->hints, bytes, size, other, other_size, self->buffer, max_size, seed);
   memcpy(self->buffer, bytes, size);
-  return mutator_mutate(self->buffer, size, max_size, seed);
+  return mutator_mutate(self->hints, self->buffer, size, max_size, seed);
 }
 
 void afl_custom_deinit(void *data) {

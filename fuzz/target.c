@@ -1,13 +1,17 @@
 // The fuzz target: bytes -> program -> oracle. One for all strategies; the registry that the
 // program is linked with says which.
 //
-// ASSAY_STRATEGY chooses among several; ASSAY_TIER (fast, full, paranoid) is `full` unless set.
+// ASSAY_STRATEGY chooses among several; ASSAY_TIER (fast, full, paranoid) is `full` unless set;
+// ASSAY_MUTATOR (mutator_choice.h); ASSAY_HINTS is set by the AFL++ mutator (hints.h).
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "allocators/registry.h"
+#include "fuzz/hints_learn.h"
+#include "fuzz/mutator_choice.h"
 #include "harness/oracle.h"
 
 enum { MAX_RECORDS = 4096 };
@@ -16,7 +20,11 @@ enum { MAX_RECORDS = 4096 };
 
 static struct oracle oracle;
 static const struct strategy *strategy;
+static enum tier tier;
+static struct hints_learner learner;
+static bool ready;
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct strategy *choose_strategy(void) {
@@ -32,24 +40,44 @@ static const struct strategy *choose_strategy(void) {
 
 static enum tier choose_tier(void) {
   const char *name = getenv("ASSAY_TIER");
-  enum tier tier = TIER_FULL;
-  if (name && !tier_find(name, &tier)) {
+  enum tier chosen = TIER_FULL;
+  if (name && !tier_find(name, &chosen)) {
     fprintf(stderr, "ASSAY_TIER: unknown tier '%s'; it is fast, full or paranoid\n", name);
     exit(2);
   }
-  return tier;
+  return chosen;
+}
+
+static void prepare(void) {
+  strategy = choose_strategy();
+  tier = choose_tier();
+  mutator_choose();  // for those who mutate later: a mistake is told at once
+  learner.hints = hints_named();
+  if (!learner.hints) exit(2);
+  hints_describe(learner.hints, strategy);
+}
+
+// Engines call it before anything else. An exit inside an input would be taken for a finding.
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+  (void)argc, (void)argv;
+  prepare();
+  return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static struct record records[MAX_RECORDS];
-  if (!strategy) {
-    strategy = choose_strategy();
-    oracle_init(&oracle, &(struct oracle_settings){.tier = choose_tier()});
+  if (!ready) {
+    if (!strategy) prepare();
+    // Signal handlers and the like belong to the process that runs inputs: a fork server does not.
+    oracle_init(&oracle,
+                &(struct oracle_settings){.tier = tier, .after = hints_learn, .context = &learner});
+    ready = true;
   }
   if (size > sizeof records) return -1;
   struct program program;
   program_decode_into(&program, records, data, size);
   if (program_heap(&program).capacity > MAX_CAPACITY) return -1;
+  hints_begin(&learner, strategy, &program);
   if (oracle_run(&oracle, strategy, &program)) return 0;
   fprintf(stderr, "no memory for a heap of %zu bytes\n", program_heap(&program).capacity);
   exit(2);
