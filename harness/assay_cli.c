@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/json.h"
 #include "harness/program_file.h"
 
 int cli_error(const char *format, ...) {
@@ -185,18 +186,7 @@ int cli_each_trace(const struct cli_job *job, cli_act *act, void *context) {
 
 // ## Output
 
-void cli_print_json_text(const char *text) {
-  putchar('"');
-  for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-    if (*c == '"' || *c == '\\')
-      printf("\\%c", *c);
-    else if (*c < 0x20 || *c >= 0x7f)
-      printf("\\u%04x", *c);
-    else
-      putchar(*c);
-  }
-  putchar('"');
-}
+void cli_print_json_text(const char *text) { json_print_text(text); }
 
 void cli_print_json(const char *path, const struct registry_entry *entry,
                     const struct program *program, const struct isolated_run *run) {

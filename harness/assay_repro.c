@@ -14,15 +14,16 @@ static const char help[] =
     "usage: assay repro --strategy NAME [OPTION...] FILE\n\n"
     "Explains what the program in FILE does to the strategy: its operations with their results, "
     "the\n"
-    "guilty one marked with `>`, the live blocks and the allocator's own account at that point.\n\n"
+    "guilty one marked with `>`, the live blocks, and the heap by the allocator's own account\n"
+    "before, with what the operations around it changed (- went, + came).\n\n"
     "  --strategy NAME  one of `assay list`, or a planted bug\n"
     "  --tier TIER      fast, full (default) or paranoid, which looks after every operation and "
     "may\n"
     "                   therefore see another property fail sooner\n"
     "  --runs N         run it N times, and say how many violate the property (default 5)\n"
     "  --emit-c         print a C program against the vtable instead\n"
-    "  --gdb            start gdb, stopped right before the guilty operation\n"
-    "  --json           the verdict as a JSON object instead\n";
+    "  --gdb            start gdb, stopped where the guilty operation calls the allocator\n"
+    "  --json           all of it as a JSON object instead; reports/README.md documents it\n";
 
 struct request {
   const char *path;
@@ -31,6 +32,10 @@ struct request {
   unsigned long runs, stop;
   int what;  // instead of telling it: the option's letter
 };
+
+static const char *tier_of(const struct request *request) {
+  return request->job->tier_name ? request->job->tier_name : "full";
+}
 
 static bool verdict_of(const struct request *request, struct isolated_run *run) {
   struct isolate_settings settings = {.oracle = {.tier = request->job->tier, .twice = true},
@@ -57,38 +62,52 @@ static int debug(const struct request *request) {
   ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
   if (size < 0) return cli_error("/proc/self/exe: %s", strerror(errno));
   self[size] = 0;
+  // At the call of the allocator; if there is none, before the operation, or at the verdict.
+  bool operation = run.verdict.operation < program_length(request->program);
+  bool call =
+      explain_has_entry(request->job->entry->strategy, request->program, run.verdict.operation);
   execlp("gdb", "gdb", "-q", "-ex", "set breakpoint pending on", "-ex",
-         "break explain_guilty_operation", "-ex", "run", "-ex", "up", "--args", self, "repro",
-         "--strategy", request->job->entry->name, "--tier",
-         request->job->tier_name ? request->job->tier_name : "full", stop, request->path,
-         (char *)NULL);
+         operation ? "break explain_guilty_operation" : "break property_announce", "-ex", "run",
+         "-ex", call ? "tbreak *(long *)&explain_call" : "up", "-ex", call ? "continue" : "echo",
+         "--args", self, "repro", "--strategy", request->job->entry->name, "--tier",
+         tier_of(request), stop, request->path, (char *)NULL);
   return cli_error("gdb: %s; `ci/setup` installs it", strerror(errno));
 }
 
-static int tell(const struct request *request) {
-  printf("%s on %s (%s)\n\n", request->path, request->job->entry->name,
-         request->job->entry->strategy->summary);
-  struct explanation how = {.tier = request->job->tier, .stop_before = SIZE_MAX};
-  struct isolated_run run;
-  if (!explain(&run, &how, request->job->entry->strategy, request->program))
-    return cli_error("%s: could not be run: %s", request->path, strerror(errno));
-  bool found = run.verdict.property != PROPERTY_NONE;
+// How many of the runs show what the story shows; 0 if one could not be run.
+static unsigned long count_same(const struct request *request, const struct story *story) {
   unsigned long same = 1;
   for (unsigned long i = 1; i < request->runs; i++) {
     struct isolated_run again;
-    if (!verdict_of(request, &again)) return CLI_CANNOT_RUN;
-    same += strcmp(again.verdict.id, run.verdict.id) == 0;
+    if (!verdict_of(request, &again)) return 0;
+    same += strcmp(again.verdict.id, story->run.verdict.id) == 0;
   }
-  printf("\nVerdict: %s (%s), in %lu of %lu runs\n", run.verdict.id,
-         property_text(run.verdict.property), same, request->runs);
-  return found ? CLI_FINDING : CLI_CLEAN;
+  return same;
 }
 
-static int tell_json(const struct request *request) {
-  struct isolated_run run;
-  if (!verdict_of(request, &run)) return CLI_CANNOT_RUN;
-  cli_print_json(request->path, request->job->entry, request->program, &run);
-  return run.verdict.property == PROPERTY_NONE ? CLI_CLEAN : CLI_FINDING;
+static int tell(const struct request *request) {
+  const struct registry_entry *entry = request->job->entry;
+  bool json = request->what == 'j';
+  if (!json) printf("%s on %s (%s)\n\n", request->path, entry->name, entry->strategy->summary);
+  fflush(stdout);
+  struct story story;
+  bool told = story_tell(&story, request->job->tier, json, entry->strategy, request->program);
+  unsigned long same = told ? count_same(request, &story) : 0;
+  int result = CLI_CANNOT_RUN;
+  if (!told) {
+    cli_error("%s: could not be run: %s", request->path, strerror(errno));
+  } else if (same > 0) {
+    result = story.run.verdict.property == PROPERTY_NONE ? CLI_CLEAN : CLI_FINDING;
+    if (json) {
+      story_print_json(&story, request->path, entry->name, tier_of(request), same, request->runs);
+    } else {
+      explain(&story);
+      printf("\nVerdict: %s (%s), in %lu of %lu runs\n", story.run.verdict.id,
+             property_text(story.run.verdict.property), same, request->runs);
+    }
+  }
+  story_free(&story);
+  return result;
 }
 
 static int act(const struct cli_job *job, const char *path, struct program *program,
@@ -99,15 +118,12 @@ static int act(const struct cli_job *job, const char *path, struct program *prog
   request->program = program;
   switch (request->what) {
   case 'b':
-    explain_in_debugger(&(struct explanation){job->tier, request->stop}, job->entry->strategy,
-                        program);
+    explain_in_debugger(job->tier, request->stop, job->entry->strategy, program);
     return CLI_CLEAN;
   case 'c':
     return emit(request);
   case 'g':
     return debug(request);
-  case 'j':
-    return tell_json(request);
   default:
     return tell(request);
   }

@@ -2,179 +2,251 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "harness/concurrent.h"
 #include "harness/program_file.h"
 
-enum { LINE_SIZE = 200, SPANS_SHOWN = 64, LATER_SHOWN = 8, WALK_SECONDS = 5, ATTEMPTS = 50 };
+enum { LINE_SIZE = 200, SPANS_SHOWN = 64, LATER_SHOWN = 8, STEPS_AROUND = 2 };
 
-// The run that is being told, in the child.
-static struct {
-  const struct strategy *strategy;
-  const struct program *program;
-  struct heap heap;
-  size_t first, last;  // operations in progress; several only on several threads
-  bool in_progress;    // they have begun and not all ended
-  size_t stop_before;
-  size_t spans;
-} telling;
-
-static void format_operation(size_t index, char *line, size_t size) {
-  operation_format(program_at(telling.program, index), telling.heap.slots, line, size);
+static void print_operation(const struct story *story, size_t index, char mark, const char *rest) {
+  char line[LINE_SIZE];
+  struct heap heap = program_heap(story->program);
+  operation_format(program_at(story->program, index), heap.slots, line, sizeof line);
+  printf("%c %4zu  %-44s  %s\n", mark, index, line, rest);
 }
 
-static void tell_step(void *context, const struct step *step) {
-  (void)context;
-  char line[LINE_SIZE];
-  format_operation(step->index, line, sizeof line);
-  printf("  %4zu  %-44s", step->index, line);
-  if (step->skipped)
-    printf("  skipped\n");
-  else if (step->refused)
-    printf("  refused\n");
+// ## Operations
+
+static void print_step(const struct story *story, size_t index) {
+  const struct story_step *step = &story->steps[index];
+  char rest[64] = "done";
+  if (step->result == STEP_SKIPPED)
+    snprintf(rest, sizeof rest, "skipped");
+  else if (step->result == STEP_REFUSED)
+    snprintf(rest, sizeof rest, "refused");
   else if (step->size > 0)
-    printf("  %#tx..%#tx\n", step->offset, step->offset + (intptr_t)step->size);
+    snprintf(rest, sizeof rest, "%#tx..%#tx", step->start, step->start + (intptr_t)step->size);
+  if (story->first.property != PROPERTY_NONE && story->first.operation == index) {
+    size_t length = strlen(rest);
+    snprintf(rest + length, sizeof rest - length, "  <-- first visible");
+  }
+  print_operation(story, index, ' ', rest);
+}
+
+// Whether the violation is one of an operation, and not of create, of what comes after the last
+// operation, or of a second pass.
+static bool in_operation(const struct story *story) {
+  const struct verdict *verdict = &story->run.verdict;
+  return verdict->property != PROPERTY_NONE && verdict->operation < story->length &&
+         story->steps[verdict->operation].result == STEP_BEGUN;
+}
+
+// The one that did it, as far as can be told.
+static size_t guilty_operation(const struct story *story) {
+  return story->first.property == PROPERTY_NONE ? story->run.verdict.operation
+                                                : story->first.operation;
+}
+
+static void print_steps(const struct story *story) {
+  const struct verdict *verdict = &story->run.verdict;
+  bool found = verdict->property != PROPERTY_NONE, named = in_operation(story);
+  size_t later = 0;
+  char rest[LINE_SIZE];
+  snprintf(rest, sizeof rest, "<== %s", verdict->id);
+  for (size_t i = 0; i < story->length; i++) {
+    enum story_result result = story->steps[i].result;
+    if (result == STEP_NOT_REACHED) {
+      if (later++ < LATER_SHOWN) print_operation(story, i, ' ', "not reached");
+    } else if (result == STEP_BEGUN) {
+      bool guilty = named && i == verdict->operation;
+      print_operation(story, i, guilty ? '>' : ' ', guilty ? rest : "beside it");
+    } else {
+      print_step(story, i);
+    }
+  }
+  if (later > LATER_SHOWN) printf("        ... and %zu more\n", later - LATER_SHOWN);
+  if (found && !named) printf(">       %-44s  %s\n", verdict->site, rest);
+}
+
+// ## The heap
+
+static void print_extent(char mark, intptr_t start, size_t size) {
+  printf("  %c %#8tx..%-#8tx %8zu  ", mark, start, start + (intptr_t)size, size);
+}
+
+static void print_slot(uint32_t slot) {
+  if (slot == SHADOW_NO_SLOT)
+    printf("no slot\n");
   else
-    printf("  done\n");
-  telling.first = step->index + 1;
-  telling.in_progress = telling.first <= telling.last;
+    printf("slot %" PRIu32 "\n", slot);
 }
 
-static void begin_step(void *context, const struct step *step) {
-  (void)context;
-  if (!telling.in_progress) telling.first = step->index;
-  telling.last = step->index;
-  telling.in_progress = true;
-  fflush(stdout);
+static void print_live_blocks(const struct story *story) {
+  printf("\nLive blocks by the shadow model: %zu, %zu bytes\n", story->live_count,
+         story->live_bytes);
+  size_t shown = 0;
+  for (size_t i = 0; i < story->lives_count; i++) {
+    const struct story_life *life = &story->lives[i];
+    if (life->end != SIZE_MAX || shown++ >= SPANS_SHOWN) continue;
+    print_extent(' ', life->start, life->size);
+    print_slot(life->slot);
+  }
+  if (story->live_count > SPANS_SHOWN)
+    printf("    ... and %zu more\n", story->live_count - SPANS_SHOWN);
 }
 
-// ## The state at the guilty operation
-
-static void tell_span(void *context, const struct span *span) {
+static void print_span(char mark, const struct story_span *span) {
   static const char *const kinds[] = {"meta", "block", "used", "free"};
-  const struct arena *arena = context;
-  if (telling.spans++ >= SPANS_SHOWN) return;
-  intptr_t offset = arena_offset(arena, span->start);
-  printf("    %#8tx..%-#8tx %8zu  %s\n", offset, offset + (intptr_t)span->size, span->size,
-         kinds[span->kind]);
-}
-
-static void tell_live_blocks(const struct arena *arena, const struct shadow *shadow) {
-  printf("\nLive blocks by the shadow model: %zu, %zu bytes\n", shadow->count, shadow->live_bytes);
-  for (size_t i = 0; i < shadow->count && i < SPANS_SHOWN; i++) {
-    const struct shadow_block *block = &shadow->blocks[i];
-    intptr_t offset = arena_offset(arena, (const void *)block->start);
-    char name[32] = "no slot";
-    if (block->slot != SHADOW_NO_SLOT) snprintf(name, sizeof name, "slot %" PRIu32, block->slot);
-    printf("    %#8tx..%-#8tx %8zu  %s\n", offset, offset + (intptr_t)block->size, block->size,
-           name);
-  }
-  if (shadow->count > SPANS_SHOWN) printf("    ... and %zu more\n", shadow->count - SPANS_SHOWN);
-}
-
-// The allocator may be damaged beyond walking: then the process ends in the middle of this, with
-// all that is worth knowing printed already.
-static void tell_walk(const struct allocator *allocator, const struct arena *arena) {
-  alarm(WALK_SECONDS);
-  printf("\nThe allocator's own account:\n");
-  fflush(stdout);
-  struct broken_invariant broken = telling.strategy->check(allocator);
-  if (broken.number)
-    printf("    I%u does not hold: %s\n", broken.number,
-           telling.strategy->invariants[broken.number - 1]);
-  fflush(stdout);
-  telling.spans = 0;
-  telling.strategy->walk(allocator, tell_span, (void *)arena);
-  if (telling.spans > SPANS_SHOWN) printf("    ... and %zu more\n", telling.spans - SPANS_SHOWN);
-}
-
-static void tell_violation(const struct verdict *verdict) {
-  size_t length = program_length(telling.program);
-  char line[LINE_SIZE];
-  if (telling.in_progress) {
-    for (size_t i = telling.first; i <= telling.last; i++) {
-      bool guilty = i == verdict->operation;
-      format_operation(i, line, sizeof line);
-      printf("%c %4zu  %-44s  %s%s\n", guilty ? '>' : ' ', i, line, guilty ? "<== " : "beside it",
-             guilty ? verdict->id : "");
-    }
-    size_t later = length - telling.last - 1;
-    for (size_t i = 0; i < later && i < LATER_SHOWN; i++) {
-      format_operation(telling.last + 1 + i, line, sizeof line);
-      printf("  %4zu  %-44s  not reached\n", telling.last + 1 + i, line);
-    }
-    if (later > LATER_SHOWN) printf("        ... and %zu more\n", later - LATER_SHOWN);
+  print_extent(mark, span->start, span->size);
+  if (span->slot == SHADOW_NO_SLOT) {
+    printf("%s\n", kinds[span->kind]);
   } else {
-    printf(">       %-44s  <== %s\n", verdict->site, verdict->id);
+    printf("%-6s", kinds[span->kind]);
+    print_slot(span->slot);
   }
-  printf("\n%s\n", verdict->diagnosis);
-  const struct arena *arena;
-  const struct shadow *shadow;
-  const struct allocator *allocator = oracle_allocator(&arena, &shadow);
-  if (arena) tell_live_blocks(arena, shadow);
-  // TSan, which calls from within its report of a race, would wait for itself at the next.
-  if (allocator && verdict->property != PROPERTY_race) tell_walk(allocator, arena);
-  fflush(stdout);
 }
 
-static void start_telling(const struct explanation *how, const struct strategy *strategy,
-                          const struct program *program) {
-  telling.strategy = strategy;
-  telling.program = program;
-  telling.heap = program_heap(program);
-  telling.in_progress = false;
-  telling.stop_before = how->stop_before;
+static bool has_span(const struct story *story, const struct story_state *state,
+                     const struct story_span *span) {
+  for (size_t i = 0; i < state->count; i++) {
+    const struct story_span *other = &story->spans[state->first + i];
+    if (other->start == span->start && other->size == span->size && other->kind == span->kind &&
+        other->slot == span->slot)
+      return true;
+  }
+  return false;
 }
 
-bool explain(struct isolated_run *run, const struct explanation *how,
-             const struct strategy *strategy, const struct program *program) {
-  start_telling(how, strategy, program);
+static void print_remarks(const struct story *story, const struct story_state *state) {
+  if (!state->whole) printf("    ... and here the walk breaks off\n");
+  if (state->broken)
+    printf("    I%u does not hold: %s\n", state->broken,
+           story->strategy->invariants[state->broken - 1]);
+}
+
+// All spans; those that are new since `before` are marked.
+static void print_state(const struct story *story, const struct story_state *state,
+                        const struct story_state *before) {
+  for (size_t i = 0; i < state->count && i < SPANS_SHOWN; i++) {
+    const struct story_span *span = &story->spans[state->first + i];
+    print_span(before && !has_span(story, before, span) ? '+' : ' ', span);
+  }
+  if (state->count > SPANS_SHOWN) printf("    ... and %zu more\n", state->count - SPANS_SHOWN);
+  print_remarks(story, state);
+}
+
+// What went is marked -, what came +.
+static void print_changes(const struct story *story, const struct story_state *state,
+                          const struct story_state *before) {
+  size_t changes = 0;
+  for (size_t i = 0; i < before->count; i++) {
+    const struct story_span *span = &story->spans[before->first + i];
+    if (!has_span(story, state, span) && changes++ < SPANS_SHOWN) print_span('-', span);
+  }
+  for (size_t i = 0; i < state->count; i++) {
+    const struct story_span *span = &story->spans[state->first + i];
+    if (!has_span(story, before, span) && changes++ < SPANS_SHOWN) print_span('+', span);
+  }
+  if (changes == 0) printf("    as before\n");
+  if (changes > SPANS_SHOWN) printf("    ... and %zu more\n", changes - SPANS_SHOWN);
+  print_remarks(story, state);
+}
+
+// The heap before the two operations that precede the guilty one, what each of them changed, and
+// the heap in the end.
+static void print_heap(const struct story *story) {
+  const struct story_state *before = NULL;
+  size_t guilty = guilty_operation(story);
+  for (size_t i = 0; i < story->states_count; i++) {
+    const struct story_state *state = &story->states[i];
+    if (state->end) {
+      printf("\nThe allocator's own account%s:\n", before ? ", what is new marked +" : "");
+      print_state(story, state, before);
+    } else if (state->before + STEPS_AROUND >= guilty && state->before <= guilty + 1) {
+      if (!before)
+        printf("\nThe heap before operation %zu:\n", state->before);
+      else
+        printf("\nChanged by operation %zu:\n", state->before - 1);
+      before ? print_changes(story, state, before) : print_state(story, state, NULL);
+    } else {
+      continue;
+    }
+    before = state;
+  }
+}
+
+void explain(const struct story *story) {
+  struct heap heap = program_heap(story->program);
   char line[LINE_SIZE];
-  heap_format(&telling.heap, line, sizeof line);
+  heap_format(&heap, line, sizeof line);
   printf("        %s\n", line);
-  struct isolate_settings settings = {
-      .oracle = {.tier = how->tier, .twice = true, .before = begin_step, .after = tell_step},
-      .on_violation = tell_violation,
-      .once = true};
-  struct heap heap = oracle_heap(strategy, program);
-  if (!concurrent_possible(strategy, &heap)) return isolate_run(run, &settings, strategy, program);
-  // The run that is told must be one that shows something.
-  FILE *story = tmpfile();
-  if (!story) return false;
-  settings.output = fileno(story);
-  bool ran = true;
-  for (int i = 0; ran && i < ATTEMPTS; i++) {
-    ran = ftruncate(settings.output, 0) == 0 && lseek(settings.output, 0, SEEK_SET) == 0 &&
-          isolate_run(run, &settings, strategy, program);
-    if (ran && run->verdict.property != PROPERTY_NONE) break;
-  }
-  rewind(story);
-  for (int c; (c = getc(story)) != EOF;) putchar(c);
-  fclose(story);
-  return ran;
+  print_steps(story);
+  const struct verdict *verdict = &story->run.verdict;
+  if (verdict->property == PROPERTY_NONE) return;
+  printf("\n%s\n", verdict->diagnosis);
+  if (story->first.property != PROPERTY_NONE)
+    printf("First visible as %s after %s\n", story->first.id, story->first.diagnosis);
+  print_live_blocks(story);
+  print_heap(story);
+  fflush(stdout);
 }
 
 // ## In a debugger
+
+static size_t stop_before;
+
+// Where the guilty operation enters the allocator. For debuggers.
+explain_entry *explain_call;
 
 __attribute__((noinline)) void explain_guilty_operation(const struct allocator *allocator,
                                                         const struct step *step) {
   __asm__ volatile("" : : "r"(allocator), "r"(step) : "memory");  // keeps the call
 }
 
+static explain_entry *entry_of(const struct strategy *strategy, enum operation_kind kind) {
+  switch (kind) {
+  case OP_ALLOCATE:
+    return (explain_entry *)strategy->allocate;
+  case OP_ALLOCATE_ZEROED:
+    return (explain_entry *)strategy->allocate_zeroed;
+  case OP_RELEASE:
+  case OP_RELEASE_AGAIN:
+  case OP_RELEASE_FOREIGN:
+  case OP_OVERRUN:
+    return (explain_entry *)strategy->release;
+  case OP_RESIZE:
+    return (explain_entry *)strategy->resize;
+  case OP_USE:
+    return (explain_entry *)strategy->usable_size;
+  case OP_RESET:
+    return (explain_entry *)strategy->reset;
+  case OP_COLLECT:
+    return (explain_entry *)strategy->collect;
+  default:
+    return NULL;
+  }
+}
+
+bool explain_has_entry(const struct strategy *strategy, const struct program *program,
+                       size_t operation) {
+  return operation < program_length(program) &&
+         entry_of(strategy, record_kind(program_at(program, operation))) != NULL;
+}
+
 static void stop_in_time(void *context, const struct step *step) {
-  (void)context;
-  if (step->index != telling.stop_before) return;
+  if (step->index != stop_before) return;
+  explain_call = entry_of(context, step->operation->kind);
   const struct arena *arena;
   const struct shadow *shadow;
   explain_guilty_operation(oracle_allocator(&arena, &shadow), step);
 }
 
-void explain_in_debugger(const struct explanation *how, const struct strategy *strategy,
+void explain_in_debugger(enum tier tier, size_t operation, const struct strategy *strategy,
                          const struct program *program) {
-  start_telling(how, strategy, program);
+  stop_before = operation;
   static struct oracle oracle;
-  oracle_init(&oracle,
-              &(struct oracle_settings){.tier = how->tier, .twice = true, .before = stop_in_time});
+  oracle_init(&oracle, &(struct oracle_settings){.tier = tier,
+                                                 .twice = true,
+                                                 .before = stop_in_time,
+                                                 .context = (void *)(uintptr_t)strategy});
   if (!oracle_run(&oracle, strategy, program)) perror("no memory for the heap");
 }
