@@ -72,13 +72,39 @@ static bool is_idle(const struct pool *pool, const struct heap *heap, const stru
   return true;
 }
 
-// A run for a slab like this, at multiples of `step` units; room is made at the heap's cost. It is
+// Whether a chunk has such a run once the slabs of the heap without blocks are retired.
+static bool would_have_run(const struct pool *pool, const struct heap *heap,
+                           const struct chunk *chunk, size_t units, size_t step) {
+  uint64_t set = chunk->free_units;
+  for (size_t unit = pool->header_units; unit < pool->units;) {
+    const struct slab *slab = slab_at(chunk, unit);
+    bool vacant = (chunk->free_units >> unit & 1) != 0;
+    if (!vacant && slab->class < CLASSES && slab->heap == heap && slab->used == 0)
+      set |= units_mask(unit, slab->units);
+    unit += vacant ? 1 : slab->units;
+  }
+  return find_units(set, units, multiples_of(step)) != MAX_UNITS;
+}
+
+static bool can_make_room(const struct pool *pool, const struct heap *heap, size_t units,
+                          size_t step) {
+  for (unsigned class = 0; class < CLASSES; class ++)
+    for (const struct slab *slab = heap->bins[class], *next; slab != NULL; slab = next) {
+      next = slab->next == heap->bins[class] ? NULL : slab->next;
+      if (slab->used == 0 && would_have_run(pool, heap, chunk_of(pool, slab), units, step))
+        return true;
+    }
+  return false;
+}
+
+// A run for a slab like this, at multiples of `step` units; room is made at the heap's cost, but
+// not in vain: a request that is refused all the same must not have changed the slabs. It is
 // written before the lock is released, as others look at whose slabs a chunk has.
 static struct slab *obtain_run(struct allocator *self, struct heap *heap, const struct slab *like,
                                size_t step) {
   lock_acquire(&self->pool.lock);
   struct slab *slab = take_run(&self->pool, like->units, step);
-  if (slab == NULL) {
+  if (slab == NULL && can_make_room(&self->pool, heap, like->units, step)) {
     retire_empty_slabs(self, heap);
     slab = take_run(&self->pool, like->units, step);
   }

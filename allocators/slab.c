@@ -468,10 +468,22 @@ static __attribute__((noinline)) void give_back_idle(struct allocator *self) {
   reap(self);
 }
 
-// NULL: the source has nothing more, even after all that is idle went back to it or into reserve.
-static unsigned char *acquire(struct allocator *self, size_t size) {
+// Whether the source would get anything: a slab that is idle, or that only magazines keep from it.
+static bool can_give_back(const struct allocator *self) {
+  if (self->idle != 0) return true;
+  for (const struct cache *cache = self->caches; cache != self->caches + CLASSES; cache++)
+    for (unsigned i = 0; i < rounds_in(cache); i++) {
+      const struct stretch *slab = header_of(self, cache->magazine[i]);
+      if (!is_own(self, slab) && rounds_of(self, cache, 0, slab) == slab->live) return true;
+    }
+  return false;
+}
+
+// NULL: the source has nothing more, even after all that is idle went back to it or into reserve. A
+// reserve that is of no use to the request stays as it is.
+static unsigned char *acquire(struct allocator *self, size_t size, bool reserve_serves) {
   unsigned char *memory = self->source->acquire(self->source, size);
-  if (memory == NULL) {
+  if (memory == NULL && (reserve_serves || can_give_back(self))) {
     size_t held = self->held;
     give_back_idle(self);
     if (self->held < held) memory = self->source->acquire(self->source, size);
@@ -482,7 +494,7 @@ static unsigned char *acquire(struct allocator *self, size_t size) {
 
 static bool assign_acquired(struct allocator *self, unsigned class) {
   size_t size = slab_size(self->source->page_size);
-  unsigned char *memory = acquire(self, size);
+  unsigned char *memory = acquire(self, size, true);
   if (memory == NULL) return assign_idle(self, class);
   struct stretch *slab = (struct stretch *)aligned_at(memory, self->window);
   *slab = (struct stretch){.memory = memory, .size = size};
@@ -515,7 +527,7 @@ static __attribute__((noinline)) void *allocate_large(struct allocator *self, si
                                                       size_t align) {
   size_t bytes;
   if (!large_size(size, align, self->source->page_size, &bytes)) return NULL;
-  unsigned char *memory = acquire(self, bytes);
+  unsigned char *memory = acquire(self, bytes, false);
   if (memory == NULL) return NULL;
   unsigned char *payload = aligned_at(at(aligned_at(memory, self->window), LINE), align);
   struct stretch *large = header_of(self, payload);

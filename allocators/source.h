@@ -180,9 +180,10 @@ struct source_account {
   struct source_stretch *stretches;  // ascending by address
   size_t capacity;                   // of the table
   size_t count;
-  size_t bytes;   // acquired now
-  size_t peak;    // most bytes at any time
-  size_t errors;  // releases that match no acquired stretch; they are not passed on
+  size_t bytes;    // acquired now
+  size_t peak;     // most bytes at any time
+  size_t changes;  // stretches that came, and that went, since init
+  size_t errors;   // releases that match no acquired stretch; they are not passed on
 };
 void source_account_init(struct source_account *self, struct source *inner,
                          struct source_stretch *table, size_t capacity);

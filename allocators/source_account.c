@@ -37,6 +37,7 @@ static void remove_stretch(struct source_account *self, size_t rank) {
 
 static void book(struct source_account *self, void *memory, size_t size) {
   insert_stretch(self, memory, size);
+  self->changes++;
   self->bytes += size;
   if (self->bytes > self->peak) self->peak = self->bytes;
 }
@@ -66,6 +67,7 @@ static void release_accounted(struct source *base, void *memory, size_t size) {
     return;
   }
   remove_stretch(self, rank - 1);
+  self->changes++;
   self->bytes -= size;
   self->inner->release(self->inner, memory, size);
 }

@@ -17,8 +17,10 @@
 //   size near SIZE_MAX       refused, never wrapped: no sum of size, header and padding overflows
 //   count * size overflows   refused by allocate_zeroed
 //   the source fails         refused. A refused request returns NULL and changes nothing that a
-//                            later request, walk or check could tell, but that memory which serves
-//                            no block may have gone back to the source
+//                            later request, walk or check could tell: all that follows has the
+//                            addresses that it had without it. Only memory which serves no block
+//                            may have gone back to the source, or come and gone; then later blocks
+//                            may lie elsewhere, and no less can be had
 //   release(NULL)            does nothing and says RELEASED
 //   resize(NULL, n, a)       is allocate(n, a)
 //   resize(p, 0, a)          refused; p stays live, as it does whenever resize returns NULL
@@ -26,8 +28,7 @@
 //   a released or foreign    undefined, unless the strategy has the trait that promises to detect
 //   pointer                  it: then release says so and changes nothing
 //   reset                    every block is gone at once, and all that could be had after create
-//   can
-//                            be had again. To release one of these blocks is a double release;
+//                            can be had again. To release one of these blocks is a double release;
 //                            marks are void
 //   rollback                 the same for the blocks allocated since the mark
 //   collect                  the same for the blocks collected

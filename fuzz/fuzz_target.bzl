@@ -83,6 +83,7 @@ def _regression_tests(name, inputs, threads):
                 inputs,
                 program,
             ],
+            env = {"ASSAY_TIER": "paranoid"},
             tags = ["regression", variant],
         )
 

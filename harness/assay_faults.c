@@ -215,6 +215,7 @@ int command_faults(int argc, char **argv) {
   request.job = &job;
   request.task.strategy = job.entry->strategy;
   request.task.settings.oracle.tier = job.tier;
+  request.task.settings.oracle.twice = true;
   request.task.context = &request;
   if (request.progress || isatty(STDERR_FILENO)) request.task.progress = tell_progress;
   signal(SIGINT, on_interrupt);

@@ -179,6 +179,14 @@ static void *counts_in_static(struct allocator *self, size_t size, size_t align)
                          : victim->allocate(self, size, align);
 }
 
+static void *counts_all_its_life(struct allocator *self, size_t size, size_t align) {
+  static unsigned calls;
+  if (size != TRIGGER) return victim->allocate(self, size, align);
+  for (unsigned i = 0; i < calls; i++) victim->allocate(self, 1, 1);
+  calls++;
+  return victim->allocate(self, size, align);
+}
+
 static void *asks_its_address(struct allocator *self, size_t size, size_t align) {
   return size == TRIGGER ? one_up_if(address_of(self) >> 20 & 1, self, size, align)
                          : victim->allocate(self, size, align);
@@ -402,6 +410,13 @@ static const struct damage damage_access[] = {
      .with = {.allocate = counts_in_static},
      .program = "allocate 0 size=77",
      .tiers = PARANOID},
+    {.property = "nondeterministic",
+     .what = "the same behind a request that was refused, which is not to blame",
+     .victim = &bump_strategy,
+     .with = {.allocate = counts_all_its_life, .max_align = (size_t)1 << 22},
+     .program = "allocate 0 size=9 align=3; allocate 0 size=77",
+     .tiers = PARANOID,
+     .says = "operation 1, allocate of slot 0"},
     {.property = "nondeterministic",
      .what = "an answer that the heap's address decides",
      .victim = &bump_strategy,

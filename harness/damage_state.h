@@ -12,6 +12,8 @@ static struct allocator *notes_source(struct source *source,
 
 // ## failed-op-changed-state, spurious-oom
 
+enum { LITTLE = 100 };
+
 static void *keeps_page_when_refused(struct allocator *self, size_t size, size_t align) {
   void *block = victim->allocate(self, size, align);
   if (!block && size == TRIGGER) given->acquire(given, given->page_size);
@@ -28,6 +30,100 @@ static void *keeps_nothing_when_refused(struct allocator *self, size_t size, siz
   void *block = victim->allocate(self, size, align);
   if (!block && size == TRIGGER) victim->release(self, victim->allocate(self, 16, 16));
   return block;
+}
+
+// What a refusal leaves where no walk shows it.
+static bool was_refused;
+
+static struct allocator *was_not_refused(struct source *source,
+                                         const struct strategy_options *options) {
+  was_refused = false;
+  given = source;
+  return victim->create(source, options);
+}
+
+static void *skips_a_byte_once_refused(struct allocator *self, size_t size, size_t align) {
+  if (was_refused) victim->allocate(self, 1, 1);
+  void *block = victim->allocate(self, size, align);
+  was_refused |= !block && size == TRIGGER;
+  return block;
+}
+
+static void *wastes_a_byte_once_refused(struct allocator *self, size_t size, size_t align) {
+  void *block = victim->allocate(self, size, align);
+  if (was_refused) victim->allocate(self, 1, 1);
+  was_refused |= !block && size == TRIGGER;
+  return block;
+}
+
+static void *takes_the_next_once_refused(struct allocator *self, size_t size, size_t align) {
+  void *first = was_refused ? victim->allocate(self, size, align) : NULL;
+  void *block = victim->allocate(self, size, align);
+  if (first && block) victim->release(self, first);
+  was_refused |= !block && size == TRIGGER;
+  return block ? block : first;
+}
+
+static void forgets_refusal(struct allocator *self) {
+  was_refused = false;
+  victim->reset(self);
+}
+
+static enum release_result remembers_misuse(struct allocator *self, void *block) {
+  enum release_result result = victim->release(self, block);
+  was_refused |= result != RELEASED;
+  return result;
+}
+
+static void *remembers_refusal(struct allocator *self, void *block, size_t size, size_t align) {
+  void *moved = victim->resize(self, block, size, align);
+  was_refused |= !moved && size == TRIGGER;
+  return moved;
+}
+
+// Of no consequence.
+static void *counts_refusals(struct allocator *self, size_t size, size_t align) {
+  void *block = victim->allocate(self, size, align);
+  was_refused |= !block;
+  return block;
+}
+
+// A page that is held for nothing goes back when the source has no more: then nobody can tell where
+// the next ones come from.
+static void *spare_page;
+
+static struct allocator *has_no_spare_page(struct source *source,
+                                           const struct strategy_options *options) {
+  spare_page = NULL;
+  return was_not_refused(source, options);
+}
+
+static void give_up_spare_page(void) {
+  if (spare_page) given->release(given, spare_page, given->page_size);
+  spare_page = NULL;
+}
+
+static void *gives_up_spare_page(struct allocator *self, size_t size, size_t align) {
+  if (size == LITTLE && !spare_page) spare_page = given->acquire(given, given->page_size);
+  void *block = takes_the_next_once_refused(self, size, align);
+  if (!block && size == TRIGGER) give_up_spare_page();
+  return block;
+}
+
+static enum release_result gives_up_spare_page_at_last(struct allocator *self, void *block) {
+  enum release_result result = victim->release(self, block);
+  if (victim->statistics(self).blocks == 0) give_up_spare_page();
+  return result;
+}
+
+static void resets_spare_page(struct allocator *self) {
+  give_up_spare_page();
+  forgets_refusal(self);
+}
+
+static void shows_spare_page(const struct allocator *self, span_visitor *visit, void *context) {
+  victim->walk(self, visit, context);
+  if (spare_page) visit(context, &(struct span){spare_page, given->page_size, SPAN_FREE});
 }
 
 static enum release_result refuses_and_keeps_block(struct allocator *self, void *block) {
@@ -59,7 +155,7 @@ static struct allocator *needs_two_stretches(struct source *source,
 // ## not-pristine: the first release changes what is granted
 
 static bool has_released;
-enum { LITTLE = 100, MUCH = 8192 };
+enum { MUCH = 8192 };
 
 static struct allocator *has_not_released(struct source *source,
                                           const struct strategy_options *options) {
@@ -188,6 +284,11 @@ static struct allocator *fails_halfway_and_returns_twice(struct source *source,
   return create_in_two_steps(source, options, 2);
 }
 
+// The first and the third acquisition fail, of two requests.
+#define FAILURES                                                                                   \
+  "allocate 0 size=9; fault mask=0x5; allocate 1 size=77 align=512; allocate 1 size=5000; "        \
+  "allocate 2 size=5000; allocate 3 size=9; allocate 4 size=5000"
+
 static const struct damage damage_state[] = {
     {.property = "failed-op-changed-state",
      .what = "a page kept by a request that was refused",
@@ -212,6 +313,74 @@ static const struct damage damage_state[] = {
      .victim = &free_list_strategy,
      .with = {.allocate = keeps_nothing_when_refused},
      .program = "allocate 0 size=9; allocate 1 size=77 align=3; allocate 2 size=9"},
+    {.property = "failed-op-changed-state",
+     .what = "a byte skipped by the request after one that was refused",
+     .victim = &bump_strategy,
+     .with = {.create = was_not_refused,
+              .allocate = skips_a_byte_once_refused,
+              .reset = forgets_refusal},
+     .program = "allocate 0 size=77 align=3; allocate 1 size=9",
+     .tiers = PARANOID,
+     .says = "operation 1, allocate of slot 1"},
+    {.property = "failed-op-changed-state",
+     .what = "a byte wasted behind it, which no answer tells",
+     .victim = &bump_strategy,
+     .with = {.create = was_not_refused,
+              .allocate = wastes_a_byte_once_refused,
+              .reset = forgets_refusal},
+     .program = "allocate 0 size=77 align=3; allocate 1 size=9",
+     .tiers = PARANOID,
+     .says = "the walk is another one"},
+    {.property = "failed-op-changed-state",
+     .what = "another place for the block after a misuse",
+     .victim = &free_list_strategy,
+     .with = {.create = was_not_refused,
+              .allocate = takes_the_next_once_refused,
+              .release = remembers_misuse},
+     .program = "allocate 0 size=9; release_foreign 0; allocate 1 size=9",
+     .tiers = PARANOID,
+     .says = "1 requests before"},
+    {.property = "failed-op-changed-state",
+     .what = "the same after a resize that was refused",
+     .victim = &free_list_strategy,
+     .with = {.create = was_not_refused,
+              .allocate = takes_the_next_once_refused,
+              .resize = remembers_refusal},
+     .program = "allocate 0 size=9; resize 0 size=77 align=3; allocate 1 size=9",
+     .tiers = PARANOID},
+    {.property = "failed-op-changed-state",
+     .what = "another place for the block after a failure of the source",
+     .victim = &slab_strategy,
+     .with = {.create = was_not_refused, .allocate = takes_the_next_once_refused},
+     .program = FAILURES,
+     .tiers = PARANOID,
+     .sources = PAGES,
+     .heap = "capacity=131072 page=4096",
+     .says = "left out"},
+    {.property = "clean",
+     .what = "failures that strike the same acquisitions without what was refused",
+     .victim = &slab_strategy,
+     .program = FAILURES,
+     .sources = PAGES,
+     .heap = "capacity=131072 page=4096"},
+    {.property = "clean",
+     .what = "refusals that are remembered and change nothing",
+     .victim = &free_list_strategy,
+     .with = {.create = was_not_refused, .allocate = counts_refusals, .release = remembers_misuse},
+     .program = "allocate 0 size=77 align=3; release_foreign 0; allocate 1 size=9; allocate 2 "
+                "size=99999; release 1; release_again 0; allocate 2 size=9"},
+    {.property = "clean",
+     .what = "the same once spare memory went back to the source with it",
+     .victim = &slab_strategy,
+     .with = {.create = has_no_spare_page,
+              .allocate = gives_up_spare_page,
+              .release = gives_up_spare_page_at_last,
+              .reset = resets_spare_page,
+              .walk = shows_spare_page},
+     .program =
+         "allocate 0 size=100; fault mask=1; allocate 1 size=77 align=512; allocate 2 size=9",
+     .sources = PAGES,
+     .heap = "capacity=131072 page=4096"},
 
     {.property = "spurious-oom",
      .what = "a request refused that fits",

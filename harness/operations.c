@@ -74,7 +74,7 @@ static struct snapshot snapshot_take(struct run *run, bool likely) {
 
 // The request that returned NULL: was that right, and did it change nothing?
 static void verify_refusal(struct run *run, const struct snapshot *before, bool rightly) {
-  run->refused = true;
+  run->refused = run->without_effect = true;
   const struct operation *op = &run->operation;
   bool injected = run->faults.injected != before->injected;
   if (!rightly && !injected && !run->oracle->arena.exhausted) {
@@ -350,6 +350,7 @@ static void verify_detected(struct run *run, const void *address, enum release_r
     run_violated(run, property, "release of %#tx was %s",
                  arena_offset(&run->oracle->arena, address),
                  result == RELEASED ? "accepted" : "taken for another misuse");
+  run->without_effect = true;
   if (before && inspect_after(run, PROPERTY_failed_op_changed_state).hash != before)
     run_violated(run, PROPERTY_failed_op_changed_state,
                  "the misuse was detected, but the walk is not what it was before");
@@ -423,7 +424,7 @@ void operation_execute(struct run *run) {
     operations[run->operation.kind].execute(run);
     if (may_die) crash_end(run);
   }
-  if (run->second) return;  // the same again
+  if (run->pass != PASS_FIRST) return;  // the same again
   run->oracle->counts.refused += run->refused;
   if (run->step.skipped)
     run->oracle->counts.skipped++;

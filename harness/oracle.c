@@ -12,7 +12,7 @@
 #include "harness/program_file.h"
 #include "harness/run.h"
 
-enum { FIRST_STRETCHES = 1024, SECOND_DIRT = 0x5A, TWICE_ONE_IN = 16, CANARIES_EACH = 8 };
+enum { FIRST_STRETCHES = 1024, SECOND_DIRT = 0x5A, ONCE_MORE_ONE_IN = 16, CANARIES_EACH = 8 };
 
 // Finding the largest block of a fresh heap makes all of it dirty several times over.
 #define LARGEST_CAPACITY ((size_t)1 << 24)
@@ -64,6 +64,13 @@ const struct shadow_block *run_block_at(const struct run *run, const void *addre
   return shadow_overlapping(&run->oracle->shadow, (uintptr_t)address, 1, NULL);
 }
 
+static const char *const pass_text[] = {
+    [PASS_FIRST] = "",
+    [PASS_ELSEWHERE] = " (in the second pass, at other addresses)",
+    [PASS_WITHOUT_REFUSED] = " (in the second pass, without what was refused)",
+    [PASS_AGAIN] = " (in the second pass)",
+};
+
 static struct verdict compose(const struct run *run, unsigned thread, enum property property,
                               const char *text, const char *function) {
   struct place place = find_place(run, thread);
@@ -75,7 +82,7 @@ static struct verdict compose(const struct run *run, unsigned thread, enum prope
   describe_place(run, &place, where, sizeof where);
   snprintf(verdict.id, sizeof verdict.id, "%s", property_id(property));
   snprintf(verdict.diagnosis, sizeof verdict.diagnosis, "%s: %s%s", where, text,
-           run->second ? " (in the second pass, at other addresses)" : "");
+           pass_text[run->pass]);
   snprintf(verdict.site, sizeof verdict.site, "%s%s%s",
            place.phase ? place.phase : operation_name(place.operation->kind),
            function ? " in " : "", function ? function : "");
@@ -196,8 +203,9 @@ struct source *run_open_sources(struct run *run, struct source *bottom) {
 }
 
 static struct source *open_heap(struct run *run) {
-  return run_open_sources(run, arena_open(&run->oracle->arena, &run->heap, run->second,
-                                          run->second ? SECOND_DIRT : ARENA_DIRT));
+  bool elsewhere = run->pass == PASS_ELSEWHERE;
+  return run_open_sources(run, arena_open(&run->oracle->arena, &run->heap, elsewhere,
+                                          elsewhere ? SECOND_DIRT : ARENA_DIRT));
 }
 
 static void create(struct run *run, struct source *source) {
@@ -314,43 +322,17 @@ static void empty(struct run *run) {
   }
 }
 
-// Did the first pass end with the same walk, or likewise without an allocator?
-static void compare_walk(struct run *run, uint64_t walk) {
-  if (!run->second)
-    run->last_walk = walk;
-  else if (!walk != !run->last_walk)
-    run_violated(run, PROPERTY_nondeterministic,
-                 "create failed on one fresh heap and not on another");
-  else if (walk != run->last_walk)
-    run_violated(run, PROPERTY_nondeterministic,
-                 "all answers were the same on two fresh heaps, but the walk is not");
-}
-
-static void note_result(struct run *run) {
-  struct oracle *oracle = run->oracle;
-  uint64_t result = run->refused        ? UINT64_MAX
-                    : run->step.skipped ? UINT64_MAX - 1
-                                        : (uint64_t)run->step.offset;
-  if (!run->second) {
-    oracle->results[run->index] = result;
-    return;
-  }
-  run_exercise(run, PROPERTY_nondeterministic);
-  if (oracle->results[run->index] != result)
-    run_violated(run, PROPERTY_nondeterministic,
-                 "the answer was %#tx on one fresh heap and %#tx on another",
-                 (intptr_t)oracle->results[run->index], (intptr_t)result);
-}
-
-static void step(struct run *run, const struct record *record, bool twice) {
+static void step(struct run *run, const struct record *record) {
   const struct oracle_settings *settings = &run->oracle->settings;
+  bool first = run->pass == PASS_FIRST;
   run->operation = record_operation(record);
-  run->refused = false;
+  run->refused = run->without_effect = false;
   run->step = (struct step){.index = run->index, .operation = &run->operation};
-  if (settings->before && !run->second) settings->before(settings->context, &run->step);
+  if (!pass_begins(run)) return;
+  if (settings->before && first) settings->before(settings->context, &run->step);
   operation_execute(run);
   run->step.refused = run->refused;
-  if (twice) note_result(run);
+  pass_ends(run);
   if (run_at_least(run, TIER_PARANOID)) {
     inspect(run);
     for (size_t i = 0; i < run->oracle->shadow.count; i++)
@@ -360,7 +342,7 @@ static void step(struct run *run, const struct record *record, bool twice) {
     inspect_in_turn(run);
     if (run->heap.source == HEAP_FIXED && run->index % CANARIES_EACH == 0) verify_canaries(run);
   }
-  if (settings->after && !run->second) settings->after(settings->context, &run->step);
+  if (settings->after && first) settings->after(settings->context, &run->step);
 }
 
 // Each address that a request returned was checked for all of these.
@@ -373,12 +355,20 @@ static void count_answers(struct run *run) {
 }
 
 static void count_acquisitions(struct run *run) {
-  if (run->second) return;
+  if (run->pass != PASS_FIRST) return;
   run->oracle->counts.acquisitions += run->faults.requests;
   run->oracle->counts.injected += run->faults.injected;
 }
 
-static void run_once(struct run *run, bool twice) {
+// The allocator and its memory are dropped.
+static void abandon_heap(struct run *run) {
+  shadow_clear(&run->oracle->shadow);
+  arena_close(&run->oracle->arena);
+  run->phase = NULL;
+  count_answers(run);
+}
+
+static void run_once(struct run *run) {
   const struct program *program = run->program;
   struct oracle *oracle = run->oracle;
   size_t length = program_length(program);
@@ -397,11 +387,11 @@ static void run_once(struct run *run, bool twice) {
     struct operation operation = record_operation(program_at(program, run->index));
     if (operation.kind != OP_FAULT) break;
     source_faults_arm(&run->faults, operation.size, SIZE_MAX);
-    if (twice) oracle->results[run->index] = 0;
+    if (run->noted) oracle->answers[run->index] = (struct first_answer){0};
   }
   create(run, source);
   if (!run->allocator) {
-    compare_walk(run, 0);
+    pass_walk(run, 0);
     count_acquisitions(run);
   } else {
     run->fresh_bytes = run->account.bytes;
@@ -419,16 +409,21 @@ static void run_once(struct run *run, bool twice) {
     uint64_t start = oracle->settings.timed ? cpu_time() : 0;
     while (run->index < length) {
       if (threaded && concurrent_run(run)) continue;
-      step(run, program_at(program, run->index), twice);
+      step(run, program_at(program, run->index));
+      if (run->difference.found) {
+        abandon_heap(run);
+        return;
+      }
       run->index++;
     }
-    if (oracle->settings.timed && !run->second) oracle->counts.nanoseconds += cpu_time() - start;
+    if (oracle->settings.timed && run->pass == PASS_FIRST)
+      oracle->counts.nanoseconds += cpu_time() - start;
     run->phase = "end";
-    compare_walk(run, inspect(run).hash);
+    pass_walk(run, inspect(run).hash);
     count_acquisitions(run);
     source_faults_arm(&run->faults, 0, SIZE_MAX);
     // Destroy must cope with live blocks as well as without.
-    if (!run->second) empty(run);
+    if (run->pass == PASS_FIRST) empty(run);
     run->phase = "end";
     while (run->strategy->traits & STRATEGY_FOREIGN && oracle->shadow.count > 0)
       block_release(run, &oracle->shadow.blocks[oracle->shadow.count - 1]);
@@ -436,10 +431,28 @@ static void run_once(struct run *run, bool twice) {
     verify_canaries(run);
     destroy(run);
   }
-  shadow_clear(&oracle->shadow);
-  arena_close(&oracle->arena);
-  run->phase = NULL;
-  count_answers(run);
+  abandon_heap(run);
+}
+
+static void run_passes(struct run *run, bool elsewhere, bool without_refused) {
+  run->noted = elsewhere || without_refused;
+  run_once(run);
+  if (elsewhere) {
+    run->pass = PASS_ELSEWHERE;
+    run_once(run);
+  }
+  if (without_refused && run->left_out > 0) {
+    run->pass = PASS_WITHOUT_REFUSED;
+    run_once(run);
+    if (!run->difference.found) return;
+    // Is that what made the difference?
+    const struct difference difference = run->difference;
+    run->difference.found = false;
+    run->pass = PASS_AGAIN;
+    run_once(run);
+    run->difference = difference;
+    pass_differs(run);
+  }
 }
 
 static bool releases_again(const struct program *program) {
@@ -491,9 +504,9 @@ static bool prepare(struct oracle *self, const struct heap *heap, size_t length)
     self->stretches = grow(self->stretches, stretches, sizeof *self->stretches);
     self->stretches_capacity = stretches;
   }
-  if (self->results_capacity < length) {
-    self->results = grow(self->results, 2 * length, sizeof *self->results);
-    self->results_capacity = 2 * length;
+  if (self->answers_capacity < length) {
+    self->answers = grow(self->answers, 2 * length, sizeof *self->answers);
+    self->answers_capacity = 2 * length;
   }
   return true;
 }
@@ -510,7 +523,7 @@ void oracle_free(struct oracle *self) {
   crash_free(&self->crash);
   graph_free(&self->graph);
   free(self->stretches);
-  free(self->results);
+  free(self->answers);
   concurrent_free();
   *self = (struct oracle){0};
 }
@@ -543,19 +556,21 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
                     .releases_again = strategy->traits & STRATEGY_DETECTS_DOUBLE_RELEASE &&
                                       releases_again(program)};
   if (!prepare(self, &run.heap, program_length(program))) return false;
-  bool twice = self->settings.tier == TIER_PARANOID ||
-               (self->settings.tier == TIER_FULL &&
-                (self->settings.twice || hash_program(program) % TWICE_ONE_IN == 0));
-  // Threads meet differently each time.
-  twice &= !concurrent_possible(strategy, &run.heap);
-  // The other addresses are no multiple of a larger alignment: its offsets rightly differ.
-  twice &= strategy->max_align <= ARENA_ALIGN / 2 && !(strategy->traits & STRATEGY_FOREIGN);
-  current = &run;
-  run_once(&run, twice);
-  if (twice) {
-    run.second = true;
-    run_once(&run, twice);
+  bool elsewhere = self->settings.tier == TIER_PARANOID, without_refused = elsewhere;
+  if (self->settings.tier == TIER_FULL && self->settings.twice) {
+    elsewhere = without_refused = true;
+  } else if (self->settings.tier == TIER_FULL) {
+    uint64_t turn = hash_program(program) % ONCE_MORE_ONE_IN;
+    elsewhere = turn == 0;
+    without_refused = turn == 1;
   }
+  // Threads meet differently each time, and foreign blocks lie anywhere.
+  if (concurrent_possible(strategy, &run.heap) || strategy->traits & STRATEGY_FOREIGN)
+    elsewhere = without_refused = false;
+  // The other addresses are no multiple of a larger alignment: its offsets rightly differ.
+  elsewhere &= strategy->max_align <= ARENA_ALIGN / 2;
+  current = &run;
+  run_passes(&run, elsewhere, without_refused);
   current = NULL;
   return true;
 }

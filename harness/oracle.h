@@ -3,14 +3,19 @@
 // Its answer is "clean", by returning, or one violation, by property_violated, which ends the
 // process (see isolate.h for running it in a child). The same run gives the same answer.
 //
-//   tier      payloads            walk and check                         twice
+//   tier      payloads            walk and check                         once more, each way
 //   fast      edges of blocks     at the end                             no
 //   full      every byte          at intervals that about double the     one program in 16,
 //                                 cost, around requests that must fail   by a hash of it
 //   paranoid  every byte          around every operation                 yes
 //
-// Twice: the same program on a fresh heap at other addresses and with other dirt must give the same
-// offsets and the same walk.
+// Once more, at other addresses: the same program on a fresh heap that lies elsewhere and has other
+// dirt must give the same offsets and the same walk.
+//
+// Once more, without what was refused: the same program on a fresh heap, less the requests that
+// were refused and the releases that were detected as misuses, must give the same offsets and the
+// same walk. A request that moved memory between the allocator and its source is not left out: what
+// the source has back may serve otherwise.
 #ifndef HARNESS_ORACLE_H_
 #define HARNESS_ORACLE_H_
 
@@ -45,7 +50,7 @@ typedef void step_observer(void *context, const struct step *step);
 struct oracle_settings {
   enum tier tier;
   bool timed;
-  bool twice;             // every program, in all tiers but fast
+  bool twice;             // further passes for every program, in all tiers but fast
   step_observer *before;  // operation not yet carried out: of the step, index and operation count
   step_observer *after;   // of an operation that violated nothing. Either may be NULL
   void *context;          // of the observers
@@ -60,6 +65,14 @@ struct run_counts {
   uint64_t injected;      // of these, refused by a fault
   uint64_t nanoseconds;   // CPU time of all operations in first passes, where settings.timed
   uint64_t exercised[PROPERTY_COUNT];
+};
+
+// What became of one operation in the first pass, for those that follow.
+struct first_answer {
+  intptr_t offset;  // of the step; or one of the values that none has
+  size_t size;
+  uint32_t left_out;  // refused, and nothing came or went: acquisitions that it asked for, plus 1;
+                      // 0: not so
 };
 
 // What a fresh heap is like, for heaps that were met before.
@@ -84,8 +97,8 @@ struct oracle {
   struct graph graph;
   struct source_stretch *stretches;  // of the accountant
   size_t stretches_capacity;
-  uint64_t *results;  // of each operation in the first pass
-  size_t results_capacity;
+  struct first_answer *answers;  // of each operation in the first pass
+  size_t answers_capacity;
   struct fresh_heap fresh[FRESH_HEAPS];
   struct run_counts counts;  // since oracle_init
 };

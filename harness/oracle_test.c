@@ -66,6 +66,7 @@ static struct strategy damaged_strategy(const struct damage *damage) {
   strategy.traits |= damage->with.traits;
 #define REPLACE(slot)                                                                              \
   if (damage->with.slot) strategy.slot = damage->with.slot
+  REPLACE(max_align);
   REPLACE(create);
   REPLACE(allocate);
   REPLACE(allocate_zeroed);

@@ -1,10 +1,30 @@
-// One run of the oracle: what its parts share. Private to oracle.c, operations.c and inspect.c.
+// One run of the oracle: what its parts share. Private to oracle.c and the files named below.
 #ifndef HARNESS_RUN_H_
 #define HARNESS_RUN_H_
 
 #include "allocators/arithmetic.h"
 #include "harness/oracle.h"
 #include "harness/watch.h"
+
+enum pass {
+  PASS_FIRST,
+  PASS_ELSEWHERE,        // at other addresses, with other dirt
+  PASS_WITHOUT_REFUSED,  // what was refused is left out
+  PASS_AGAIN,            // the very same: does a difference show all the same?
+};
+
+// Where a pass was not like the first one.
+struct difference {
+  bool found;
+  bool at_end;   // in the walk
+  size_t index;  // else in the answer of this operation
+  intptr_t answer;
+};
+
+// How often the source was called.
+struct traffic {
+  size_t changes, requests;
+};
 
 struct run {
   struct oracle *oracle;
@@ -30,10 +50,15 @@ struct run {
   bool releases_again;       // the program has OP_RELEASE_AGAIN
   long credit;               // for walks
   long walk_cost;            // of the last one
-  bool second;               // the second pass
-  bool refused;              // the operation in progress was
-  enum property misuse;      // that a call is on purpose: it violates this to act on it at all
-  intptr_t guilty;           // what a violation would show in, from the heap's start
+  enum pass pass;
+  bool noted;                    // answers are, as other passes follow
+  size_t left_out;               // operations that can be, so far
+  struct traffic traffic;        // before the operation in progress
+  struct difference difference;  // of PASS_WITHOUT_REFUSED
+  bool refused;                  // the operation in progress was
+  bool without_effect;   // it was, or was detected as a misuse: it must have changed nothing
+  enum property misuse;  // that a call is on purpose: it violates this to act on it at all
+  intptr_t guilty;       // what a violation would show in, from the heap's start
   size_t guilty_size;
   unsigned errors;  // that Valgrind had reported when the allocator was called
   struct step step;
@@ -86,6 +111,19 @@ static inline size_t run_overhead(const struct run *run) {
 static inline bool run_at_least(const struct run *run, enum tier tier) {
   return run->oracle->settings.tier >= tier;
 }
+
+// ## Passes (passes.c)
+
+// Before run->operation: false if the pass leaves it out.
+bool pass_begins(struct run *run);
+// After it: notes what became of it, or compares that with the first pass.
+void pass_ends(struct run *run);
+// The same for the hash of the last walk; 0: there is no allocator.
+void pass_walk(struct run *run, uint64_t walk);
+// Ends the run with run->difference as a violation.
+_Noreturn void pass_differs(struct run *run);
+
+// ## Operations (operations.c)
 
 // Carries out run->operation.
 void operation_execute(struct run *run);
