@@ -23,6 +23,7 @@ int command_record(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_faults(int argc, char **argv);
 int command_compare(int argc, char **argv);
+int command_enumerate(int argc, char **argv);
 
 // Prints `assay: <text>` to stderr and returns CLI_CANNOT_RUN.
 int cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

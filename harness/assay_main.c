@@ -17,6 +17,7 @@ static const struct {
     {"faults", command_faults, "refuse every acquisition from the source in turn"},
     {"replay", command_replay, "replay a trace, with the oracle or bare, and time it"},
     {"compare", command_compare, "run programs on several strategies, and compare what they do"},
+    {"enumerate", command_enumerate, "run every small program, and say what that covered"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

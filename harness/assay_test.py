@@ -72,7 +72,7 @@ class AssayTest(unittest.TestCase):
         self.assertEqual(code, 0)
         commands = re.findall(r"^  ([a-z]+) ", output, re.MULTILINE)
         self.assertEqual(commands, ["list", "run", "repro", "minimize", "record",
-                                    "faults", "replay", "compare"])
+                                    "faults", "replay", "compare", "enumerate"])
         for command in commands:
             code, output, errors = assay(command, "--help")
             self.assertEqual((code, errors), (0, ""))

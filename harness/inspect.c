@@ -157,7 +157,7 @@ bool inspect_in_turn(struct run *run) {
 }
 
 bool inspect_affordable(const struct run *run) {
-  if (!run_at_least(run, TIER_FULL)) return false;
+  if (!run_at_least(run, TIER_FULL) || run_judged(run)) return false;
   return run_at_least(run, TIER_PARANOID) || run->credit > -run->walk_cost;
 }
 

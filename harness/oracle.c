@@ -333,8 +333,11 @@ static void step(struct run *run, const struct record *record) {
   operation_execute(run);
   run->step.refused = run->refused;
   pass_ends(run);
-  if (run_at_least(run, TIER_PARANOID)) {
-    inspect(run);
+  run->walked = 0;
+  if (run_judged(run)) {
+    // What it did to others shows in what comes after it.
+  } else if (run_at_least(run, TIER_PARANOID)) {
+    run->walked = inspect(run).hash;
     for (size_t i = 0; i < run->oracle->shadow.count; i++)
       block_verify(run, &run->oracle->shadow.blocks[i]);
     verify_canaries(run);
@@ -374,6 +377,7 @@ static void run_once(struct run *run) {
   size_t length = program_length(program);
   run->index = run->alone = 0;
   run->credit = 0;
+  run->walked = 0;
   run->fresh = promises_largest(run) ? learn_fresh(run) : NULL;
   shadow_begin(&oracle->shadow, run->heap.slots, run->strategy->min_align < 8,
                (run->strategy->traits & STRATEGY_FOREIGN) != 0);
@@ -398,7 +402,7 @@ static void run_once(struct run *run) {
     run->claimed = 0;
     // Whether it is known already depends on earlier programs. Nothing else may: not what a walk is
     // thought to cost either, nor that the first operation can borrow one.
-    if (run->fresh && !run_at_least(run, TIER_PARANOID)) {
+    if (run->fresh && (!run_at_least(run, TIER_PARANOID) || oracle->settings.judged > 0)) {
       run->fresh_walk = run->fresh->walk;
       run->walk_cost = run->fresh->walk_cost;
     } else {
@@ -419,7 +423,7 @@ static void run_once(struct run *run) {
     if (oracle->settings.timed && run->pass == PASS_FIRST)
       oracle->counts.nanoseconds += cpu_time() - start;
     run->phase = "end";
-    pass_walk(run, inspect(run).hash);
+    pass_walk(run, run->walked && !threaded ? run->walked : inspect(run).hash);
     count_acquisitions(run);
     source_faults_arm(&run->faults, 0, SIZE_MAX);
     // Destroy must cope with live blocks as well as without.

@@ -51,6 +51,7 @@ struct oracle_settings {
   enum tier tier;
   bool timed;
   bool twice;             // further passes for every program, in all tiers but fast
+  size_t judged;          // so many operations begin a program that was judged: no walks there
   step_observer *before;  // operation not yet carried out: of the step, index and operation count
   step_observer *after;   // of an operation that violated nothing. Either may be NULL
   void *context;          // of the observers

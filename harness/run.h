@@ -41,6 +41,7 @@ struct run {
   const char *phase;         // instead of an operation: "create", "destroy" ...; NULL: an operation
   struct fresh_heap *fresh;  // this heap after create; NULL: not known
   uint64_t fresh_walk;       // hash of the walk after create
+  uint64_t walked;           // hash of the walk after the operation before; 0: none was made
   uint64_t last_walk;        // hash of the walk after the last operation of the first pass; 0: the
                              // allocator could not be created
   size_t fresh_bytes;        // acquired after create
@@ -110,6 +111,13 @@ static inline size_t run_overhead(const struct run *run) {
 
 static inline bool run_at_least(const struct run *run, enum tier tier) {
   return run->oracle->settings.tier >= tier;
+}
+
+// Whether there is no need to walk around the operation in progress: it was done in a program that
+// ends with it. What begins so differs in a further pass at its end, if at all.
+static inline bool run_judged(const struct run *run) {
+  size_t judged = run->oracle->settings.judged;
+  return run->index < judged || (run->pass != PASS_FIRST && judged > 0);
 }
 
 // ## Passes (passes.c)
