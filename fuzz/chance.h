@@ -17,8 +17,11 @@ static inline uint64_t draw(struct chance *chance) {
   return z ^ z >> 31;
 }
 
-// 0 .. limit - 1.
-static inline uint64_t below(struct chance *chance, uint64_t limit) { return draw(chance) % limit; }
+// 0 .. limit - 1. Without a division where that will do: there are many draws in a mutation.
+static inline uint64_t below(struct chance *chance, uint64_t limit) {
+  uint64_t drawn = draw(chance);
+  return limit <= UINT32_MAX ? (drawn >> 32) * limit >> 32 : drawn % limit;
+}
 
 static inline bool one_in(struct chance *chance, unsigned n) { return below(chance, n) == 0; }
 

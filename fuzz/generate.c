@@ -194,17 +194,24 @@ struct operation operation_of_kind(struct draft *draft, enum operation_kind kind
   return op;
 }
 
+// A wheel with as many places for each kind as it has weight. The same kinds are asked for again
+// and again.
 static enum operation_kind some_kind_of(struct draft *draft, uint32_t kinds) {
-  unsigned sum = 0;
-  for (unsigned kind = 0; kind < OP_KINDS; kind++) sum += kinds >> kind & 1 ? weights[kind] : 0;
-  if (sum == 0) return OP_ALLOCATE;
-  uint64_t left = below(&draft->chance, sum);
-  unsigned kind = 0;
-  for (;; kind++) {
-    unsigned weight = kinds >> kind & 1 ? weights[kind] : 0;
-    if (left < weight) return (enum operation_kind)kind;
-    left -= weight;
+  enum { PLACES = 256 };
+  static struct {
+    uint32_t kinds;
+    size_t count;
+    uint8_t places[PLACES];
+  } wheel;
+  if (wheel.kinds != kinds || wheel.count == 0) {
+    wheel.kinds = kinds;
+    wheel.count = 0;
+    for (unsigned kind = 0; kind < OP_KINDS; kind++)
+      for (unsigned i = kinds >> kind & 1 ? weights[kind] : 0; i > 0 && wheel.count < PLACES; i--)
+        wheel.places[wheel.count++] = (uint8_t)kind;
   }
+  if (wheel.count == 0) return OP_ALLOCATE;
+  return (enum operation_kind)wheel.places[below(&draft->chance, wheel.count)];
 }
 
 struct operation some_operation(struct draft *draft, size_t index) {

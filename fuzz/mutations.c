@@ -326,7 +326,7 @@ static bool deal_out(struct draft *draft, size_t index) {
   // A strategy without threads has one carry out all of it.
   if (draft->hints->offered && !draft->hints->concurrent) return false;
   if (!draft->hints->offered && draft->heap.threads == 1 && !one_in(chance, 4)) return false;
-  unsigned threads = one_in(chance, 4) ? 1 : 2u << below(chance, 3);
+  unsigned threads = draft->heap.threads > 1 && !one_in(chance, 3) ? 1 : 2u << below(chance, 3);
   uint64_t manner = below(chance, 3);
   draft->heap.threads = threads;
   draft_put_heap(draft);
@@ -359,7 +359,7 @@ const struct mutation mutations[] = {
     {"drain", drain, 1},
     {"crash", crash, 8},
     {"change heap", change_heap, 5},
-    {"deal out threads", deal_out, 5},
+    {"deal out threads", deal_out, 3},
     {NULL, NULL, 0},
 };
 
@@ -383,8 +383,9 @@ void mutate(struct draft *draft) {
       insert(draft, 0);
     return;
   }
-  // What one thread does alone, threads that could meet should do together.
-  if (draft->hints->concurrent && draft->heap.threads == 1 && one_in(&draft->chance, 8)) {
+  // Programs of several threads cost far more, and what they reach differs from run to run, so that
+  // they crowd the corpus: most of them go back to one.
+  if (draft->heap.threads > 1 && one_in(&draft->chance, 8)) {
     deal_out(draft, 0);
     return;
   }
