@@ -29,24 +29,23 @@ def main():
                         metavar=("FACTS.json", "RECIPE"))
     options = parser.parse_args()
 
-    # name, symbol, recipe, bug, expect
-    entries = [(name, name + "_strategy", recipe, None, None) for name, recipe in options.strategy]
+    # name, symbol, recipe, bug, expect, id, reported
+    entries = [(name, name + "_strategy", recipe) + (None,) * 4 for name, recipe in options.strategy]
     for path, recipe in options.plant:
         with open(path, encoding="utf-8") as f:
             plant = json.load(f)
         entries.append((plant["name"], plant["symbol"], recipe, plant["bug"],
-                        " ".join(plant["expect"])))
+                        " ".join(plant["expect"]), plant["id"], plant["reported"]))
 
     with open(options.output, "w", encoding="utf-8") as out:
         out.write(HEAD)
-        for _, symbol, _, _, _ in entries:
-            out.write("extern const struct strategy %s;\n" % symbol)
+        for entry in entries:
+            out.write("extern const struct strategy %s;\n" % entry[1])
         out.write("\nconst struct registry_entry registry[] = {\n")
-        for name, symbol, recipe, bug, expect in entries:
-            fields = (c_string(name), "&" + symbol, c_string(recipe), c_string(bug),
-                      c_string(expect))
+        for name, symbol, *texts in entries:
+            fields = [c_string(name), "&" + symbol] + [c_string(text) for text in texts]
             out.write("    {%s},\n" % ", ".join(fields))
-        out.write("    {NULL, NULL, NULL, NULL, NULL},\n};\n")
+        out.write("    {%s},\n};\n" % ", ".join(["NULL"] * 8))
 
 
 if __name__ == "__main__":

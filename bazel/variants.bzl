@@ -97,6 +97,26 @@ def _file_impl(ctx):
     ctx.actions.symlink(output = output, target_file = built, is_executable = True)
     return [DefaultInfo(files = depset([output]), runfiles = ctx.runfiles(files = [output]))]
 
+def _object_impl(ctx):
+    output = ctx.actions.declare_file(ctx.label.name)
+    archives, flags = [], []
+    for dep in ctx.attr.deps:
+        for linker_input in dep[CcInfo].linking_context.linker_inputs.to_list():
+            # What stands for another symbol must be settled here: the object is linked by strangers.
+            flags += [f for f in linker_input.user_link_flags if f.startswith("-Wl,--wrap=")]
+            for library in linker_input.libraries:
+                archives.append(library.static_library or library.pic_static_library)
+    ctx.actions.run(
+        executable = FOUND.clang,
+        arguments = ["-r", "-nostdlib", "-o", output.path, "-Wl,--whole-archive"] +
+                    [a.path for a in archives] + ["-Wl,--no-whole-archive"] +
+                    {f: None for f in flags}.keys(),
+        inputs = archives,
+        outputs = [output],
+        mnemonic = "CppLink",
+    )
+    return [DefaultInfo(files = depset([output]), runfiles = ctx.runfiles(files = [output]))]
+
 _BINARY_ATTRS = {
     "binary": attr.label(cfg = _variant_transition, executable = True, mandatory = True),
     "variant": attr.string(mandatory = True, values = VARIANTS.keys()),
@@ -142,4 +162,16 @@ variant_file = rule(
     implementation = _file_impl,
     attrs = _BINARY_ATTRS,
     doc = "Just the built file, under the target's own name: for shared objects.",
+)
+
+variant_object = rule(
+    implementation = _object_impl,
+    attrs = {
+        "deps": attr.label_list(cfg = _variant_transition, mandatory = True, providers = [CcInfo]),
+        "variant": attr.string(mandatory = True, values = VARIANTS.keys()),
+        "_allowlist_function_transition": attr.label(
+            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+        ),
+    },
+    doc = "All code of its cc_library dependencies in one object file, for other build systems.",
 )

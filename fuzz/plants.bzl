@@ -28,7 +28,8 @@ def planted_bugs(patches, strategies):
       strategies: STRATEGIES.
 
     Returns:
-      A list for strategy_registry(plants = ...), with the name `<strategy>.<bug>` of each as well.
+      A list for strategy_registry(plants = ...), with `name`, which is `<strategy>.<bug>`, and the
+      `folder` of each as well.
     """
     plants = []
     for patch in patches:
@@ -64,6 +65,7 @@ def planted_bugs(patches, strategies):
         )
         plants.append(struct(
             name = name,
+            folder = patch.split("/")[0],
             library = "//fuzz:" + stem,
             facts = "//fuzz:%s.json" % stem,
             source = "//fuzz:%s.c" % stem,

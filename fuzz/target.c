@@ -11,12 +11,9 @@
 
 #include "allocators/registry.h"
 #include "fuzz/hints_learn.h"
+#include "fuzz/input.h"
 #include "fuzz/mutator_choice.h"
 #include "harness/oracle.h"
-
-enum { MAX_RECORDS = 4096 };
-// Larger heaps only cost time: every edge of a heap is nearer in a small one.
-#define MAX_CAPACITY ((size_t)1 << 20)
 
 static struct oracle oracle;
 static const struct strategy *strategy;
@@ -65,7 +62,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static struct record records[MAX_RECORDS];
   if (!ready) {
     if (!strategy) prepare();
     // Signal handlers and the like belong to the process that runs inputs: a fork server does not.
@@ -73,10 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 &(struct oracle_settings){.tier = tier, .after = hints_learn, .context = &learner});
     ready = true;
   }
-  if (size > sizeof records) return -1;
   struct program program;
-  program_decode_into(&program, records, data, size);
-  if (program_heap(&program).capacity > MAX_CAPACITY) return -1;
+  if (!input_decode(&program, data, size)) return -1;
   hints_begin(&learner, strategy, &program);
   if (oracle_run(&oracle, strategy, &program)) return 0;
   fprintf(stderr, "no memory for a heap of %zu bytes\n", program_heap(&program).capacity);
