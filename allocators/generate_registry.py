@@ -45,7 +45,7 @@ def main():
         for name, symbol, *texts in entries:
             fields = [c_string(name), "&" + symbol] + [c_string(text) for text in texts]
             out.write("    {%s},\n" % ", ".join(fields))
-        out.write("    {%s},\n};\n" % ", ".join(["NULL"] * 8))
+        out.write("    {%s},\n};\n" % ", ".join(["NULL"] * 7))
 
 
 if __name__ == "__main__":

@@ -114,6 +114,8 @@ def _object_impl(ctx):
         inputs = archives,
         outputs = [output],
         mnemonic = "CppLink",
+        # For the linker, which the compiler looks for there.
+        use_default_shell_env = True,
     )
     return [DefaultInfo(files = depset([output]), runfiles = ctx.runfiles(files = [output]))]
 
