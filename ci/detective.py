@@ -143,9 +143,19 @@ class Detective:
             operations=verdict.operations, build=verdict.build, tier=judge.TIER,
             engine=suspect.engine, executions=suspect.executions, seconds=suspect.seconds,
             text=self._judge.text_form(suspect.strategy, path, verdict, self._folder))
-        self._store.add(finding, data,
-                        c_program=self._judge.c_form(suspect.strategy, path, verdict))
+        story = self._judge.story(suspect.strategy, path, verdict.build)
+        self._store.add(finding, data, story=story,
+                        c_program=self._judge.c_form(suspect.strategy, path, verdict),
+                        explanation=self._explanation(finding, path) if story else "")
         return finding
+
+    def _explanation(self, finding, path):
+        """Without the line that names the file."""
+        try:
+            told = self._judge.explanation(finding.strategy, path, finding.build)
+        except judge.CannotJudge:
+            return ""
+        return told.split("\n\n", 1)[-1]
 
     def _flaky(self, suspect, path, data):
         """A finding on the engine's word alone."""

@@ -22,7 +22,10 @@ def verdict(path):
                       operations=len(words), diagnosis="a & <diagnosis>\n")
     return fields
 command = arguments[0]
-if command == "list":
+if command == "list" and "--properties" in arguments:
+    print("overlap  a block overlaps another\ncontent  changed\ntouched-live-block  x\n"
+          "invariant:<strategy>.I<n>  does not hold")
+elif command == "list":
     print("alpha\nbeta" if "--names" in arguments else "alpha+hole   a hole [overlap]\n"
           "alpha+twin   twice [overlap]\nbeta+twin    twice [overlap]")
 elif command == "run":
@@ -43,6 +46,12 @@ elif command == "minimize":
         f.write(" ".join(words[:3]) if not output.endswith(".txt") else "text form\n")
     if not output.endswith(".txt"):
         print(json.dumps(verdict(output)))
+elif command == "repro" and "--json" in arguments:
+    fields = verdict(arguments[-1])
+    fields.update(schema=1, steps=[{"text": "allocate 0 size=1", "result": "violated"}], lives=[],
+                  states=[], heap={}, replays={"runs": 5, "same": 5}, property_text="a property")
+    print(json.dumps(fields))
+    sys.exit(1)
 elif command == "repro":
     print(build, *arguments)
     sys.exit(1)

@@ -3,6 +3,8 @@
   findings/<strategy>/<property>-<signature>-<sha1>        the program, in bytes
                                              ....txt       as text
                                              ....c         as a C program against the vtable
+                                             ....svg       the heap map: address by operation
+                                             ....md        all of it, as a bug report
                                              ....json      what is known about it
                                              ....log       of the fuzzer, if replays are clean
 """
@@ -12,8 +14,11 @@ import os
 import re
 import shlex
 
-from ci import corpus_folder
-from reports import files, results
+from ci import corpus_folder, provenance, workbench
+from reports import bug_report, files, heap_map, results
+
+# Of the .json files: grows when a field changes its meaning or goes.
+SCHEMA = 1
 
 _NAME = re.compile(r"(?P<stem>.+-[0-9a-f]{8})-[0-9a-f]{40}")
 
@@ -27,6 +32,32 @@ def commands(path):
     """What a person types to go on with a finding; the .json file tells ci/repro the strategy."""
     base = "ci/repro " + shlex.quote(path)
     return {"repro": base, "emit_c": base + " --emit-c", "gdb": base + " --gdb"}
+
+
+class Unusable(Exception):
+    """What is known about a finding cannot be used; its message says why."""
+
+
+class OtherVersion(Unusable):
+    """A newer Assay wrote it."""
+
+
+def read_facts(path):
+    """What the .json file says. FileNotFoundError; Unusable if it is damaged; OtherVersion."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            facts = json.load(f)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise Unusable("%s is not read: %s" % (workbench.shown(path), error)) from error
+    if not isinstance(facts, dict):
+        raise Unusable("%s is no finding" % workbench.shown(path))
+    schema = facts.get("schema", SCHEMA)
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise OtherVersion("%s is of schema %s, from a newer version of Assay (%s); this one knows %d" % (
+            workbench.shown(path), schema, facts.get("version") or "unknown", SCHEMA))
+    return facts
 
 
 class FindingStore:
@@ -54,15 +85,14 @@ class FindingStore:
         path = os.path.join(folder, name)
         fields = {}
         try:
-            with open(path + ".json", encoding="utf-8") as f:
-                fields = json.load(f)
-        except (OSError, ValueError):
+            fields = read_facts(path + ".json")
+        except (FileNotFoundError, Unusable):
             # Cut off before this file was written, or damaged since: the program is what counts.
             pass
         known = {field.name for field in dataclasses.fields(results.Finding)}
         fields = {key: value for key, value in fields.items() if key in known}
         fields.update(name=name, strategy=strategy, property=property_id, signature=signature,
-                      path=path, known=True, inputs={})
+                      path=path, known=True, inputs={}, commands=commands(path))
         finding = results.Finding(**fields)
         try:
             with open(path + (".log" if finding.flaky else ".txt"), encoding="utf-8",
@@ -72,8 +102,9 @@ class FindingStore:
             pass
         return finding
 
-    def add(self, finding, data, c_program="", log=""):
-        """Stores a finding whose name and path are not set yet, and sets them."""
+    def add(self, finding, data, c_program="", log="", story=None, explanation=""):
+        """Stores a finding whose name and path are not set yet, and sets them; and what its story
+        tells."""
         folder = os.path.join(self.folder, finding.strategy)
         os.makedirs(folder, exist_ok=True)
         finding.name = "%s-%s" % (file_stem(finding.property, finding.signature),
@@ -81,6 +112,13 @@ class FindingStore:
         path = os.path.join(folder, finding.name)
         finding.path = path
         finding.commands = commands(path)
+        finding.version = workbench.source_version()
+        finding.source = provenance.source_hash(finding.strategy)
+        if story:
+            finding.replays = story.get("replays") or {}
+            sooner = story.get("first_visible")
+            finding.first_visible = "%s after %s" % (
+                sooner["verdict"], sooner["diagnosis"]) if sooner else ""
         # The program first: should the machine die here, the finding is not lost.
         files.write_whole(path, data)
         if not finding.flaky and finding.text:
@@ -89,11 +127,31 @@ class FindingStore:
             files.write_whole(path + ".c", c_program)
         if log:
             files.write_whole(path + ".log", log)
+        picture = self._draw(story, path)
+        if not finding.flaky:
+            # A report that is sent somewhere must not name this machine's folders.
+            sent = dataclasses.replace(finding, commands=commands(finding.name))
+            files.write_whole(path + ".md", bug_report.render(
+                sent, story, explanation, c_program, picture))
         self.describe(finding)
+
+    @staticmethod
+    def _draw(story, path):
+        """The heap map's file, or ''."""
+        if not story:
+            return ""
+        try:
+            files.write_whole(path + ".svg", heap_map.render(story))
+        except heap_map.NoStory:
+            return ""
+        return path + ".svg"
 
     def describe(self, finding):
         """Writes what is known about a stored finding."""
-        fields = dataclasses.asdict(finding)
+        fields = {"schema": SCHEMA}
+        fields.update(dataclasses.asdict(finding))
+        # They hold wherever the files go.
+        fields["commands"] = commands(finding.name)
         for key in ("text", "known", "path", "inputs"):
             del fields[key]
         files.write_whole(finding.path + ".json", json.dumps(fields, indent=2) + "\n")

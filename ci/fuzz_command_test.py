@@ -74,8 +74,11 @@ class FuzzTest(CommandTest):
         finding = self.report()["findings"][0]
         self.assertTrue(os.path.exists(finding["path"]))
         code, out, _ = self.run_it(finding["path"], command="repro_command.py")
-        self.assertEqual((1, "assay.elf repro --strategy beta --tier full %s\n" % finding["path"]),
-                         (code, out))
+        self.assertEqual((1, "assay.elf repro --strategy beta --tier full %s" % finding["path"]),
+                         (code, out.splitlines()[0]))
+        for named in ("heap map    %s.svg", "bug report  %s.md",
+                      "command     bazel-bin/assay.elf repro --strategy beta --tier full %s"):
+            self.assertIn(named % finding["path"], out)
 
     def test_could_not_run(self):
         self.environment["FAKE"] = "dies"
@@ -205,9 +208,36 @@ class ReproTest(CommandTest):
                 f.write(text)
             self.assertEqual("beta", self.repro(path)[3])
 
+    def test_a_finding_of_another_version(self):
+        path = self.program("beta", "x")
+
+        def described(**fields):
+            with open(path + ".json", "w", encoding="utf-8") as f:
+                json.dump(fields, f)
+
+        described(schema=99, version="f00")
+        self.refused(path, says="schema 99, from a newer version of Assay (f00)")
+        self.assertEqual("beta", self.repro(path, "--strategy", "beta")[3])
+        described(property="no-such-thing")
+        self.refused(path, says="unknown property 'no-such-thing'")
+        self.assertEqual("beta", self.repro(path, "--strategy", "beta")[3])
+        described(property="overlap", source="another", version="f00")
+        code, _, err = self.run_it(path, command="repro_command.py")
+        self.assertEqual(1, code)
+        self.assertIn("stored by another version (f00): the sources of beta have changed", err)
+
+    def test_a_finding_can_be_moved(self):
+        path = self.program("beta", "overlap-11111111-" + "a" * 40)
+        with open(path + ".json", "w", encoding="utf-8") as f:
+            json.dump({"schema": 1, "property": "overlap", "strategy": "alpha"}, f)
+        elsewhere = self.program("elsewhere", "b")
+        for end in ("", ".json"):
+            os.replace(path + end, elsewhere + end)
+        self.assertEqual("alpha", self.repro(elsewhere, "--gdb")[3])
+
     def test_the_files_beside_a_finding_mean_the_finding(self):
         path = self.program("beta", "overlap-11111111-" + "a" * 40)
-        for other in (".c", ".json", ".log"):
+        for other in (".c", ".json", ".log", ".svg", ".md"):
             self.assertEqual(path, self.repro(path + other)[-1])
 
 

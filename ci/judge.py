@@ -170,6 +170,17 @@ class Judge:
         except CannotJudge:
             return ""
 
+    def story(self, strategy, path, build):
+        """What `assay repro --json` tells about a finding's program (reports/README.md); None if it
+        tells nothing."""
+        try:
+            _, out, _ = self._assay(build, [
+                "repro", "--strategy", strategy, "--tier", TIER, "--json", path])
+            story = json.loads(out)
+        except (CannotJudge, ValueError):
+            return None
+        return story if isinstance(story, dict) else None
+
     def explanation(self, strategy, path, build):
         """What `assay repro` tells about a finding's program. In its own tier: another may show
         another property first."""

@@ -46,11 +46,24 @@ class PlantTest(unittest.TestCase):
         self.assertLessEqual(finding["operations"], 20)
         beside = {path[len(finding["path"]):] for path in glob.glob(
             glob.escape(finding["path"]) + "*")}
-        self.assertEqual({"", ".json", ".txt", ".c"}, beside)
+        self.assertEqual({"", ".json", ".txt", ".c", ".svg", ".md"}, beside)
         with open(finding["path"] + ".txt", encoding="utf-8") as f:
             self.assertIn("heap source=", f.read())
         with open(finding["path"] + ".c", encoding="utf-8") as f:
             self.assertIn("int main(void)", f.read())
+        with open(finding["path"] + ".md", encoding="utf-8") as f:
+            report = f.read()
+        for part in ("heap source=", "<== " + finding["property"], "int main(void)", "ci/repro ",
+                     "replays showed it", "The heap before operation", finding["name"] + ".svg"):
+            self.assertIn(part, report)
+        picture = ET.parse(finding["path"] + ".svg").getroot()
+        self.assertTrue([e for e in picture.iter() if e.get("class") == "guilty-operation"])
+        with open(finding["path"] + ".json", encoding="utf-8") as f:
+            stored = f.read()
+        # Nothing that holds on this machine alone.
+        self.assertNotIn(os.path.dirname(finding["path"]), stored + report)
+        self.assertEqual((1, 5), (json.loads(stored)["schema"],
+                                  json.loads(stored)["replays"]["runs"]))
 
     def check_reports(self, out, finding):
         failure = ET.parse(os.path.join(out, "report.xml")).getroot().find(".//failure")

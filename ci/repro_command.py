@@ -9,13 +9,16 @@ import argparse
 import json
 import os
 import re
+import shlex
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from ci import judge, workbench  # noqa: E402
+from ci import finding_store, judge, provenance, workbench  # noqa: E402
 from ci.command_line import Parser  # noqa: E402
 from ci.engine_session import engines  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
+from reports import heap_map  # noqa: E402
 
 EPILOG = """\
 Every other option goes to `assay repro`: --tier TIER (that of the finding; paranoid for other
@@ -25,7 +28,7 @@ exit codes: 0 clean, 1 finding, 2 could not run
 """
 
 # What lies beside a finding's program. The text form is a program as well.
-_BESIDE = re.compile(r"(.*-[0-9a-f]{8}-[0-9a-f]{40})\.(json|c|log)")
+_BESIDE = re.compile(r"(.*-[0-9a-f]{8}-[0-9a-f]{40})\.(json|c|log|svg|md)")
 
 
 def parse_options(arguments):
@@ -39,8 +42,11 @@ def parse_options(arguments):
     parser.add_argument("--emit-c", action="store_true",
                         help="print a C program that shows the finding against the vtable")
     parser.add_argument("--gdb", action="store_true",
-                        help="start gdb, stopped right before the guilty operation")
-    parser.add_argument("--json", action="store_true", help="print the verdict as a JSON object")
+                        help="start gdb, stopped where the guilty operation calls the allocator")
+    parser.add_argument("--json", action="store_true",
+                        help="print all of it as a JSON object (reports/README.md documents it)")
+    parser.add_argument("--map", metavar="SVG",
+                        help="write the heap map, blocks by address and operation, to this file")
     parser.add_argument("--tier", help=argparse.SUPPRESS)
     parser.add_argument("--runs", help=argparse.SUPPRESS)
     parser.add_argument("--asan", action="store_true",
@@ -66,16 +72,68 @@ def program_file(path):
 
 def facts_about(path):
     """What ci/fuzz wrote about a finding; {} if it is none of its findings."""
-    facts = re.sub(r"\.txt$", "", path) + ".json"
     try:
-        with open(facts, encoding="utf-8") as f:
-            document = json.load(f)
+        return finding_store.read_facts(re.sub(r"\.txt$", "", path) + ".json")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        print("ci/repro: %s is not read: %s" % (shown(facts), error), file=sys.stderr)
+    except finding_store.OtherVersion as error:
+        raise CannotRun("%s: use that one, or say --strategy X to take the program alone" %
+                        error) from error
+    except finding_store.Unusable as error:
+        print("ci/repro: %s" % error, file=sys.stderr)
         return {}
-    return document if isinstance(document, dict) else {}
+
+
+def check_property(facts, bench, path):
+    """A finding under an id that this version does not have is about something else."""
+    wanted = facts.get("property")
+    if wanted is None or facts.get("flaky"):
+        return
+    known = [line.split()[0] for line in bench.assay("list", "--properties").splitlines() if line]
+    if not isinstance(wanted, str) or wanted.partition(":")[0] not in [
+            name.partition(":")[0] for name in known]:
+        raise CannotRun("%s.json: unknown property '%s'; `assay list --properties` shows those that "
+                        "there are, and --strategy X takes the program alone" % (shown(path), wanted))
+
+
+def draw_map(command, environment, path):
+    """Writes the heap map of what the command, which is `assay repro`, tells."""
+    told = subprocess.run(command[:1] + ["repro", "--json", "--runs", "1"] + command[2:],
+                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          check=False)
+    try:
+        picture = heap_map.render(json.loads(told.stdout))
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(picture)
+    except (ValueError, OSError) as error:
+        raise CannotRun("%s: no heap map: %s" % (path, error)) from error
+
+
+def tell(command, environment, facts, picture):
+    """Runs `assay repro`, and says what else there is; returns its exit code."""
+    sys.stdout.flush()
+    code = subprocess.run(command, env=environment, check=False).returncode
+    path, strategy = command[-1], command[3]
+    try:
+        if picture and code in (0, 1):
+            draw_map(command, environment, picture)
+    except CannotRun as error:
+        print("ci/repro: %s" % error, file=sys.stderr)
+        return 2
+    if not facts:
+        return code
+    stem = re.sub(r"\.txt$", "", path)
+    lines = [("heap map", picture or stem + ".svg"), ("C program", stem + ".c"),
+             ("bug report", stem + ".md")]
+    lines = [(what, shown(os.path.abspath(name))) for what, name in lines if os.path.exists(name)]
+    lines.append(("command", " ".join(shlex.quote(word) for word in [
+        "bazel-bin/" + os.path.basename(command[0]), *command[1:-1], shown(os.path.abspath(path))])))
+    print("\n" + "\n".join("%-10s  %s" % line for line in lines))
+    if facts.get("source") and facts["source"] != provenance.source_hash(strategy):
+        print("ci/repro: this finding, %s, was stored by another version (%s): the sources of %s have "
+              "changed since" % (facts.get("property"), facts.get("version") or "unknown", strategy),
+              file=sys.stderr)
+    return code
 
 
 def strategy_of(path, facts, known):
@@ -88,7 +146,8 @@ def main(arguments=None):
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
     try:
         path = program_file(options.file)
-        facts = facts_about(path)
+        # Who names a strategy means the program, whatever was stored about it.
+        facts = {} if options.strategy else facts_about(path)
         if not options.prebuilt:
             workbench.set_up()
         bench = workbench.Workbench(options.prebuilt)
@@ -103,6 +162,7 @@ def main(arguments=None):
         if not strategy:
             raise CannotRun("%s does not tell its strategy: say --strategy X; %s" % (
                 shown(path), there_is))
+        check_property(facts, bench, path)
         program = bench.program(build + ".elf")
     except CannotRun as error:
         print("ci/repro: %s" % error, file=sys.stderr)
@@ -123,6 +183,8 @@ def main(arguments=None):
         if getattr(options, name.replace("-", "_")):
             command.append("--" + name)
     environment = engines.environment(engines.SANITIZERS) if build == judge.ASAN else os.environ
+    if not (options.emit_c or options.gdb or options.json):
+        return tell(command + [path], environment, facts, options.map)
     sys.stdout.flush()
     # assay's exit code is ours, and gdb keeps the terminal.
     os.execve(program, command + [path], environment)

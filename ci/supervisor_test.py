@@ -96,7 +96,7 @@ class SupervisorTest(unittest.TestCase):
         name = "overlap-11111111-" + corpus_folder.sha1(data)
         self.assertEqual(name, findings["overlap"].name)
         self.assertEqual(
-            {name, name + ".json", name + ".txt", name + ".c"},
+            {name} | {name + end for end in (".json", ".txt", ".c", ".svg", ".md")},
             {other for other in os.listdir(os.path.dirname(findings["overlap"].path))
              if other.startswith("overlap-11111111")})
         self.assertTrue(findings["invariant:alpha.I3"].name.startswith("invariant-alpha.I3-2222"))

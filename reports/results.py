@@ -26,6 +26,10 @@ class Finding:
     path: str = ""           # of the program's file
     flaky: bool = False      # seen once, not in replays
     known: bool = False      # an earlier run stored it
+    first_visible: str = ""  # what a look around every operation shows sooner
+    replays: typing.Dict[str, int] = dataclasses.field(default_factory=dict)  # runs, same
+    version: str = ""        # of Assay's sources when it was stored
+    source: str = ""         # hash of the strategy's sources then
     build: str = "assay"     # the program that shows it: assay or assay_asan
     tier: str = "full"
     engine: str = ""         # the first to find it

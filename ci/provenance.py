@@ -1,0 +1,30 @@
+"""Which sources a strategy, or a planted bug, is made of: a finding is about these and no others."""
+import glob
+import hashlib
+import os
+
+from ci import workbench
+
+
+def _parts(strategy):
+    """Patterns of files below the top folder."""
+    base, _, bug = strategy.partition("+")
+    if bug:
+        yield "fuzz/*/%s.%s.patch" % (base, bug)
+    yield "allocators/%s.c" % base
+    yield "allocators/%s_*.h" % base
+    if base.startswith("locked_"):
+        yield "allocators/locked.c"
+        yield from _parts(base[len("locked_"):])
+
+
+def source_hash(strategy, root=workbench.ROOT):
+    """Twelve hexadecimal digits, or '' if the strategy's file is not there."""
+    digest = hashlib.sha256()
+    found = False
+    for pattern in _parts(strategy):
+        for path in sorted(glob.glob(os.path.join(glob.escape(root), pattern))):
+            with open(path, "rb") as file:
+                digest.update(os.path.relpath(path, root).encode() + b"\0" + file.read() + b"\0")
+            found = found or path.endswith(".c")
+    return digest.hexdigest()[:12] if found else ""
