@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "harness/assay_cli.h"
 #include "harness/differential.h"
+#include "harness/minimize.h"
+#include "harness/program_file.h"
 
 static const char help[] =
     "usage: assay compare --strategies A,B[,...]|all [--tier TIER] [--json] FILE...\n\n"
@@ -19,6 +22,10 @@ static const char help[] =
     "                      perhaps with a variant (free_list:best_fit); or `all`\n"
     "  --tier TIER         of the oracle for verdicts on one alone: fast, full (default) or\n"
     "                      paranoid\n"
+    "  --output OUT        write the smallest program on which the same two disagree, and tell "
+    "that\n"
+    "                      one; as text if it ends in .txt\n"
+    "  --seconds N         stop minimising then, with the best so far (default 60)\n"
     "  --json              one JSON object a line\n";
 
 // What the child leaves for its parent.
@@ -32,6 +39,9 @@ struct request {
   const struct program *program;
   struct differential differential;
   struct legacy *legacy;
+  const char *output;              // of the minimised program; NULL: not wanted
+  unsigned long seconds;           // for minimising
+  char wanted[VERDICT_SITE_SIZE];  // the names of the two that must disagree; empty: any
 };
 
 static bool compare(void *context, struct run_counts *counts) {
@@ -129,15 +139,61 @@ static void print_text(const char *path, const struct request *request, struct p
   }
 }
 
+// ## Minimising: the same two must disagree
+
+static bool judge(void *context, const struct program *program, struct isolated_run *run) {
+  struct request *request = context;
+  request->program = program;
+  *request->legacy = (struct legacy){0};
+  if (!isolate_call(run, &(struct isolate_settings){.quiet = true}, compare, request)) return false;
+  if (request->wanted[0] && strcmp(request->legacy->found.names, request->wanted) != 0)
+    run->verdict = (struct verdict){.id = "another"};
+  return true;
+}
+
+static bool within_budget(void *context, size_t operations, size_t runs) {
+  (void)operations, (void)runs;
+  return time(NULL) < *(const time_t *)context;
+}
+
+// Makes the program that two disagree on the smallest, and writes it.
+static bool reduce(struct request *request, struct program *program) {
+  time_t end = time(NULL) + (time_t)request->seconds;
+  struct minimization task = {.strategy = request->differential.contenders[0].strategy,
+                              .property = property_id(PROPERTY_differential),
+                              .progress = within_budget,
+                              .context = &end,
+                              .judge = judge,
+                              .judge_context = request};
+  snprintf(request->wanted, sizeof request->wanted, "%s", request->legacy->found.names);
+  bool done = minimize(&task, program);
+  request->wanted[0] = 0;
+  if (!done) {
+    cli_error("could not be minimised: %s", task.runs ? task.verdict.id : strerror(errno));
+    return false;
+  }
+  size_t length = strlen(request->output);
+  bool text = length > 4 && strcmp(request->output + length - 4, ".txt") == 0;
+  struct file_error error;
+  if (program_save(program, text ? FORM_TEXT : FORM_BYTES, NULL, request->output, &error))
+    return true;
+  cli_error("%s", error.text);
+  return false;
+}
+
 static int compare_program(const struct cli_job *job, const char *path, struct program *program,
                            void *context) {
   struct request *request = context;
-  struct isolate_settings settings = {.quiet = true};
   struct isolated_run run;
-  request->program = program;
-  *request->legacy = (struct legacy){0};
-  if (!isolate_call(&run, &settings, compare, request))
+  if (!judge(request, program, &run))
     return cli_error("%s: could not be run: %s", path, strerror(errno));
+  if (request->output && request->legacy->found.found) {
+    // What is told is what is left.
+    if (!reduce(request, program)) return CLI_CANNOT_RUN;
+    if (!judge(request, program, &run))
+      return cli_error("%s: could not be run: %s", path, strerror(errno));
+    path = request->output;
+  }
   if (job->json)
     print_json(path, request, program, &run, job);
   else
@@ -151,22 +207,35 @@ static enum cli_taken take(void *context, int option, const char *value) {
     cli_error("compare takes --strategies A,B[,...]");
     return CLI_REFUSED;
   }
-  if (option != 'S') return CLI_NOT_MINE;
-  request->names = value;
-  return CLI_TAKEN;
+  switch (option) {
+  case 'S':
+    request->names = value;
+    return CLI_TAKEN;
+  case 'o':
+    request->output = value;
+    return CLI_TAKEN;
+  case 'n':
+    return cli_number("--seconds", value, 1, 86400, &request->seconds) ? CLI_TAKEN : CLI_REFUSED;
+  default:
+    return CLI_NOT_MINE;
+  }
 }
 
 int command_compare(int argc, char **argv) {
   static const struct option options[] = {{"strategies", required_argument, NULL, 'S'},
+                                          {"output", required_argument, NULL, 'o'},
+                                          {"seconds", required_argument, NULL, 'n'},
                                           {NULL, 0, NULL, 0}};
   static const struct cli_syntax syntax = {"compare", help, "program", true, options, take};
-  static struct request request;
+  static struct request request = {.seconds = 60};
   struct cli_job job = {.tier = TIER_FULL, .no_strategy = true};
   int result;
   if (!cli_parse(&syntax, &job, &request, argc, argv, &result)) return result;
   char error[160];
   if (!request.names)
     return cli_error("which strategies? Say --strategies A,B or --strategies all");
+  if (request.output && job.files_count > 1)
+    return cli_error("--output takes one program, not %d", job.files_count);
   if (!differential_choose(&request.differential, request.names, error, sizeof error))
     return cli_error("%s", error);
   request.legacy =

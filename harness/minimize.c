@@ -34,7 +34,9 @@ static bool violates(struct search *search, size_t count, struct isolated_run *r
   if (!row_inside(&search->row) && task->progress && task->runs % 16 == 0 &&
       !task->progress(task->context, program_length(search->best), task->runs))
     search->stopped = true;
-  return row_run(&search->row, &candidate, run) && strcmp(run->verdict.id, search->id) == 0;
+  bool ran = task->judge ? task->judge(task->judge_context, &candidate, run)
+                         : row_run(&search->row, &candidate, run);
+  return ran && strcmp(run->verdict.id, search->id) == 0;
 }
 
 bool search_improves(struct search *search, size_t count) {
@@ -201,6 +203,7 @@ static void reduce(struct search *search) {
 // Whether a run that is alone, and as patient as others, confirms what is left.
 static bool confirmed(struct search *search) {
   struct isolated_run run;
+  if (search->task->judge) return true;  // each candidate was judged alone
   struct heap heap = oracle_heap(search->task->strategy, search->best);
   if (concurrent_possible(search->task->strategy, &heap)) return true;  // chance has confirmed it
   if (!isolate_run(&run, &search->task->settings, search->task->strategy, search->best))
@@ -232,7 +235,7 @@ static bool search_all(struct search *search, struct program *program) {
   struct program first = {0};
   if (!program_copy(&first, program)) return false;
   // What an allocator of the whole process answers depends on all that was asked before.
-  bool careful = search->task->strategy->traits & STRATEGY_FOREIGN;
+  bool careful = search->task->judge || search->task->strategy->traits & STRATEGY_FOREIGN;
   bool ready = begin_search(search, program, careful);
   if (ready) reduce(search);
   if (ready && !careful && !confirmed(search)) {
@@ -250,6 +253,7 @@ static bool search_all(struct search *search, struct program *program) {
 // confirmed.
 static bool first_run(struct minimization *self, const struct program *program,
                       struct isolated_run *run) {
+  if (self->judge) return self->judge(self->judge_context, program, run);
   struct isolate_settings settings = self->settings;
   settings.impatient = true;
   if (isolate_run(run, &settings, self->strategy, program) &&

@@ -22,6 +22,10 @@ struct minimization {
   // Called now and then; false stops: the best so far is the result. NULL: none.
   bool (*progress)(void *context, size_t operations, size_t runs);
   void *context;
+  // Instead of the oracle on the strategy: as isolate_run, and as deterministic. NULL: none. Only
+  // what the strategy makes of a heap's size matters then.
+  bool (*judge)(void *judge_context, const struct program *program, struct isolated_run *run);
+  void *judge_context;
   // Results.
   struct verdict verdict;  // of the minimised program; PROPERTY_NONE: the given one is clean
   size_t runs;

@@ -55,9 +55,6 @@ class ModesTest(unittest.TestCase):
 
 class CompareTest(ModesTest):
     CLEAN = "heap capacity=8192\nallocate 0 size=100\nresize 0 size=300\nuse 0\nrelease 0\n"
-    # The second strategy does not clear what it takes from an earlier block.
-    GUILTY = "heap capacity=8192\nallocate 0 size=9\nallocate 1 size=24\nuse 1\nresize 0 size=40\n"
-
     def test_agreement(self):
         code, output, _ = assay("compare", "--strategies", "all", self.path("a", self.CLEAN))
         self.assertEqual(code, 0, output)
@@ -90,6 +87,26 @@ class CompareTest(ModesTest):
         self.assertIn(plant, result["site"])
         self.assertIn("buddy", result["site"])
 
+    def test_minimised(self):
+        plant = "free_list+resize_forgets_tail"
+        program = self.path("c", "heap capacity=8192\n" + "allocate 5 size=64\nrelease 5\n" * 20 +
+                            "allocate 0 size=40\nallocate 1 size=40\nallocate 6 size=9\n"
+                            "use 1\nresize 0 size=60\nrelease 6\nrelease 1\nrelease 0\n")
+        small = os.path.join(self.folder.name, "small.txt")
+        code, output, errors = assay("compare", "--json", "--strategies", "buddy,tlsf," + plant,
+                                     "--output", small, program)
+        self.assertEqual(code, 1, errors)
+        result = json.loads(output)
+        self.assertEqual((result["verdict"], result["file"]), ("differential", small))
+        self.assertLessEqual(result["operations"], 4)
+        with open(small, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        # Without any of its operations they agree, or it is another finding.
+        for left_out in range(1, len(lines)):
+            less = self.path("less", "\n".join(lines[:left_out] + lines[left_out + 1:]) + "\n")
+            output = assay("compare", "--json", "--strategies", "buddy,tlsf," + plant, less)[1]
+            self.assertNotEqual(json.loads(output).get("site"), result["site"], less)
+
     def test_one_bad_file_does_not_stop_the_others(self):
         program = self.path("a", self.CLEAN)
         code, output, errors = assay("compare", "--strategies", "buddy,tlsf", "/no/such", program)
@@ -105,6 +122,8 @@ class CompareTest(ModesTest):
         self.refused(["compare", "--strategies", "buddy,nobody", program], "'nobody'")
         self.refused(["compare", "--strategies", "buddy,tlsf:worst", program], "'worst'")
         self.refused(["compare", "--strategies", "buddy,tlsf"], "program")
+        self.refused(["compare", "--strategies", "buddy,tlsf", "--output", "x", program, program],
+                     "--output")
 
 
 def call_sequences(sizes, slots, resizes, length):
