@@ -69,7 +69,8 @@ int command_list(int argc, char **argv) {
   }
   for (const struct registry_entry *entry = registry; entry->name; entry++) {
     if (what == 'p' && entry->bug)
-      printf("%-40s %s [%s]\n", entry->name, entry->bug, entry->expect);
+      printf("%-40s %s%s%s [%s]\n", entry->name, entry->id ? entry->id : "", entry->id ? ": " : "",
+             entry->bug, entry->expect);
     else if (what == 'n' && !entry->bug)
       puts(entry->name);
     else if (what == 's' && !entry->bug)
