@@ -120,6 +120,8 @@ class Supervisor:
                 self._sleep(tasks)
         finally:
             self._stop_all(tasks)
+            for state in self._states.values():
+                state.job.not_started = not state.sessions and not state.given_up
 
     def _sleep(self, tasks):
         pipes = [task.session.process for task in tasks

@@ -128,7 +128,25 @@ bool cli_parse(const struct cli_syntax *syntax, struct cli_job *job, void *conte
 
 enum { LOOKED_AT = 64 };
 
-// What bytes resemble so much that they may be meant to be that; NULL: nothing.
+// Whether these are lines of text, of which the first that is no comment begins with a word. Bytes
+// that an engine made up are not: neither a few letters, nor letters with anything else among them.
+static bool is_prose(const unsigned char *bytes, size_t size) {
+  enum { WORD = 4 };
+  size_t lines = 0, at = 0, word = 0;
+  for (size_t i = 0; i < size; i++) {
+    if (!isprint(bytes[i]) && !strchr("\n\t\r", bytes[i] ? bytes[i] : 1)) return false;
+    lines += bytes[i] == '\n';
+  }
+  while (at < size && (isspace(bytes[at]) || bytes[at] == '#')) {
+    bool comment = bytes[at] == '#';
+    while (comment && at < size && bytes[at] != '\n') at++;
+    if (at < size) at++;
+  }
+  while (at + word < size && (islower(bytes[at + word]) || bytes[at + word] == '_')) word++;
+  return lines > 0 && word >= WORD && (at + word == size || isspace(bytes[at + word]));
+}
+
+// What bytes resemble so much that they are meant to be that; NULL: nothing.
 static const char *resemblance(const struct program *program) {
   struct program start = {.records = program->records,
                           .count = program->count < LOOKED_AT ? program->count : LOOKED_AT};
@@ -137,13 +155,11 @@ static const char *resemblance(const struct program *program) {
     memcpy(start.tail, program->tail, program->tail_size);
   }
   unsigned char bytes[(LOOKED_AT + 1) * RECORD_SIZE];
-  size_t size = program_encoded_size(&start), printable = 0, alike = 0;
+  size_t size = program_encoded_size(&start), alike = 0;
   program_encode(&start, bytes);
-  for (size_t i = 0; i < size; i++)
-    printable += isprint(bytes[i]) || bytes[i] == '\n' || bytes[i] == '\t' || bytes[i] == '\r';
   for (size_t i = 0; i < size && TRACE_MAGIC[i]; i++) alike += bytes[i] == TRACE_MAGIC[i];
   if (2 * alike > strlen(TRACE_MAGIC)) return "a trace with a damaged beginning";
-  return size > 0 && printable > size - size / 8 ? "text whose first word is wrong" : NULL;
+  return is_prose(bytes, size) ? "text whose first word is wrong" : NULL;
 }
 
 static bool load(const char *path, bool refuse_bytes, struct program *program) {
@@ -155,12 +171,10 @@ static bool load(const char *path, bool refuse_bytes, struct program *program) {
   }
   if (form != FORM_BYTES) return true;
   const char *like = resemblance(program);
-  if (refuse_bytes)
+  if (refuse_bytes || like)
     cli_error("%s: neither a trace nor a program in text%s%s", path, like ? "; it looks like " : "",
               like ? like : "");
-  else if (like)
-    cli_error("%s: taken as bytes, although it looks like %s", path, like);
-  return !refuse_bytes;
+  return !refuse_bytes && !like;
 }
 
 static int each(const struct cli_job *job, bool refuse_bytes, cli_act *act, void *context) {

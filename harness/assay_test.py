@@ -209,19 +209,21 @@ class AssayTest(unittest.TestCase):
         self.refused(["run", "--strategy", "bump", "--tier", "slow", self.path("c", CLEAN)],
                      "slow", "paranoid")
 
-    def test_what_is_not_quite_text_or_a_trace_is_told_to_be_bytes(self):
+    def test_what_is_not_quite_text_or_a_trace_is_refused(self):
         typo = self.path("typo", CLEAN.replace("heap", "heep"))
+        after = self.path("after", "# heap\n\n" + CLEAN.replace("heap", "hep_"))
         damaged = self.path("damaged", b"assaxtrc" + self.trace([(0, 0, 0, 0, 4096)])[8:])
-        for path, like in [(typo, "first word"), (damaged, "trace")]:
-            said = "assay: %s: taken as bytes" % path
-            code, output, errors = assay("run", "--quiet", "--strategy", "bump", path)
-            self.assertIn(said, errors)
-            self.assertIn(like, errors)
-            self.assertEqual((code, output), (0, path + ": clean\n"))
-            self.assertIn(said, assay("repro", "--json", "--strategy", "bump", path)[2])
-            self.assertIn(said, assay("minimize", "--strategy", "bump", "--output",
-                                      self.path("out"), path)[2])
-            self.refused(["replay", "--strategy", "bump", path], path, "neither a trace nor", like)
+        for path, like in [(typo, "first word"), (after, "first word"), (damaged, "trace")]:
+            for command in (["run"], ["repro"], ["repro", "--json"], ["replay"],
+                            ["minimize", "--output", self.path("out")]):
+                self.refused([*command, "--strategy", "bump", path], path,
+                             "neither a trace nor a program in text", like)
+        # Others are still run.
+        code, output, _ = assay("run", "--quiet", "--strategy", "bump", typo, self.path("c", CLEAN))
+        self.assertEqual((code, output), (2, self.path("c", CLEAN) + ": clean\n"))
+        for i, made_up in enumerate([b"\n", b"heep", b"AAAA\n", b"heep a\n\0", b"HEEP\n" * 9]):
+            path = self.path("made-up-%d" % i, made_up)
+            self.assertEqual(assay("run", "--quiet", "--strategy", "bump", path)[2], "")
         plain = self.path("plain", bytes(range(128, 256)))
         self.assertEqual(assay("run", "--quiet", "--strategy", "bump", plain)[2], "")
         self.refused(["replay", "--strategy", "bump", plain], "neither a trace nor")

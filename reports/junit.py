@@ -35,6 +35,8 @@ def _case(suite, job, results):
         error = ET.SubElement(case, "error", type="could-not-run",
                               message=text.one_line(job.problem or "executed nothing", 400))
         error.text = text.printable(job.problem)
+    if job.not_started:
+        ET.SubElement(case, "skipped", message="not started: the run was stopped")
     out = ET.SubElement(case, "system-out")
     out.text = "%s, coverage %s, corpus %s%s" % (
         text.count(job.executions, "execution"), text.number(job.coverage),
@@ -46,8 +48,9 @@ def render(results):
     verdicts = [job.verdict for job in results.jobs]
     counts = {"tests": str(len(verdicts)), "failures": str(verdicts.count("finding")),
               "errors": str(verdicts.count("could not run"))}
+    skipped = str(sum(job.not_started for job in results.jobs))
     root = ET.Element("testsuites", counts)
-    suite = ET.SubElement(root, "testsuite", counts, name="assay.fuzz", skipped="0",
+    suite = ET.SubElement(root, "testsuite", counts, name="assay.fuzz", skipped=skipped,
                           time="%.3f" % results.seconds,
                           timestamp=results.started.rstrip("Z"))
     properties = ET.SubElement(suite, "properties")

@@ -129,6 +129,14 @@ class JsonTest(unittest.TestCase):
             document = json.loads(files.render_json(made))
             self.assertEqual(made, results.Results.from_dict(document))
 
+    def test_a_job_whose_turn_never_came_does_not_spoil_the_others(self):
+        done = results.Job("a", "libfuzzer", executions=7)
+        waiting = results.Job("b", "libfuzzer", not_started=True)
+        both = results.Results(jobs=[done, waiting], stopped="SIGINT")
+        self.assertEqual((results.NOT_STARTED, results.CLEAN), (waiting.verdict, both.verdict))
+        self.assertIn("1 job not started", terminal.render(both))
+        self.assertEqual(results.COULD_NOT_RUN, results.Results(jobs=[waiting]).verdict)
+
     def test_the_fields_of_the_documentation_are_those_of_the_file(self):
         readme = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
         with open(readme, encoding="utf-8") as f:

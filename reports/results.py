@@ -9,6 +9,9 @@ SCHEMA = 1
 
 CLEAN, FINDING, COULD_NOT_RUN = "clean", "finding", "could not run"
 
+# Of a job whose turn never came, since the run was stopped.
+NOT_STARTED = "not started"
+
 # Exit codes of ci/fuzz, and of everything else that has a verdict.
 EXIT_CODES = {CLEAN: 0, FINDING: 1, COULD_NOT_RUN: 2}
 
@@ -54,6 +57,7 @@ class Job:
     restarts: int = 0
     problem: str = ""        # why it could not run, or not go on
     note: str = ""           # what else is worth knowing
+    not_started: bool = False  # the run was stopped before its turn came
     findings: typing.List[str] = dataclasses.field(default_factory=list)  # names
 
     @property
@@ -65,6 +69,8 @@ class Job:
     def verdict(self):
         if self.findings:
             return FINDING
+        if self.not_started:
+            return NOT_STARTED
         return COULD_NOT_RUN if self.problem or not self.executions else CLEAN
 
 
@@ -89,7 +95,8 @@ class Results:
         """A finding outweighs a job that could not run: the table shows both."""
         if self.findings or any(job.verdict == FINDING for job in self.jobs):
             return FINDING
-        if self.error or not self.jobs or any(job.verdict == COULD_NOT_RUN for job in self.jobs):
+        begun = [job for job in self.jobs if not job.not_started]
+        if self.error or not begun or any(job.verdict == COULD_NOT_RUN for job in begun):
             return COULD_NOT_RUN
         return CLEAN
 

@@ -80,6 +80,9 @@ def summary(results):
             broken, count(len(results.jobs), "job"), executions, tail)
     if results.stopped:
         line += "; stopped early by " + one_line(results.stopped)
+    waiting = sum(job.not_started for job in results.jobs)
+    if waiting:
+        line += ", %s not started" % count(waiting, "job")
     return line + ("; " + one_line(results.error, 320) if results.error else "")
 
 
