@@ -264,7 +264,8 @@ static bool extend(struct search *search, size_t length, uint32_t live, bool aft
     bool placed = false;
     for (unsigned slot = 0; slot < (takes_block(shape) ? alphabet->slots : 1); slot++) {
       if (shape == NEW_BLOCK ? names(live, slot) : takes_block(shape) && !names(live, slot)) {
-        if (leaf) count_pruned(search, PRUNED_SKIPPED, each);
+        if (leaf && shape != NEW_BLOCK && shape != EACH_BLOCK_RESIZED)
+          count_pruned(search, PRUNED_SKIPPED, each);
         continue;
       }
       if (shape == NEW_BLOCK && placed) {

@@ -14,10 +14,13 @@
 //              them changes no call that the allocator sees
 //   skipped    an operation that would be skipped, or was, ends a program. It calls nothing:
 //   without
-//              it the program is a shorter one. So does a request for more blocks than `slots`
+//              it the program is a shorter one
 //   idle       a fault right before another fault, or at the end, strikes nothing, as the later one
 //              replaces it, and sources are asked for nothing behind the end
 //   violating  what begins with a program that violates a property shows the same violation
+//
+// Not in the alphabet are other ways to say the same to an allocator's caller: resize of a slot
+// that names nothing, and allocating into one that names a block.
 //
 // Operations do not commute (the order of two releases decides what merges with what), and a
 // refused request is not taken to change nothing: both are for the oracle to judge.
