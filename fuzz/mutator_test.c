@@ -91,6 +91,9 @@ static void check_filled(size_t index) {
     struct operation op = record_operation(draft_at(&draft, i));
     CHECK(op.kind == OP_ALLOCATE && op.size == draft_at(&draft, index)->size);
     CHECK(op.align == align_decode(draft_at(&draft, index)->align));
+    // A slot after the other, as long as there are.
+    uint64_t named = draft_named(&draft, i);
+    CHECK(named == UINT64_MAX || !(named >> op.slot & 1));
   }
 }
 
@@ -153,11 +156,16 @@ static void check_size(size_t index) {
   CHECK(differences(&which) == 0);
 }
 
+static size_t doubled, halved;  // alignments, in all rounds
+
 static void check_align(size_t index) {
   (void)index;
   size_t which = 0;
   if (differences(&which) == 0) return;
   CHECK(differences(&which) == 1 && kind_has_size(record_kind(&before[which])));
+  uint64_t old = align_decode(before[which].align), now = align_decode(draft.records[which].align);
+  doubled += now == old * 2;
+  halved += now == old / 2;
   before[which].align = draft.records[which].align;
   CHECK(differences(&which) == 0);
 }
@@ -303,6 +311,7 @@ static void each_mutation_does_what_its_name_says(void) {
       exit(1);
     }
   }
+  CHECK(doubled > ROUNDS / 8 && halved > ROUNDS / 8);
 }
 
 static void a_full_draft_stays_within_its_limit(void) {
