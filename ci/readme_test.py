@@ -96,7 +96,8 @@ class ReadmeTest(unittest.TestCase):
             # The example is clean, so that there is nothing to minimise.
             self.assertEqual(code, 1 if words[0] == "minimize" else 0, output)
             tried.add(words[0])
-        self.assertEqual(tried, {"list", "run", "repro", "minimize"})
+        self.assertEqual(
+            tried, {"list", "run", "repro", "minimize", "enumerate", "faults", "compare"})
 
     def test_record_and_replay(self):
         record, = [words for words in commands() if words[1:2] == ["record"]]
