@@ -27,7 +27,7 @@ from reports import bugs_markdown, bugs_results, files, survival, text  # noqa: 
 EPILOG = """\
 examples:
   ci/bugs                                            libFuzzer on all historical bugs, seeds 1 to 10
-  ci/bugs --list                                     the bugs, and what each is
+  ci/bugs --list                                     the bugs, and what each is; 2 if one is unusable
   ci/bugs --bugs AB-017 --bugs 'tlsf+*' --seconds 20
   ci/bugs --compare operations,bytes --no-control    is the mutator worth it?
   ci/bugs --compare engines --jobs 2 --out out/engines
@@ -333,9 +333,9 @@ def main(arguments=None):
     session = Session(options, status)
     try:
         if options.list:
-            show_list(bug_catalogue.choose(bug_catalogue.read(options.tree, options.set),
-                                           options.bugs))
-            return 0
+            bugs = bug_catalogue.choose(bug_catalogue.read(options.tree, options.set), options.bugs)
+            show_list(bugs)
+            return 2 if any(bug.problem for bug in bugs) else 0
         told, code = session.run()
         plots = session.write(told)
         print(json.dumps(told, indent=1) if options.json else bugs_markdown.render(told))

@@ -179,8 +179,9 @@ def choose(wanted, known, noun):
 
 
 def choose_plant(name, plants):
-    """The planted bug's full name, for `bump+bug` or just `bug`."""
-    found = [plant for plant in plants if name in (plant, plant.partition("+")[2])]
+    """The planted bug's full name, for `bump+bug`, just `bug`, or a historical one's id."""
+    found = [plant for plant, text in plants.items()
+             if name in (plant, plant.partition("+")[2], text.partition(":")[0])]
     if len(found) == 1:
         return found[0]
     if found:
