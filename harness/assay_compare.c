@@ -141,11 +141,25 @@ static void print_text(const char *path, const struct request *request, struct p
 
 // ## Minimising: the same two must disagree
 
-static bool judge(void *context, const struct program *program, struct isolated_run *run) {
-  struct request *request = context;
+static bool judge_once(struct request *request, const struct program *program,
+                       struct isolated_run *run) {
   request->program = program;
   *request->legacy = (struct legacy){0};
-  if (!isolate_call(run, &(struct isolate_settings){.quiet = true}, compare, request)) return false;
+  return isolate_call(run, &(struct isolate_settings){.quiet = true}, compare, request);
+}
+
+static bool judge(void *context, const struct program *program, struct isolated_run *run) {
+  struct request *request = context;
+  if (!judge_once(request, program, run)) return false;
+  size_t died = run->verdict.operation;
+  if (run->verdict.property != PROPERTY_NONE && !request->legacy->found.found && died > 0 &&
+      died < program_length(program)) {
+    // One of them died of what the others may have disagreed on before.
+    struct program before = {.records = program->records, .count = died + 1};
+    struct isolated_run sooner;
+    if (!judge_once(request, &before, &sooner)) return false;
+    if (request->legacy->found.found) *run = sooner;
+  }
   if (request->wanted[0] && strcmp(request->legacy->found.names, request->wanted) != 0)
     run->verdict = (struct verdict){.id = "another"};
   return true;

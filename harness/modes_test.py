@@ -107,6 +107,14 @@ class CompareTest(ModesTest):
             output = assay("compare", "--json", "--strategies", "buddy,tlsf," + plant, less)[1]
             self.assertNotEqual(json.loads(output).get("site"), result["site"], less)
 
+    def test_disagreement_before_a_crash(self):
+        plant = "free_list+double_release_accepted"
+        program = self.path("d", "heap capacity=8192\nallocate 0 size=64\nallocate 1 size=64\n"
+                            "release 0\nrelease_again 0\n" + "allocate 2 size=64\n" * 4)
+        code, output, _ = assay("compare", "--json", "--strategies", "buddy," + plant, program)
+        result = json.loads(output)
+        self.assertEqual((code, result["verdict"], result["operation"]), (1, "differential", 3))
+
     def test_one_bad_file_does_not_stop_the_others(self):
         program = self.path("a", self.CLEAN)
         code, output, errors = assay("compare", "--strategies", "buddy,tlsf", "/no/such", program)
