@@ -80,6 +80,7 @@ static inline struct broken_invariant bump_check(const struct bump *self, const 
   return (struct broken_invariant){0, NULL};
 }
 
+// Only where all invariants hold: what is damaged has no spans.
 static inline void bump_walk_spans(const struct bump *self, size_t used, span_visitor *visit,
                                    void *context) {
   size_t meta = (size_t)(self->buffer - self->heap.start);

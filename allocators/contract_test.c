@@ -275,8 +275,18 @@ static void test_misuse(const struct rig_layout *layout) {
 
 // ## Damage
 
+// More than any heap of this test has: a walk that shows more does not end.
+enum { MOST_SPANS = 1 << 16 };
+
+static void count_span(void *context, const struct span *span) {
+  size_t *spans = context;
+  CHECK(span->size > 0);
+  CHECK(++*spans < MOST_SPANS);
+}
+
 // Whatever one word of its structures says, check neither crashes nor loops, and names a place of
-// its own. (Which words it must notice is for each strategy's own test.)
+// its own; nor do walk and statistics. (Which words check must notice is for each strategy's own
+// test.)
 static void damage_word(uintptr_t *word) {
   const uintptr_t was = *word;
   const uintptr_t wrong[] = {0,        UINTPTR_MAX, was + 1,  was ^ 2,       was + 8,
@@ -288,6 +298,9 @@ static void damage_word(uintptr_t *word) {
     CHECK(broken.number == 0 || broken.where == NULL ||
           source_account_find(&subject.rig.account, broken.where, 1) != NULL);
     for (unsigned n = 0; n < broken.number; n++) CHECK(subject.strategy->invariants[n] != NULL);
+    size_t spans = 0;
+    subject.strategy->walk(subject.allocator, count_span, &spans);
+    subject.strategy->statistics(subject.allocator);
   }
   *word = was;
 }

@@ -259,6 +259,7 @@ static void locked_walk(const struct allocator *self, span_visitor *visit, void 
 }
 
 static struct statistics locked_statistics(const struct allocator *self) {
+  if (!is_sealed(self)) return (struct statistics){0};
   struct statistics statistics = INNER.statistics(self->inner);
   size_t own = self->own.size - self->rest.granted;
   statistics.acquired += own;

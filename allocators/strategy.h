@@ -239,7 +239,9 @@ struct strategy {
 
   // Visits all memory of the allocator as spans. Within one acquired stretch they ascend and do not
   // overlap. A stretch that is only kept for requests to come is one SPAN_FREE: nobody can tell
-  // whether it has gone back to the source. The visitor must not call the allocator.
+  // whether it has gone back to the source. The visitor must not call the allocator. If the
+  // allocator is damaged, what is shown means nothing, but the walk ends, and reads only memory of
+  // the source; so do statistics.
   void (*walk)(const struct allocator *self, span_visitor *visit, void *context);
 
   struct statistics (*statistics)(const struct allocator *self);

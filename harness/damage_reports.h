@@ -137,6 +137,21 @@ RETELL(walks_too_far, show_past_the_end)
 RETELL(walks_one_as_two, show_two_as_one)
 RETELL(walks_in_pieces, show_in_pieces)
 
+// ## statistics: of two live blocks
+
+#define RECOUNT(name, what)                                                                        \
+  static struct statistics name(const struct allocator *self) {                                    \
+    struct statistics told = victim->statistics(self);                                             \
+    if (told.blocks == 2) what;                                                                    \
+    return told;                                                                                   \
+  }
+RECOUNT(acquired_less, told.acquired -= 1)
+RECOUNT(uses_more, told.used += 1)
+RECOUNT(one_more_free, told.largest_free = told.acquired - told.used + 1)
+RECOUNT(all_free_in_one, told.largest_free = told.acquired - told.used)
+RECOUNT(one_block_more, told.blocks += 1)
+RECOUNT(no_blocks, told.blocks = 0)
+
 static const struct damage damage_reports[] = {
     {.property = "reset",
      .what = "reset that does nothing",
@@ -281,6 +296,42 @@ static const struct damage damage_reports[] = {
      .with = {.walk = walks_one_as_two},
      .program = "allocate 0 size=77",
      .says = "2 blocks, but 1"},
+    {.property = "statistics",
+     .what = "a byte less acquired",
+     .victim = &free_list_strategy,
+     .with = {.statistics = acquired_less},
+     .program = TWO_BLOCKS,
+     .tiers = PARANOID,
+     .says = "operation 1, allocate of slot 1"},
+    {.property = "statistics",
+     .what = "a byte more in use, noticed at the end",
+     .victim = &free_list_strategy,
+     .with = {.statistics = uses_more},
+     .program = "allocate 0 size=100; allocate 1 size=77",
+     .says = "to be in use"},
+    {.property = "statistics",
+     .what = "one byte more free than there is",
+     .victim = &free_list_strategy,
+     .with = {.statistics = one_more_free},
+     .program = "allocate 0 size=100; allocate 1 size=77",
+     .says = "in one piece"},
+    {.property = "statistics",
+     .what = "one block too many",
+     .victim = &free_list_strategy,
+     .with = {.statistics = one_block_more},
+     .program = "allocate 0 size=100; allocate 1 size=77",
+     .says = "3 blocks"},
+    {.property = "statistics",
+     .what = "no blocks, from one that shows each",
+     .victim = &free_list_strategy,
+     .with = {.statistics = no_blocks},
+     .program = "allocate 0 size=100; allocate 1 size=77",
+     .says = "0 blocks"},
+    {.property = "clean",
+     .what = "all that is free, in one piece",
+     .victim = &free_list_strategy,
+     .with = {.statistics = all_free_in_one},
+     .program = TWO_BLOCKS},
     {.property = "clean",
      .what = "all but blocks shown in pieces",
      .victim = &free_list_strategy,

@@ -126,6 +126,12 @@ static void shows_spare_page(const struct allocator *self, span_visitor *visit, 
   if (spare_page) visit(context, &(struct span){spare_page, given->page_size, SPAN_FREE});
 }
 
+static struct statistics counts_spare_page(const struct allocator *self) {
+  struct statistics statistics = victim->statistics(self);
+  if (spare_page) statistics.acquired += given->page_size;
+  return statistics;
+}
+
 static enum release_result refuses_and_keeps_block(struct allocator *self, void *block) {
   enum release_result result = victim->release(self, block);
   if (result != RELEASED) victim->allocate(self, 16, 16);
@@ -376,7 +382,8 @@ static const struct damage damage_state[] = {
               .allocate = gives_up_spare_page,
               .release = gives_up_spare_page_at_last,
               .reset = resets_spare_page,
-              .walk = shows_spare_page},
+              .walk = shows_spare_page,
+              .statistics = counts_spare_page},
      .program =
          "allocate 0 size=100; fault mask=1; allocate 1 size=77 align=512; allocate 2 size=9",
      .sources = PAGES,

@@ -14,6 +14,7 @@ struct walker {
   struct inspection seen;
   size_t spans;
   size_t bytes;
+  size_t free;               // of these, in free spans
   const unsigned char *end;  // of the span before
   const unsigned char *start;
 };
@@ -72,6 +73,7 @@ static void examine(struct walker *walker, const struct span *span) {
     walker->seen.hash = span_hash(walker->seen.hash, offset, span->size, span->kind);
   walker->spans++;
   walker->bytes += span->size;
+  walker->free += span->kind == SPAN_FREE ? span->size : 0;
   walker->start = start;
   walker->end = start + span->size;
 }
@@ -95,6 +97,32 @@ static void check_invariants(struct run *run) {
   if (broken.number) run_broken_invariant(run, &broken);
 }
 
+// They may cost as much as the walk itself: in the lesser tiers only where no operation is measured
+// by it.
+static void verify_statistics(struct run *run, const struct walker *walker) {
+  if (run->strategy->traits & STRATEGY_FOREIGN) return;
+  if (!run_at_least(run, TIER_PARANOID) && !run->phase) return;
+  run_enter(run);
+  struct statistics told = run->strategy->statistics(run->allocator);
+  run_leave(run);
+  run_exercise(run, PROPERTY_statistics);
+  size_t live = run->oracle->shadow.count;
+  if (told.acquired != walker->bytes)
+    run_violated(run, PROPERTY_statistics, "%zu bytes are said to be acquired, the walk shows %zu",
+                 told.acquired, walker->bytes);
+  if (told.used != walker->bytes - walker->free)
+    run_violated(run, PROPERTY_statistics, "%zu bytes are said to be in use, the walk shows %zu",
+                 told.used, walker->bytes - walker->free);
+  if (told.largest_free > walker->free)
+    run_violated(run, PROPERTY_statistics,
+                 "%zu bytes are said to be free in one piece, the walk shows %zu in all",
+                 told.largest_free, walker->free);
+  bool counts = run->strategy->traits & STRATEGY_WALKS_BLOCKS || told.blocks > 0;
+  if (counts && told.blocks != live)
+    run_violated(run, PROPERTY_statistics, "%zu blocks are said to be live, but %zu are",
+                 told.blocks, live);
+}
+
 struct inspection inspect_after(struct run *run, enum property blame) {
   // From cause to effect: a wrong return makes the walk wrong, and a walk along broken links would
   // blame the wrong thing.
@@ -113,6 +141,7 @@ struct inspection inspect_after(struct run *run, enum property blame) {
     run_violated(run, blame, "the walk shows %zu blocks, but %zu are live", walker.seen.blocks,
                  run->oracle->shadow.count);
   pay(run, walker.spans);
+  verify_statistics(run, &walker);
   return walker.seen;
 }
 

@@ -438,14 +438,21 @@ static void run_once(struct run *run) {
   abandon_heap(run);
 }
 
-static void run_passes(struct run *run, bool elsewhere, bool without_refused) {
-  run->noted = elsewhere || without_refused;
+// Which passes follow the first one.
+struct passes {
+  bool elsewhere, without_refused;
+  bool either;  // the first of them only if the second has nothing to leave out
+};
+
+static void run_passes(struct run *run, const struct passes *passes) {
+  run->noted = passes->elsewhere || passes->without_refused;
   run_once(run);
-  if (elsewhere) {
+  bool without_refused = passes->without_refused && run->left_out > 0;
+  if (passes->elsewhere && !(passes->either && without_refused)) {
     run->pass = PASS_ELSEWHERE;
     run_once(run);
   }
-  if (without_refused && run->left_out > 0) {
+  if (without_refused) {
     run->pass = PASS_WITHOUT_REFUSED;
     run_once(run);
     if (!run->difference.found) return;
@@ -551,6 +558,23 @@ struct heap oracle_heap(const struct strategy *strategy, const struct program *p
   return heap;
 }
 
+static struct passes choose_passes(const struct oracle *self, const struct strategy *strategy,
+                                   const struct program *program) {
+  bool all = self->settings.tier == TIER_PARANOID, some = false;
+  uint64_t turn = 0;
+  if (self->settings.tier == TIER_FULL) {
+    turn = self->settings.twice ? 0 : hash_program(program);
+    all = self->settings.twice;
+    some = turn % ONCE_MORE_ONE_IN == 0;
+  }
+  // The other addresses are no multiple of a larger alignment: its offsets rightly differ.
+  return (struct passes){
+      .elsewhere = (all || some) && strategy->max_align <= ARENA_ALIGN / 2,
+      .without_refused = all || (some && turn / ONCE_MORE_ONE_IN % 2 == 0),
+      .either = !all,
+  };
+}
+
 bool oracle_run(struct oracle *self, const struct strategy *strategy,
                 const struct program *program) {
   struct run run = {.oracle = self,
@@ -560,21 +584,12 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
                     .releases_again = strategy->traits & STRATEGY_DETECTS_DOUBLE_RELEASE &&
                                       releases_again(program)};
   if (!prepare(self, &run.heap, program_length(program))) return false;
-  bool elsewhere = self->settings.tier == TIER_PARANOID, without_refused = elsewhere;
-  if (self->settings.tier == TIER_FULL && self->settings.twice) {
-    elsewhere = without_refused = true;
-  } else if (self->settings.tier == TIER_FULL) {
-    uint64_t turn = hash_program(program) % ONCE_MORE_ONE_IN;
-    elsewhere = turn == 0;
-    without_refused = turn == 1;
-  }
+  struct passes passes = choose_passes(self, strategy, program);
   // Threads meet differently each time, and foreign blocks lie anywhere.
   if (concurrent_possible(strategy, &run.heap) || strategy->traits & STRATEGY_FOREIGN)
-    elsewhere = without_refused = false;
-  // The other addresses are no multiple of a larger alignment: its offsets rightly differ.
-  elsewhere &= strategy->max_align <= ARENA_ALIGN / 2;
+    passes = (struct passes){0};
   current = &run;
-  run_passes(&run, elsewhere, without_refused);
+  run_passes(&run, &passes);
   current = NULL;
   return true;
 }

@@ -3,11 +3,11 @@
 // Its answer is "clean", by returning, or one violation, by property_violated, which ends the
 // process (see isolate.h for running it in a child). The same run gives the same answer.
 //
-//   tier      payloads            walk and check                         once more, each way
+//   tier      payloads            walk and check                         once more
 //   fast      edges of blocks     at the end                             no
 //   full      every byte          at intervals that about double the     one program in 16,
-//                                 cost, around requests that must fail   by a hash of it
-//   paranoid  every byte          around every operation                 yes
+//                                 cost, around requests that must fail   by a hash of it, one way
+//   paranoid  every byte          around every operation                 yes, each way
 //
 // Once more, at other addresses: the same program on a fresh heap that lies elsewhere and has other
 // dirt must give the same offsets and the same walk.

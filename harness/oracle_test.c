@@ -76,6 +76,7 @@ static struct strategy damaged_strategy(const struct damage *damage) {
   REPLACE(reset);
   REPLACE(check);
   REPLACE(walk);
+  REPLACE(statistics);
   REPLACE(destroy);
   REPLACE(mark);
   REPLACE(rollback);

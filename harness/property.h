@@ -34,6 +34,7 @@
   X(outside_heap, "outside-heap", "the allocator accessed memory outside its heap")                \
   X(invariant, "invariant", "a numbered invariant of the strategy does not hold")                  \
   X(walk, "walk", "the walk contradicts what is live")                                             \
+  X(statistics, "statistics", "the statistics contradict the walk")                                \
   X(undefined_behaviour, "undefined-behaviour", "a sanitizer reported the allocator's code")       \
   X(crash, "crash", "the allocator crashed")                                                       \
   X(hang, "hang", "an operation of the allocator does not end")                                    \
