@@ -380,6 +380,7 @@ static inline void walk_chunk(struct tour *tour, const struct chunk *chunk) {
 static inline size_t size_tour(const struct allocator *self, span_visitor *visit, void *context) {
   struct tour tour = {self, visit, context, 0};
   const struct chunk *chunk = &self->pool.own;
+  if (!is_sealed(chunk) || !is_sound_shape(self)) return 0;
   show(&tour, chunk->memory, chunk->size, SPAN_META);
   for (size_t left = self->pool.chunks; is_sealed(chunk) && left != 0; left--) {
     chunk = chunk->next;
