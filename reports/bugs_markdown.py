@@ -82,6 +82,11 @@ def _p(value):
     return _NOTHING if value is None else "< 0.001" if value < 0.001 else "%.3f" % value
 
 
+def _p_is(value):
+    found = _p(value)
+    return found if found.startswith("<") else "= " + found
+
+
 def _a12(value):
     return _NOTHING if value is None else "%.2f" % value
 
@@ -102,10 +107,10 @@ def _comparison(compared):
                                 ("cpu_seconds", "CPU seconds", _seconds)):
         told = compared["all"][measure]
         lines.append(
-            "- %s to kill, over all bugs: median of medians %s against %s; the medians compared: p = "
+            "- %s to kill, over all bugs: median of medians %s against %s; the medians compared: p "
             "%s, A12 = %s; mean A12 of the bugs %s; sooner (p < %g): the first for %d bugs, the second "
             "for %d, no difference for %d" % (
-                noun, _value(told["a"], form), _value(told["b"], form), _p(told["p"]),
+                noun, _value(told["a"], form), _value(told["b"], form), _p_is(told["p"]),
                 _a12(told["a12"]), _a12(told["mean_a12"]), SIGNIFICANT, told["a_sooner"],
                 told["b_sooner"], told["no_difference"]))
     return lines + [
