@@ -22,6 +22,15 @@ resize 0 size=300
 release 0
 """
 
+# On pages each block of it is acquired by itself.
+PAGES = """heap source=pages capacity=65536 page=512
+allocate 0 size=400
+allocate 1 size=400
+allocate 2 size=400
+resize 0 size=700
+release 1
+"""
+
 # A planted bug, and a program that shows it at operation 3.
 PLANT = "free_list+resize_forgets_tail"
 PROPERTY = "resize-prefix"
@@ -108,6 +117,34 @@ class AssayTest(unittest.TestCase):
         self.assertRegex(second["signature"], "^[0-9a-f]{8}$")
         self.assertEqual(code, 1)
         self.assertIn("ASSERTION FAILED: " + PROPERTY, errors)
+
+    def test_faults(self):
+        program = self.path("pages.txt", PAGES)
+        code, output, errors = assay("faults", "--json", "--strategy", "page_bump", program)
+        coverage = json.loads(output)
+        self.assertEqual((code, errors, coverage["coverage"]), (0, "", "faults"))
+        self.assertTrue(coverage["complete"])
+        self.assertEqual(coverage["runs"], 1 + 2 * coverage["acquisitions"])
+        self.assertGreaterEqual(coverage["acquisitions_refused"], 2 * coverage["acquisitions"])
+        # What is found is a program that shows it by itself.
+        plant = "page_bump+failed_resize_releases"
+        code, output, _ = assay("faults", "--json", "--strategy", plant, "--output",
+                                self.folder.name, program)
+        lines = [json.loads(line) for line in output.splitlines()]
+        self.assertEqual((code, lines[-1]["findings"]), (1, len(lines) - 1))
+        self.assertGreaterEqual(len(lines), 2)
+        for finding in lines[:-1]:
+            self.assertGreater(finding["acquisition"], 0)
+            code, output, _ = assay("run", "--json", "--quiet", "--strategy", plant,
+                                    finding["output"])
+            self.assertEqual((code, json.loads(output)["verdict"]), (1, finding["verdict"]))
+        code, output, errors = assay("faults", "--json", "--strategy", "bump", self.path("none"))
+        self.assertEqual((code, json.loads(output)["complete"]), (2, False))
+        self.assertIn("none", errors)
+        code, _, errors = assay("faults", "--strategy", plant, "--output", self.path("no/where"),
+                                program)
+        self.assertEqual(code, 2)
+        self.assertIn("no/where", errors)
 
     def test_run_goes_on_after_a_file_that_cannot_be_read(self):
         clean = self.path("clean.txt", CLEAN)
