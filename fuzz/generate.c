@@ -24,6 +24,7 @@ static const unsigned char weights[OP_KINDS] = {
 
 enum {
   COPIED_ONE_IN = 6,  // sizes that some operation has already
+  ALIKE_ONE_IN = 12,
   WRAPPED_ONE_IN = 8,
   CRASH_MASK_BITS = 8,
   PAGES = 4,
@@ -94,8 +95,10 @@ uint64_t some_size(struct draft *draft) {
   case 10:
     return draft->heap.capacity / (1 + below(chance, 4)) - below(chance, 160);
   default:
-    // Near wrap-around, of the size alone or times a small count.
-    return one_in(chance, 2) ? below(chance, 8192)
+    if (one_in(chance, 2)) return below(chance, 8192);
+    // Near wrap-around: of the size alone, with a header or an alignment on top, or times a small
+    // count.
+    return one_in(chance, 2) ? UINT64_MAX - below(chance, (uint64_t)16 << below(chance, 9))
                              : UINT64_MAX / (1 + below(chance, 4)) + some_step(chance);
   }
 }
@@ -187,6 +190,9 @@ struct operation operation_of_kind(struct draft *draft, enum operation_kind kind
   if (kind_has_size(kind)) {
     op.size = one_in(chance, COPIED_ONE_IN) ? size_in_use(draft) : some_size(draft);
     op.align = some_align(draft);
+    // Where the size is the alignment, or little more or less, padding is decided.
+    if (one_in(chance, ALIKE_ONE_IN) && op.align <= draft->heap.capacity)
+      op.size = op.align * (1 + below(chance, 4)) + (one_in(chance, 2) ? 0 : some_step(chance));
   }
   // The product wraps around, to little.
   if (kind == OP_ALLOCATE_ZEROED && one_in(chance, WRAPPED_ONE_IN))
