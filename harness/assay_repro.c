@@ -68,7 +68,7 @@ static int debug(const struct request *request) {
       explain_has_entry(request->job->entry->strategy, request->program, run.verdict.operation);
   execlp("gdb", "gdb", "-q", "-ex", "set breakpoint pending on", "-ex",
          operation ? "break explain_guilty_operation" : "break property_announce", "-ex", "run",
-         "-ex", call ? "tbreak *(long *)&explain_call" : "up", "-ex", call ? "continue" : "echo",
+         "-ex", call ? "tbreak **(long *)&explain_call" : "up", "-ex", call ? "continue" : "echo",
          "--args", self, "repro", "--strategy", request->job->entry->name, "--tier",
          tier_of(request), stop, request->path, (char *)NULL);
   return cli_error("gdb: %s; `ci/setup` installs it", strerror(errno));

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import struct
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -245,6 +246,13 @@ class AssayTest(unittest.TestCase):
         self.refused(["run", self.path("c", CLEAN)], "--strategy")
         self.refused(["run", "--strategy", "bump", "--tier", "slow", self.path("c", CLEAN)],
                      "slow", "paranoid")
+
+    @unittest.skipUnless(shutil.which("gdb"), "there is no gdb")
+    def test_gdb_stops_in_the_allocator(self):
+        bug = "heap\nallocate 0 size=100\nallocate 1 size=284\nallocate 2 size=1 align=8\n"
+        _, output, _ = assay("repro", "--gdb", "--strategy", "bump+aligned_returns_end",
+                             self.path("gdb.txt", bug), stdin=subprocess.DEVNULL)
+        self.assertRegex(output, r"Temporary breakpoint 2, (0x\w+ in )?bump_allocate")
 
     def test_what_is_not_quite_text_or_a_trace_is_refused(self):
         typo = self.path("typo", CLEAN.replace("heap", "heep"))

@@ -153,7 +153,8 @@ static void on_watch(const struct watch_report *report) {
   }
   if (run->misuse) property = run->misuse;
   char text[VERDICT_TEXT_SIZE];
-  const char *what = report->what ? report->what : property_text(property);
+  char what[VERDICT_TEXT_SIZE / 2] = "";
+  if (report->what) snprintf(what, sizeof what, ": %s", report->what);
   const struct arena *arena = &run->oracle->arena;
   if (report->address && range_within(report->address, 1, arena->mapping, arena->mapping_size)) {
     char owner[BLOCK_NAME_SIZE + 40] = "";
@@ -165,10 +166,10 @@ static void on_watch(const struct watch_report *report) {
                run_name_block(run, block, name));
     }
     run_blame(run, report->address, report->size);
-    snprintf(text, sizeof text, "%s: %s at %#tx%s%s%s", property_text(property), what, run->guilty,
+    snprintf(text, sizeof text, "%s%s at %#tx%s%s%s", property_text(property), what, run->guilty,
              owner, report->site ? " in " : "", report->site ? report->site : "");
   } else
-    snprintf(text, sizeof text, "%s: %s%s%s", property_text(property), what,
+    snprintf(text, sizeof text, "%s%s%s%s", property_text(property), what,
              report->site ? " in " : "", report->site ? report->site : "");
   struct verdict verdict = compose(run, report->place, property, text, report->site);
   if (printed_later)
