@@ -14,8 +14,8 @@
 
 // Changes `size` bytes in place, where `max_size` fit, and returns the new size, of whole records.
 // The same seed and hints give the same result. `max_size` below one record leaves the bytes as
-// they are. No operation is made that the hints say the strategy does not offer. One call at a time:
-// the program under mutation is static.
+// they are. No operation is made that the hints say the strategy does not offer. One call at a
+// time: the program under mutation is static.
 size_t mutator_mutate(const struct hints *hints, uint8_t *bytes, size_t size, size_t max_size,
                       uint32_t seed);
 
