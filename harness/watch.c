@@ -24,11 +24,16 @@ static long tick = WATCH_HANG_SECONDS * 1000000000L / HANG_TICKS;  // in nanosec
 
 void watch_be_impatient(unsigned milliseconds) { tick = milliseconds * 1000000L / HANG_TICKS; }
 
-void watch_silence_others(void) {
+// Whether this thread is the one that reports: the first that asks.
+static bool is_reporter(void) {
   static atomic_uint reporter;  // its place + 1
   unsigned none = 0, me = watch_place() + 1;
   watch_races = false;
-  if (atomic_compare_exchange_strong(&reporter, &none, me) || none == me) return;
+  return atomic_compare_exchange_strong(&reporter, &none, me) || none == me;
+}
+
+void watch_silence_others(void) {
+  if (is_reporter()) return;
   for (;;) pause();
 }
 
@@ -142,6 +147,8 @@ void __tsan_on_report(void *report) {
     __tsan_get_report_mop(report, i, &thread, &address, &size, &write, &atomic, traces[i], DEPTH);
     name_site(traces[i], DEPTH, names[i], NAME);
   }
+  // Who pauses here holds locks of TSan's that the reporter waits for.
+  if (!is_reporter()) return;
   unsigned first = strcmp(names[0], names[1]) > 0;
   snprintf(site, sizeof site, "%s and %s", names[first], names[!first]);
   caught_access(WATCH_RACE, address, (size_t)size, description, site);
