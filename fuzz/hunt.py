@@ -24,7 +24,8 @@ import typing
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import engines  # noqa: E402
 
-ASSERTION = re.compile(r"^ASSERTION FAILED: (\S+)", re.MULTILINE)
+# Not only at the beginning of a line: another thread may be writing of its own end.
+ASSERTION = re.compile(r"ASSERTION FAILED: (\S+)")
 
 # How a hunt ends. KILLED: a property failed. UNNAMED: it went wrong, but no property said how.
 KILLED, UNNAMED, SURVIVED, EXHAUSTED = "killed", "unnamed", "survived", "exhausted"
