@@ -84,7 +84,7 @@ struct fresh_heap {
   uint64_t walk;   // hash of the walk
   long walk_cost;  // in credit
 };
-enum { FRESH_HEAPS = 256 };
+enum { FRESH_HEAPS = 4096 };
 
 // A heap that crashed is opened beside the one that lives on, and again while it is being opened.
 enum { ORACLE_SPARES = 2 };
