@@ -203,16 +203,32 @@ static bool collect(struct allocator *self, struct heap *heap) {
 
 // ## Allocation
 
+static bool has_slots(const struct slab *slab) {
+  return slab->free != NULL || slab->fresh < slab->slots;
+}
+
+// Full slabs that are linked before this one: out of the way until a slot comes back.
+static void unlink_full(struct heap *heap, const struct slab *slab) {
+  for (struct slab *first; (first = heap->bins[slab->class]) != slab;) unlink_slab(heap, first);
+}
+
+// The next slab that serves. Full ones stay linked if there is none: a request that is refused must
+// not decide in which order they serve again.
 static struct slab *slab_with_slots(struct allocator *self, struct heap *heap, unsigned class) {
   do {
-    for (struct slab *slab = heap->bins[class]; slab != NULL; slab = heap->bins[class]) {
-      if (slab->free == NULL && slab->fresh < slab->slots) extend(self, slab);
-      if (slab->free != NULL) return slab;
-      unlink_slab(heap, slab);
-    }
+    struct slab *first = heap->bins[class], *slab = first;
+    if (slab == NULL) continue;
+    do {
+      if (!has_slots(slab)) continue;
+      unlink_full(heap, slab);
+      if (slab->free == NULL) extend(self, slab);
+      return slab;
+    } while ((slab = slab->next) != first);
   } while (collect(self, heap));
   struct slab *slab = open_slab(self, heap, class);
-  if (slab != NULL) extend(self, slab);
+  if (slab == NULL) return NULL;
+  unlink_full(heap, slab);
+  extend(self, slab);
   return slab;
 }
 

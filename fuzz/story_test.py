@@ -76,6 +76,9 @@ def check(options, name, path):
     text = repro(options, name, path)
     for part in ("\n>", "<== " + story["verdict"], "Verdict: " + story["verdict"], "in 2 of 2 runs"):
         assert part in text, "the text lacks: " + part
+    if story["diagnosis"].startswith("operation "):
+        marked = re.findall(r"^> +(\d*)", text, re.MULTILINE)
+        assert marked == [str(story["operation"])], "marked: %s" % marked
     assert "The heap before operation" in text or not story["states"] or story["operation"] == 0
     if not name.startswith(OF_THE_PROCESS):
         assert told == repro(options, name, path, "--json"), "the story differs from time to time"

@@ -315,16 +315,22 @@ static int run(struct request *request, const struct cli_job *job) {
                     .slots = ENUMERATE_SLOTS,
                     .threads = 1};
   if (!request->capacity) alphabet->heap.capacity = enumerate_smallest_heap(strategy, alphabet);
-  bool terminal = isatty(STDERR_FILENO);
-  enumeration->progress = terminal ? dup(STDERR_FILENO) : -1;
   struct record record = heap_record(&alphabet->heap);
   struct heap heap = oracle_heap(strategy, &(struct program){.records = &record, .count = 1});
+  if (heap.variant != request->variant)
+    return cli_error("--variant: %s has no variant %lu; `assay list` shows them", job->entry->name,
+                     request->variant);
+  bool terminal = isatty(STDERR_FILENO);
+  enumeration->progress = terminal ? dup(STDERR_FILENO) : -1;
   bool done = enumerate(enumeration);
   if (terminal) fputs("\r\033[K", stderr);
   if (!done && errno == ENOSPC)
     return cli_error("%s does not live on a heap of %zu bytes; say --capacity BYTES",
                      job->entry->name, heap.capacity);
   if (!done) return cli_error("could not be run: %s", strerror(errno));
+  if (!programs_of(enumeration) && !enumeration->findings_count && !enumeration->interrupted)
+    return cli_error("no program can be made of these operations on %s; say --operations LIST",
+                     job->entry->name);
   (job->json ? print_json : print_text)(request, job->entry, &heap);
   return report_findings(request, job);
 }

@@ -16,9 +16,9 @@ static void print_operation(const struct story *story, size_t index, char mark, 
 
 // ## Operations
 
-static void print_step(const struct story *story, size_t index) {
+static void print_step(const struct story *story, size_t index, const char *guilt) {
   const struct story_step *step = &story->steps[index];
-  char rest[64] = "done";
+  char rest[64 + VERDICT_ID_SIZE] = "done";
   if (step->result == STEP_SKIPPED)
     snprintf(rest, sizeof rest, "skipped");
   else if (step->result == STEP_REFUSED)
@@ -29,15 +29,22 @@ static void print_step(const struct story *story, size_t index) {
     size_t length = strlen(rest);
     snprintf(rest + length, sizeof rest - length, "  <-- first visible");
   }
-  print_operation(story, index, ' ', rest);
+  if (guilt) {
+    size_t length = strlen(rest);
+    snprintf(rest + length, sizeof rest - length, "  %s", guilt);
+  }
+  print_operation(story, index, guilt ? '>' : ' ', rest);
 }
 
-// Whether the violation is one of an operation, and not of create, of what comes after the last
-// operation, or of a second pass.
+// Whether the violation is one of an operation, and not of create or of what comes after the last
+// operation. A further pass blames one that the first has behind it.
 static bool in_operation(const struct story *story) {
   const struct verdict *verdict = &story->run.verdict;
-  return verdict->property != PROPERTY_NONE && verdict->operation < story->length &&
-         story->steps[verdict->operation].result == STEP_BEGUN;
+  if (verdict->property == PROPERTY_NONE || verdict->operation >= story->length) return false;
+  struct operation op = record_operation(program_at(story->program, verdict->operation));
+  const char *name = operation_name(op.kind);
+  return story->steps[verdict->operation].result != STEP_NOT_REACHED &&
+         strncmp(verdict->site, name, strlen(name)) == 0;
 }
 
 // The one that did it, as far as can be told.
@@ -54,13 +61,13 @@ static void print_steps(const struct story *story) {
   snprintf(rest, sizeof rest, "<== %s", verdict->id);
   for (size_t i = 0; i < story->length; i++) {
     enum story_result result = story->steps[i].result;
+    bool guilty = named && i == verdict->operation;
     if (result == STEP_NOT_REACHED) {
       if (later++ < LATER_SHOWN) print_operation(story, i, ' ', "not reached");
     } else if (result == STEP_BEGUN) {
-      bool guilty = named && i == verdict->operation;
       print_operation(story, i, guilty ? '>' : ' ', guilty ? rest : "beside it");
     } else {
-      print_step(story, i);
+      print_step(story, i, guilty ? rest : NULL);
     }
   }
   if (later > LATER_SHOWN) printf("        ... and %zu more\n", later - LATER_SHOWN);

@@ -230,6 +230,10 @@ class EnumerateTest(ModesTest):
         self.refused(["enumerate", "--strategy", "bump", "--operations", "allocate,crash"],
                      "'crash'")
         self.refused(["enumerate", "--strategy", "tlsf", "--capacity", "64"], "tlsf", "64 bytes")
+        self.refused(["enumerate", "--strategy", "bump", "--operations", "release"], "bump",
+                     "--operations")
+        self.refused(["enumerate", "--strategy", "free_list", "--variant", "3"], "free_list",
+                     "--variant")
         self.refused(["enumerate", "--strategy", "bump", "--sizes", ""], "--sizes")
         code, _, errors = assay("enumerate", "--strategy", "free_list+resize_forgets_tail",
                                 "--output", "/no/such", "--operations", "all")

@@ -368,6 +368,7 @@ static void count_acquisitions(struct run *run) {
 static void abandon_heap(struct run *run) {
   shadow_clear(&run->oracle->shadow);
   arena_close(&run->oracle->arena);
+  run->allocator = NULL;
   run->phase = NULL;
   count_answers(run);
 }

@@ -60,6 +60,11 @@ static void note_lives(const struct arena *arena, const struct shadow *shadow, s
   }
 }
 
+static void note_live(const struct shadow *shadow) {
+  ledger->live_bytes = shadow->live_bytes;
+  ledger->live_count = shadow->count;
+}
+
 // ## States
 
 struct walk {
@@ -129,17 +134,25 @@ static void after_step(void *context, const struct step *step) {
   const struct arena *arena;
   const struct shadow *shadow;
   oracle_allocator(&arena, &shadow);
+  note_live(shadow);
   note_lives(arena, shadow, step->index);
   if (step->index + 1 == telling->length && walks()) note_state(telling->length, false);
+}
+
+// Of an operation that the first pass has behind it: further passes have blocks of their own, and
+// perhaps no allocator any more.
+static bool in_further_pass(const struct verdict *verdict) {
+  if (verdict->operation >= telling->length) return false;
+  enum story_result last = telling->steps[telling->length - 1].result;
+  return last != STEP_NOT_REACHED && last != STEP_BEGUN;
 }
 
 static void on_violation(const struct verdict *verdict) {
   const struct arena *arena = NULL;
   const struct shadow *shadow;
   oracle_allocator(&arena, &shadow);
-  if (!arena) return;
-  ledger->live_bytes = shadow->live_bytes;
-  ledger->live_count = shadow->count;
+  if (!arena || in_further_pass(verdict)) return;
+  note_live(shadow);
   note_lives(arena, shadow, verdict->operation);
   // TSan, which calls from within its report of a race, would wait for itself at the next.
   if (verdict->property != PROPERTY_race) note_state(verdict->operation, true);
