@@ -5,8 +5,8 @@
 
 For each that the build shows: the story names the guilty operation and, where another block is
 involved, its slot; the text marks the operation and shows the heap around it; the heap map is drawn;
-and all of it is the same each time. Hangs take seconds each and programs on several threads depend on
-chance: they are left out.
+and all of it is the same each time. Hangs take seconds each, and some bugs depend on chance, as do
+programs on several threads: they are left out.
 """
 import argparse
 import json
@@ -29,6 +29,10 @@ OTHER_BLOCK = {"overlap", "content", "touched-live-block"}
 # What these answer depends on addresses in their process, which no two have in common: that of the
 # calling thread's own memory, and all that was asked of the C library before.
 OF_THE_PROCESS = ("size_class+", "system+")
+
+# Marks behind those it has lie where free blocks have their links: which property fails first depends
+# on addresses.
+BY_CHANCE = {"buddy+marks_counted_as_room"}
 
 # So many properties must be among what is told, or this tests little.
 ENOUGH = 14
@@ -98,7 +102,7 @@ def main():
         with open(facts, encoding="utf-8") as file:
             document = json.load(file)
         path = programs.get(document["name"].replace("+", "."))
-        if not path or "hang" in document["expect"]:
+        if not path or "hang" in document["expect"] or document["name"] in BY_CHANCE:
             continue
         with open(path, encoding="utf-8") as file:
             if " threads=" in file.read():
