@@ -121,7 +121,7 @@ static enum release_result writes_after_return_unseen(struct allocator *self, vo
   return result;
 }
 static enum release_result writes_before_return(struct allocator *self, void *block) {
-  damage_by_writing(address_of(block));
+  if (block) damage_by_writing(address_of(block));
   return victim->release(self, block);
 }
 

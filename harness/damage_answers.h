@@ -118,8 +118,8 @@ static size_t usable_less(const struct allocator *self, const void *block) {
 }
 
 static size_t usable_exact(const struct allocator *self, const void *block) {
-  (void)self, (void)block;
-  return TRIGGER;
+  (void)self;
+  return block ? TRIGGER : 0;
 }
 
 static size_t usable_past_the_end(const struct allocator *self, const void *block) {

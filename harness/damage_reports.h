@@ -48,6 +48,22 @@ static enum release_result refuses_release(struct allocator *self, void *block) 
   return RELEASE_DOUBLE;
 }
 
+static enum release_result takes_null_for_foreign(struct allocator *self, void *block) {
+  return block ? victim->release(self, block) : RELEASE_FOREIGN;
+}
+
+static enum release_result takes_null_for_nothing(struct allocator *self, void *block) {
+  return block ? victim->release(self, block) : RELEASED;
+}
+
+static size_t usable_of_blocks_only(const struct allocator *self, const void *block) {
+  return block ? victim->usable_size(self, block) : 0;
+}
+
+static size_t usable_header_of_null(const struct allocator *self, const void *block) {
+  return block ? victim->usable_size(self, block) : 16;
+}
+
 // ## invariant
 
 static enum release_result forgets_left_neighbour(struct allocator *self, void *block) {
@@ -232,6 +248,23 @@ static const struct damage damage_reports[] = {
      .with = {.release = refuses_release},
      .program = "allocate 0 size=77; release 0",
      .says = "taken for a double release"},
+    {.property = "release-refused",
+     .what = "the release of NULL refused",
+     .victim = &free_list_strategy,
+     .with = {.release = takes_null_for_foreign},
+     .program = TWO_BLOCKS,
+     .says = "NULL was taken for a foreign release"},
+    {.property = "usable-size",
+     .what = "a usable size of NULL",
+     .victim = &free_list_strategy,
+     .with = {.usable_size = usable_header_of_null},
+     .program = TWO_BLOCKS,
+     .says = "usable size of NULL"},
+    {.property = "clean",
+     .what = "NULL accepted by both, other addresses outside the heap not",
+     .victim = &free_list_strategy,
+     .with = {.release = takes_null_for_nothing, .usable_size = usable_of_blocks_only},
+     .program = "allocate 0 size=77; use 0; release_foreign 0; release 0; release_foreign 1"},
     {.property = "clean",
      .what = "all misuses seen, all releases accepted",
      .victim = &free_list_strategy,

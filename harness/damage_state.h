@@ -172,7 +172,7 @@ static struct allocator *has_not_released(struct source *source,
 
 static enum release_result remembers_release(struct allocator *self, void *block) {
   // So little is not asked for when the heap's largest block is sought.
-  has_released |= victim->usable_size(self, block) < LITTLE;
+  has_released |= block && victim->usable_size(self, block) < LITTLE;
   return victim->release(self, block);
 }
 
@@ -195,7 +195,7 @@ static struct allocator *has_no_hoard(struct source *source,
 }
 
 static enum release_result hoards_page(struct allocator *self, void *block) {
-  if (!hoard && victim->usable_size(self, block) < LITTLE)
+  if (!hoard && block && victim->usable_size(self, block) < LITTLE)
     hoard = given->acquire(given, given->page_size);
   return victim->release(self, block);
 }

@@ -293,6 +293,29 @@ static struct fresh_heap *learn_fresh(struct run *run) {
   return known;
 }
 
+// NULL is no block: to release it does nothing, and none of it is usable.
+static void ask_about_nothing(struct run *run) {
+  const struct strategy *strategy = run->strategy;
+  run->phase = "release of NULL";
+  if (strategy->traits & STRATEGY_RELEASES) {
+    run_enter(run);
+    enum release_result result = strategy->release(run->allocator, NULL);
+    run_leave(run);
+    run_exercise(run, PROPERTY_release_refused);
+    if (result != RELEASED)
+      run_violated(run, PROPERTY_release_refused, "NULL was taken for a %s release",
+                   result == RELEASE_DOUBLE ? "double" : "foreign");
+  }
+  run->phase = "usable size of NULL";
+  if (strategy->traits & STRATEGY_SIZES) {
+    run_enter(run);
+    size_t usable = strategy->usable_size(run->allocator, NULL);
+    run_leave(run);
+    run_exercise(run, PROPERTY_usable_size);
+    if (usable != 0) run_violated(run, PROPERTY_usable_size, "is %zu, and not 0", usable);
+  }
+}
+
 // Everything released: is the heap as it was?
 static void empty(struct run *run) {
   const struct strategy *strategy = run->strategy;
@@ -429,7 +452,10 @@ static void run_once(struct run *run) {
     count_acquisitions(run);
     source_faults_arm(&run->faults, 0, SIZE_MAX);
     // Destroy must cope with live blocks as well as without.
-    if (run->pass == PASS_FIRST) empty(run);
+    if (run->pass == PASS_FIRST) {
+      ask_about_nothing(run);
+      empty(run);
+    }
     run->phase = "end";
     while (run->strategy->traits & STRATEGY_FOREIGN && oracle->shadow.count > 0)
       block_release(run, &oracle->shadow.blocks[oracle->shadow.count - 1]);

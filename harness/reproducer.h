@@ -312,10 +312,22 @@ static inline void repro_try_destroy(void) {
   if (child > 0 && waitpid(child, &status, 0) == child && status != 0) exit(1);
 }
 
+// NULL is no block: to release it does nothing, and none of it is usable.
+static inline void repro_ask_about_nothing(void) {
+  unsigned traits = repro.strategy->traits;
+  if (traits & STRATEGY_RELEASES)
+    REPRO_CHECK(repro.strategy->release(repro.allocator, NULL) == RELEASED,
+                "the release of NULL is refused");
+  if (traits & STRATEGY_SIZES)
+    REPRO_CHECK(repro.strategy->usable_size(repro.allocator, NULL) == 0,
+                "the usable size of NULL is not 0");
+}
+
 // Releases everything; the heap must be as it was.
 static inline void repro_close(void) {
   unsigned traits = repro.strategy->traits;
   source_faults_arm(&repro.faults, 0, SIZE_MAX);
+  repro_ask_about_nothing();
   repro_try_destroy();
   if (traits & STRATEGY_RELEASES) {
     while (repro.count > 0) repro_release_at(repro.count - 1);
