@@ -41,7 +41,7 @@ static void *fills_what_it_returns(struct allocator *self, size_t size, size_t a
 }
 
 static enum release_result fills_what_is_released(struct allocator *self, void *block) {
-  memset(block, 0xDD, victim->usable_size(self, block));
+  if (block) memset(block, 0xDD, victim->usable_size(self, block));
   return victim->release(self, block);
 }
 
