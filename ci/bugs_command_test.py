@@ -132,6 +132,14 @@ class BugsTest(unittest.TestCase):
         with open(os.path.join(self.out, "survival.png"), "rb") as file:
             self.assertEqual(b"\x89PNG", file.read(4))
 
+    def test_the_start_corpus_arrives_whatever_folders_are_called(self):
+        self.out = self.path("out, of it")
+        self.bug("seeded", """
+listed = next(a[14:] for a in sys.argv if a.startswith("-seed_inputs=@"))
+kill("overlap" if all(map(os.path.isfile, open(listed).read().split(","))) else "walk")""")
+        code, _, err = self.run_it("--seeds", "1", "--no-control")
+        self.assertEqual(0, code, err)
+
     def test_survivor_other_and_false_alarm(self):
         self.bug("survives", "live()")
         self.bug("other", 'kill("walk")')

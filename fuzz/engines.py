@@ -1,5 +1,6 @@
 """What every script that runs a fuzz target shares: environments, exit codes, seed folders."""
 import os
+import re
 import shutil
 
 # Exit codes of libFuzzer.
@@ -57,8 +58,8 @@ def copy_seeds(names, folder):
     """A start corpus in a folder of its own. Engines need at least one input: an empty file will do."""
     os.makedirs(folder, exist_ok=True)
     for name in names:
-        # Seeds of different folders may share a name.
-        target = os.path.join(folder, name.replace("../", "").replace("/", "_"))
+        # Seeds of different folders may share a name. libFuzzer's lists have commas between them.
+        target = os.path.join(folder, re.sub("[/,]", "_", name.replace("../", "")))
         try:
             shutil.copyfile(name, target)
         except OSError as error:

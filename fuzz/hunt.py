@@ -129,15 +129,15 @@ def _reap_orphans(spared):
                 continue  # it becomes a child once its parent has ended
 
 
-def _run(command, env, log, cpu_seconds, found):
-    """Runs an engine; returns (exit code, CPU seconds). Interrupted when the CPU time is used up or
-    `found` says so."""
+def _run(command, folder, env, log, cpu_seconds, found):
+    """Runs an engine in a folder; returns (exit code, CPU seconds). Interrupted when the CPU time is
+    used up or `found` says so."""
     _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1)
     # Not the engine's: a shell may have become this process.
     spared = set(_tree(os.getpid()))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
-        child = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log,
+        child = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log,
                                  stderr=subprocess.STDOUT, preexec_fn=_begin_child)
     except OSError as error:
         raise engines.CannotRun("%s: %s" % (command[0], error.strerror)) from error
@@ -192,9 +192,9 @@ def _libfuzzer(job, folder):
     corpus = os.path.join(folder, "corpus")
     os.makedirs(corpus)
     engines.copy_seeds(job.seeds, os.path.join(folder, "seeds"))
-    # By name, and so in the same order on every file system.
-    seeds = sorted(os.path.join(folder, "seeds", name)
-                   for name in os.listdir(os.path.join(folder, "seeds")))
+    # By name, and so in the same order on every file system. From the folder that libFuzzer runs in:
+    # it takes a comma in a path for the end of one, and leaves out what it does not find.
+    seeds = sorted(os.path.join("seeds", name) for name in os.listdir(os.path.join(folder, "seeds")))
     with open(os.path.join(folder, "list"), "w", encoding="utf-8") as f:
         f.write(",".join(seeds))
     runs = 0 if job.engine == "replay" else -1 if job.runs is None else job.runs
@@ -203,7 +203,7 @@ def _libfuzzer(job, folder):
                "-seed_inputs=@" + f.name, corpus]
     log = os.path.join(folder, "log")
     with open(log, "wb") as f:
-        code, cpu = _run(command, _environment(engines.SANITIZERS, job), f, job.cpu_seconds,
+        code, cpu = _run(command, folder, _environment(engines.SANITIZERS, job), f, job.cpu_seconds,
                          lambda: False)
     text = _read(log)
     executions = engines.libfuzzer_stat(text, "number_of_executed_units")
@@ -262,7 +262,7 @@ def _afl(job, folder):
     crashes = os.path.join(work, "default", "crashes")
     log = os.path.join(folder, "log")
     with open(log, "wb") as f:
-        code, cpu = _run(command, env, f, job.cpu_seconds, lambda: bool(_stored(crashes)))
+        code, cpu = _run(command, folder, env, f, job.cpu_seconds, lambda: bool(_stored(crashes)))
     text, executions = _read(log), None
     try:
         executions = int(engines.afl_stats(os.path.join(work, "default", "fuzzer_stats"))
@@ -295,7 +295,7 @@ _ENGINES = {"afl": _afl, "libfuzzer": _libfuzzer, "replay": _libfuzzer}
 
 def hunt(job):
     """Returns the Outcome; raises engines.CannotRun."""
-    folder = tempfile.mkdtemp(prefix="hunt-", dir=os.environ.get("TEST_TMPDIR"))
+    folder = os.path.abspath(tempfile.mkdtemp(prefix="hunt-", dir=os.environ.get("TEST_TMPDIR")))
     try:
         outcome = _ENGINES[job.engine](job, folder)
         if job.keep and outcome.input:
