@@ -6,13 +6,14 @@ its bug yet, against CPU seconds and against executions, for each fuzzer (Kaplan
 differ by their dashes, and so can be told apart in grey; a cross is a run that was watched no longer.
 """
 import json
+import math
 import os
 import sys
 
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot, ticker  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from reports import bugs_results, survival  # noqa: E402
@@ -53,6 +54,12 @@ def _line(axes, samples, least, last, style, label):
               color=_GREYS[style % 5], markersize=7, clip_on=False)
 
 
+def _decades(values):
+    """Whole ones, for there to be some numbers at an axis."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return 10.0 ** low, 10.0 ** max(high, low + 1)
+
+
 def draw(told, folder):
     figure, both = pyplot.subplots(1, 2, figsize=(9.5, 3.8), sharey=True)
     for axes, measure, title in ((both[0], "cpu_seconds", "CPU seconds, start-up included"),
@@ -61,19 +68,23 @@ def draw(told, folder):
         samples = [_samples(told, fuzzer, measure) for fuzzer in fuzzers]
         values = [max(value, 1e-3) for each in samples for value, _ in each]
         axes.set_xscale("log")
+        # Numbers between decades lie over each other.
+        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
         axes.set_xlabel(title)
         axes.set_ylim(0, 1.02)
         axes.grid(True, which="major", linewidth=0.4, color="#dddddd")
         if not values:
             continue
+        least, most = _decades(values)
+        axes.set_xlim(least, most)
         for style, (fuzzer, each) in enumerate(zip(fuzzers, samples)):
-            _line(axes, each, min(values), max(values), style,
+            _line(axes, each, least, max(values), style,
                   "%s (%d of %d killed)" % (bugs_results.fuzzer_name(*fuzzer),
                                             sum(died for _, died in each), len(each)))
     both[0].set_ylabel("share of runs whose bug is alive")
     both[0].set_title("How long known bugs live" + (" (partial)" if told["stopped"] else ""))
     if both[0].get_legend_handles_labels()[0]:
-        both[0].legend(frameon=False, fontsize=8)
+        both[0].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.16))
     names = []
     for kind, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
         names.append("survival." + kind)
