@@ -26,7 +26,7 @@ if command == "list" and "--properties" in arguments:
     print("overlap  a block overlaps another\ncontent  changed\ntouched-live-block  x\n"
           "invariant:<strategy>.I<n>  does not hold")
 elif command == "list":
-    print("alpha\nbeta" if "--names" in arguments else "alpha+hole   a hole [overlap]\n"
+    print("alpha\nbeta" if "--names" in arguments else "alpha+hole   AB-001: a hole [overlap]\n"
           "alpha+twin   twice [overlap]\nbeta+twin    twice [overlap]")
 elif command == "run":
     files = [word for word in arguments[1:] if os.path.sep in word]

@@ -105,7 +105,7 @@ class FuzzTest(CommandTest):
         self.refused("--minutes", "1", "--engine", "honggfuzz", says="libfuzzer")
         self.refused("--minutes", "1", "--jobs", "0", says="from 1 to")
         self.refused("--minutes", "0.01", "--jobs", "1", says="give at least --minutes 0.3")
-        self.refused("--plant", "none", says="alpha+hole  a hole [overlap]")
+        self.refused("--plant", "none", says="alpha+hole  AB-001: a hole [overlap]")
         self.refused("--plant", "twin", says="several strategies")
         self.refused("--plant", "hole", "--engine", "afl", says="libFuzzer only")
         err = self.refused("--minutes", "1", "--speed", "9", says="see ci/fuzz --help")
@@ -200,6 +200,13 @@ class ReproTest(CommandTest):
         self.assertEqual(["assay_asan.elf", "repro", "--strategy", "alpha+hole", "--tier", "fast",
                           "--gdb", path], self.repro(path, "--gdb"))
         self.assertEqual("alpha", self.repro(path, "--strategy", "alpha")[3])
+        self.assertEqual("alpha+hole", self.repro(path, "--strategy", "AB-001")[3])
+        self.refused(path, "--strategy", "twin", says="alpha+twin beta+twin")
+        with open(path + ".json", "w", encoding="utf-8") as f:
+            json.dump({"strategy": "gamma"}, f)
+        self.assertEqual("beta", self.repro(path)[3])
+        os.replace(path + ".json", self.program("x") + ".json")
+        self.refused(self.path("x"), says="x is about 'gamma', which there is not")
 
     def test_a_damaged_description_is_not_in_the_way(self):
         path = self.program("beta", "x")

@@ -38,7 +38,8 @@ def parse_options(arguments):
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--strategy", metavar="X",
-                        help="a strategy, or a planted bug such as bump+no_bounds_check")
+                        help="a strategy, or a planted bug such as bump+no_bounds_check, or the id of "
+                             "a historical one, such as AB-017")
     parser.add_argument("--emit-c", action="store_true",
                         help="print a C program that shows the finding against the vtable")
     parser.add_argument("--gdb", action="store_true",
@@ -156,12 +157,15 @@ def main(arguments=None):
         strategies, plants = bench.strategies(), bench.plants()
         there_is = "there is: %s, and the planted bugs that `ci/fuzz --plant list` lists" % (
             " ".join(strategies))
-        if options.strategy and options.strategy not in strategies + list(plants):
-            raise CannotRun("unknown strategy '%s'; %s" % (options.strategy, there_is))
+        if options.strategy and options.strategy not in strategies:
+            if not workbench.plants_called(options.strategy, plants):
+                raise CannotRun("unknown strategy '%s'; %s" % (options.strategy, there_is))
+            options.strategy = workbench.choose_plant(options.strategy, plants)
         strategy = options.strategy or strategy_of(path, facts, strategies + list(plants))
         if not strategy:
-            raise CannotRun("%s does not tell its strategy: say --strategy X; %s" % (
-                shown(path), there_is))
+            raise CannotRun("%s %s: say --strategy X; %s" % (
+                shown(path), "is about '%s', which there is not" % facts["strategy"]
+                if facts.get("strategy") else "does not tell its strategy", there_is))
         check_property(facts, bench, path)
         program = bench.program(build + ".elf")
     except CannotRun as error:

@@ -178,10 +178,15 @@ def choose(wanted, known, noun):
     return list(dict.fromkeys(wanted)) or list(known)
 
 
+def plants_called(name, plants):
+    """The full names of planted bugs, for `bump+bug`, just `bug`, or a historical one's id."""
+    return [plant for plant, text in plants.items()
+            if name in (plant, plant.partition("+")[2], text.partition(":")[0])]
+
+
 def choose_plant(name, plants):
-    """The planted bug's full name, for `bump+bug`, just `bug`, or a historical one's id."""
-    found = [plant for plant, text in plants.items()
-             if name in (plant, plant.partition("+")[2], text.partition(":")[0])]
+    """The only one that is called so."""
+    found = plants_called(name, plants)
     if len(found) == 1:
         return found[0]
     if found:
