@@ -125,10 +125,13 @@ struct broken_invariant {
   const void *where;  // the structure that breaks it, or NULL
 };
 
+// In agreement with what walk shows.
 struct statistics {
-  size_t acquired;      // bytes held from the source
-  size_t used;          // of these, bytes that serve no further request as things stand
-  size_t blocks;        // live blocks, where the strategy counts them; else 0
+  size_t acquired;      // bytes held from the source: of all spans
+  size_t used;          // of these, bytes that serve no further request as things stand: of all
+                        // spans but SPAN_FREE
+  size_t blocks;        // live blocks, where the strategy counts them, as those do that have
+                        // STRATEGY_WALKS_BLOCKS; else 0
   size_t largest_free;  // bytes of the longest stretch that could serve a request
 };
 

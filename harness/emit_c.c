@@ -29,6 +29,9 @@ static void print_limits(FILE *to, const struct heap *heap, const struct verdict
             heap->threads);
   if (verdict->property == PROPERTY_nondeterministic)
     fprintf(to, "//\n// What differs between two heaps, this does not show: it has one.\n");
+  if (verdict->property == PROPERTY_failed_op_changed_state)
+    fprintf(to, "//\n// What differs only from a run without the requests that were refused, this "
+                "does not show.\n");
 }
 
 static void print_includes(FILE *to, unsigned traits) {

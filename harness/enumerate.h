@@ -13,8 +13,7 @@
 //   renamed    a new block takes the lowest slot that names nothing. Slots are names: to permute
 //              them changes no call that the allocator sees
 //   skipped    an operation that would be skipped, or was, ends a program. It calls nothing:
-//   without
-//              it the program is a shorter one
+//              without it the program is a shorter one
 //   idle       a fault right before another fault, or at the end, strikes nothing, as the later one
 //              replaces it, and sources are asked for nothing behind the end
 //   violating  what begins with a program that violates a property shows the same violation
