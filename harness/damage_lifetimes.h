@@ -147,6 +147,67 @@ static struct allocator *opens_without_a_block(struct source *source,
   return self;
 }
 
+// What a heap that was opened last serves its requests from: as right by any walk as it can be.
+static struct allocator *opened;
+
+static struct allocator *notes_opened(struct source *source,
+                                      const struct strategy_options *options) {
+  return opened = victim->open(source, options);
+}
+
+static struct allocator *opened_nothing(struct source *source,
+                                        const struct strategy_options *options) {
+  opened = NULL;
+  return victim->create(source, options);
+}
+
+static void find_block(void *context, const struct span *span) {
+  struct span *block = context;
+  if (span->kind == SPAN_BLOCK && !block->start) *block = *span;
+}
+
+static struct span first_block(const struct allocator *self) {
+  struct span block = {0};
+  victim->walk(self, find_block, &block);
+  return block;
+}
+
+static void *gives_live_block_once_opened(struct allocator *self, size_t size, size_t align) {
+  struct span block = first_block(self);
+  return self == opened && block.start ? at(address_of(block.start))
+                                       : victim->allocate(self, size, align);
+}
+
+static void *gives_end_once_opened(struct allocator *self, size_t size, size_t align) {
+  return self == opened ? heap_of(self).end - 16 : victim->allocate(self, size, align);
+}
+
+static void *gives_askew_once_opened(struct allocator *self, size_t size, size_t align) {
+  unsigned char *block = victim->allocate(self, size, align);
+  return block && self == opened && align > 16 ? block + 16 : block;
+}
+
+static void *writes_live_block_once_opened(struct allocator *self, size_t size, size_t align) {
+  struct span block = first_block(self);
+  if (self == opened && block.start) flip_unseen(address_of(block.start));
+  return victim->allocate(self, size, align);
+}
+
+static enum release_result refuses_once_opened(struct allocator *self, void *block) {
+  return self == opened ? RELEASE_FOREIGN : victim->release(self, block);
+}
+
+static void *gives_nothing_once_opened(struct allocator *self, size_t size, size_t align) {
+  return self == opened ? NULL : victim->allocate(self, size, align);
+}
+
+static void *gives_the_next_once_opened(struct allocator *self, size_t size, size_t align) {
+  void *first = self == opened ? victim->allocate(self, size, align) : NULL;
+  void *block = victim->allocate(self, size, align);
+  if (first) victim->release(self, first);
+  return block;
+}
+
 static void *has_no_root(const struct allocator *self) {
   (void)self;
   return NULL;
@@ -179,6 +240,9 @@ static enum release_result says_overrun(struct allocator *self, void *block) {
 }
 
 // ## Rows
+
+#define ONE_DIES                                                                                   \
+  "allocate 0 size=90; allocate 1 size=40; root 0; crash barrier=2 mask=0x5; allocate 2 size=24"
 
 enum { DETECTS_OVERRUN = STRATEGY_DETECTS_OVERRUN };
 
@@ -310,6 +374,54 @@ static const struct damage damage_lifetimes[] = {
      .with = {.open = opens_without_a_block},
      .program = "allocate 0 size=9; crash barrier=1 mask=0x0; release 0",
      .says = "neither"},
+    {.property = "recovery",
+     .what = "a live block given out by the heap that a crash left",
+     .victim = &mapped_heap_strategy,
+     .with = {.create = opened_nothing,
+              .open = notes_opened,
+              .allocate = gives_live_block_once_opened},
+     .program = ONE_DIES,
+     .says = "was given out over the live block"},
+    {.property = "recovery",
+     .what = "the end of that heap given out",
+     .victim = &mapped_heap_strategy,
+     .with = {.create = opened_nothing, .open = notes_opened, .allocate = gives_end_once_opened},
+     .program = ONE_DIES,
+     .says = "not inside the heap"},
+    {.property = "recovery",
+     .what = "a block of it at the wrong alignment",
+     .victim = &mapped_heap_strategy,
+     .with = {.create = opened_nothing, .open = notes_opened, .allocate = gives_askew_once_opened},
+     .program = ONE_DIES,
+     .says = "not aligned to 64"},
+    {.property = "recovery",
+     .what = "a live block of it written to by the next request",
+     .victim = &mapped_heap_strategy,
+     .with = {.create = opened_nothing,
+              .open = notes_opened,
+              .allocate = writes_live_block_once_opened},
+     .program = ONE_DIES,
+     .says = "is not what was written"},
+    {.property = "recovery",
+     .what = "the release of a live block of it refused",
+     .victim = &mapped_heap_strategy,
+     .with = {.create = opened_nothing, .open = notes_opened, .release = refuses_once_opened},
+     .program = ONE_DIES,
+     .says = "was refused"},
+    {.property = "clean",
+     .what = "all requests refused by it",
+     .victim = &mapped_heap_strategy,
+     .with = {.create = opened_nothing,
+              .open = notes_opened,
+              .allocate = gives_nothing_once_opened},
+     .program = ONE_DIES},
+    {.property = "clean",
+     .what = "other places than the first that it could give",
+     .victim = &mapped_heap_strategy,
+     .with = {.create = opened_nothing,
+              .open = notes_opened,
+              .allocate = gives_the_next_once_opened},
+     .program = ONE_DIES},
     {.property = "recovery",
      .what = "a root that is forgotten",
      .victim = &mapped_heap_strategy,

@@ -164,19 +164,26 @@ static uint64_t walk_of(struct run *run, struct allocator *allocator, const stru
   return walk.hash;
 }
 
-// Contents in the reopened heap. The block of the operation itself may hold anything beyond what it
-// had before.
-static void verify_contents(struct run *run, const struct moment *moment,
-                            const struct arena *arena) {
+// Where a block lies in the reopened heap.
+static unsigned char *place_of(const struct run *run, const struct shadow_block *block,
+                               const struct arena *arena) {
+  return arena->base + (block->start - (uintptr_t)run->oracle->arena.base);
+}
+
+// Contents in the reopened heap, of all blocks but one. The block of the operation itself may hold
+// anything beyond what it had before.
+static void verify_contents(struct run *run, const struct moment *moment, const struct arena *arena,
+                            const struct shadow_block *except) {
   for (size_t i = 0; i < moment->count; i++) {
     const struct shadow_block *block = &moment->blocks[i];
+    if (block == except) continue;
     size_t size = block->size, written = size;
     if (moment != &before && block->slot == (run->operation.slot & (run->heap.slots - 1)) &&
         run->operation.kind != OP_ROOT && run->operation.kind != OP_UNROOT) {
       written = block->serial == former.serial ? former.size : 0;
       if (size > written) size = written;
     }
-    const unsigned char *start = arena->base + (block->start - (uintptr_t)run->oracle->arena.base);
+    const unsigned char *start = place_of(run, block, arena);
     bool zeroed = run->operation.kind == OP_ALLOCATE_ZEROED && size < block->size && inside;
     if (zeroed && payload_verify_zero(start, block->size) != PAYLOAD_INTACT)
       run_violated(run, PROPERTY_recovery, "after the crash the block at %#tx is not all zero",
@@ -187,6 +194,117 @@ static void verify_contents(struct run *run, const struct moment *moment,
                    "after the crash byte %zu of the block at %#tx is not what was written", wrong,
                    arena_offset(arena, start));
   }
+}
+
+// ## Life after a crash
+
+// What a walk shows may be right, and what the next requests are served from wrong. So a few of
+// them are made of the heap that was found.
+enum { LATER_REQUESTS = 2, LATER_ALIGN = 64 };
+
+struct later {
+  struct run *run;
+  const struct moment *found;
+  const struct arena *arena;
+  struct allocator *allocator;
+  const struct shadow_block *released;  // of the blocks found; NULL: none
+  struct shadow_block given[LATER_REQUESTS];
+  size_t count;  // of those given
+};
+
+static void verify_apart(const struct later *later, const unsigned char *start, size_t size,
+                         const struct shadow_block *blocks, size_t count,
+                         const struct arena *arena) {
+  for (size_t i = 0; i < count; i++) {
+    const unsigned char *other = place_of(later->run, &blocks[i], arena);
+    if (&blocks[i] == later->released || start + size <= other || other + blocks[i].size <= start)
+      continue;
+    intptr_t from = arena_offset(later->arena, start), to = arena_offset(later->arena, other);
+    run_violated(later->run, PROPERTY_recovery,
+                 "after the crash %#tx..%#tx was given out over the live block at %#tx..%#tx", from,
+                 from + (intptr_t)size, to, to + (intptr_t)blocks[i].size);
+  }
+}
+
+static void ask_later(struct later *later, size_t size, size_t align) {
+  struct run *run = later->run;
+  run_enter(run);
+  unsigned char *block = run->strategy->allocate(later->allocator, size, align);
+  run_leave(run);
+  if (!block) return;
+  intptr_t offset = arena_offset(later->arena, block);
+  run->guilty = offset;
+  run->guilty_size = size;
+  if (address_of(block) & (align - 1))
+    run_violated(run, PROPERTY_recovery,
+                 "after the crash a block is given at %#tx, not aligned to %zu", offset, align);
+  if (!arena_holds(later->arena, block, size))
+    run_violated(run, PROPERTY_recovery,
+                 "after the crash %#tx..%#tx is given, which is not inside the heap", offset,
+                 offset + (intptr_t)size);
+  verify_apart(later, block, size, later->found->blocks, later->found->count, later->arena);
+  verify_apart(later, block, size, later->given, later->count, &run->oracle->arena);
+  run->guilty_size = 0;
+  struct shadow_block *given = &later->given[later->count++];
+  *given = (struct shadow_block){
+      .start = (uintptr_t)block, .size = size, .key = (later->count) * 0x9E3779B97F4A7C15u};
+  memory_open(block, size);
+  payload_write_edges(block, size, given->key);
+  memory_forbid(block, size);
+}
+
+// The block at the root, or the first one.
+static void release_later(struct later *later) {
+  struct run *run = later->run;
+  const struct moment *found = later->found;
+  if (!(run->strategy->traits & STRATEGY_RELEASES) || found->count == 0) return;
+  const struct shadow_block *block = &found->blocks[0];
+  for (size_t i = 0; i < found->count; i++)
+    if (arena_offset(&run->oracle->arena, (void *)found->blocks[i].start) == found->root)
+      block = &found->blocks[i];
+  unsigned char *start = place_of(run, block, later->arena);
+  later->released = block;
+  memory_grant(start, block->size);
+  run_enter(run);
+  enum release_result result = run->strategy->release(later->allocator, start);
+  run_leave(run);
+  if (result != RELEASED)
+    run_violated(run, PROPERTY_recovery, "after the crash the release of %#tx was refused",
+                 arena_offset(later->arena, start));
+}
+
+static size_t live_bytes(const struct moment *moment) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < moment->count; i++) bytes += moment->blocks[i].size;
+  return bytes;
+}
+
+// As much as the operation that died took or gave is asked for, then as much as a block had that is
+// released.
+static void live_on(struct run *run, const struct moment *found, const struct moment *after,
+                    struct allocator *allocator, const struct arena *arena) {
+  const struct strategy *strategy = run->strategy;
+  struct later later = {.run = run, .found = found, .arena = arena, .allocator = allocator};
+  for (size_t i = 0; i < found->count; i++)
+    memory_forbid(place_of(run, &found->blocks[i], arena), found->blocks[i].size);
+  size_t had = live_bytes(&before), has = live_bytes(after);
+  size_t changed = had < has ? has - had : had - has;
+  ask_later(&later, changed > 0 ? changed : 1, strategy->min_align);
+  release_later(&later);
+  if (later.released)
+    ask_later(&later, later.released->size,
+              strategy->max_align < LATER_ALIGN ? strategy->max_align : LATER_ALIGN);
+  for (size_t i = 0; i < later.count; i++) {
+    const void *block = (const void *)later.given[i].start;
+    memory_open(block, later.given[i].size);
+    if (payload_verify_edges(block, later.given[i].size, later.given[i].key) != PAYLOAD_INTACT)
+      run_violated(run, PROPERTY_recovery,
+                   "bytes of the block that was given at %#tx after the crash changed",
+                   arena_offset(arena, block));
+  }
+  for (size_t i = 0; i < found->count; i++)
+    memory_open(place_of(run, &found->blocks[i], arena), found->blocks[i].size);
+  verify_contents(run, found, arena, later.released);
 }
 
 // Opens what a crash left, which must be one of the moments. Then again, with a crash while
@@ -221,7 +339,8 @@ static void recover(struct run *run, const struct moment *const moments[2], unsi
     run_violated(run, PROPERTY_recovery,
                  "what the crash at barrier %u left is neither the state before nor that after",
                  run->crash_barrier);
-  verify_contents(run, found, arena);
+  verify_contents(run, found, arena, NULL);
+  if (depth == 0) live_on(run, found, moments[1], allocator, arena);
   run_enter(run);
   run->strategy->close(allocator);
   run_leave(run);

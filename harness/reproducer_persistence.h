@@ -139,9 +139,11 @@ static inline size_t repro_written(const struct repro_moment *before, uint32_t s
 
 static inline void repro_check_found(const struct repro_moment *before,
                                      const struct repro_moment *found,
-                                     const struct repro_memory *there, bool inside) {
+                                     const struct repro_memory *there, bool inside,
+                                     const struct repro_block *except) {
   for (size_t i = 0; i < found->count; i++) {
     const struct repro_block *block = &found->blocks[i];
+    if (block == except) continue;
     const unsigned char *bytes = there->start + (block->start - repro.memory.start);
     size_t written = repro_written(before, block->serial);
     for (size_t j = 0; j < block->size && j < written; j++)
@@ -150,6 +152,63 @@ static inline void repro_check_found(const struct repro_moment *before,
     for (size_t j = 0; j < block->size && written == 0 && block->zeroed && inside; j++)
       REPRO_CHECK(bytes[j] == 0, "after the crash byte %zu of a block is not zero", j);
   }
+}
+
+// A request of the heap that was found: nothing live may lie there but what was released.
+static inline void repro_ask_later(struct allocator *allocator, const struct repro_moment *found,
+                                   const struct repro_memory *there, size_t size, size_t align,
+                                   const struct repro_block *released, struct repro_block *given) {
+  unsigned char *block = repro.strategy->allocate(allocator, size, align);
+  if (!block) return;
+  const unsigned char *heap = there->start + there->skew;
+  REPRO_CHECK(((uintptr_t)block & (align - 1)) == 0, "after the crash a block is not aligned");
+  REPRO_CHECK(block >= heap && block + size <= heap + repro_dead.size,
+              "after the crash a block is outside the heap");
+  for (size_t i = 0; i < found->count; i++) {
+    const struct repro_block *other = &found->blocks[i];
+    const unsigned char *start = there->start + (other->start - repro.memory.start);
+    REPRO_CHECK(other == released || block + size <= start || start + other->size <= block,
+                "after the crash a block was given out over a live one");
+  }
+  for (size_t i = 0; i < 2; i++)
+    REPRO_CHECK(block + size <= given[i].start || given[i].start + given[i].size <= block,
+                "after the crash a block was given out twice");
+  memset(block, 0xB5, size);
+  *(given[0].size ? &given[1] : &given[0]) = (struct repro_block){.start = block, .size = size};
+}
+
+static inline size_t repro_live_bytes(const struct repro_moment *moment) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < moment->count; i++) bytes += moment->blocks[i].size;
+  return bytes;
+}
+
+// A few requests of the heap that was found: what they are served from, no walk shows.
+static inline void repro_live_on(const struct repro_moment *before,
+                                 const struct repro_moment *after, const struct repro_moment *found,
+                                 struct allocator *allocator, const struct repro_memory *there,
+                                 bool inside) {
+  const struct strategy *strategy = repro.strategy;
+  struct repro_block given[2] = {0};
+  size_t had = repro_live_bytes(before), has = repro_live_bytes(after);
+  size_t changed = had < has ? has - had : had - has;
+  repro_ask_later(allocator, found, there, changed > 0 ? changed : 1, strategy->min_align, NULL,
+                  given);
+  const struct repro_block *released = NULL;
+  if (strategy->traits & STRATEGY_RELEASES && found->count > 0) {
+    released = &found->blocks[0];
+    for (size_t i = 0; i < found->count; i++)
+      if (found->blocks[i].start - repro.memory.start == found->root) released = &found->blocks[i];
+    unsigned char *start = there->start + (released->start - repro.memory.start);
+    REPRO_CHECK(strategy->release(allocator, start) == RELEASED,
+                "after the crash the release of a live block was refused");
+    repro_ask_later(allocator, found, there, released->size,
+                    strategy->max_align < 64 ? strategy->max_align : 64, released, given);
+  }
+  for (size_t i = 0; i < 2; i++)
+    for (size_t j = 0; j < given[i].size; j++)
+      REPRO_CHECK(given[i].start[j] == 0xB5, "bytes of a block given after the crash changed");
+  repro_check_found(before, found, there, inside, released);
 }
 
 // What the crash left must open as it was before the operation, or after it. And so must, with the
@@ -175,7 +234,8 @@ static inline void repro_recover(const struct repro_moment *before,
       if (walk.hash == moments[i]->walk && repro_root_at(allocator, &there) == moments[i]->root)
         found = moments[i];
     REPRO_CHECK(found, "what the crash left is neither the state before nor that after");
-    repro_check_found(before, found, &there, inside);
+    repro_check_found(before, found, &there, inside, NULL);
+    if (!again) repro_live_on(before, after, found, allocator, &there, inside);
     repro.strategy->close(allocator);
     repro_memory_close(&there);
     moments[0] = moments[1] = found;
