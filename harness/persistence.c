@@ -167,7 +167,8 @@ static uint64_t walk_of(struct run *run, struct allocator *allocator, const stru
 // Where a block lies in the reopened heap.
 static unsigned char *place_of(const struct run *run, const struct shadow_block *block,
                                const struct arena *arena) {
-  return arena->base + (block->start - (uintptr_t)run->oracle->arena.base);
+  return (unsigned char *)(address_of(arena->base) +
+                           (block->start - address_of(run->oracle->arena.base)));
 }
 
 // Contents in the reopened heap, of all blocks but one. The block of the operation itself may hold
