@@ -170,7 +170,7 @@ static inline void repro_ask_later(struct allocator *allocator, const struct rep
     REPRO_CHECK(other == released || block + size <= start || start + other->size <= block,
                 "after the crash a block was given out over a live one");
   }
-  for (size_t i = 0; i < 2; i++)
+  for (size_t i = 0; i < 2 && given[i].size > 0; i++)
     REPRO_CHECK(block + size <= given[i].start || given[i].start + given[i].size <= block,
                 "after the crash a block was given out twice");
   memset(block, 0xB5, size);
