@@ -248,10 +248,9 @@ class Session:
         planned = plan([bug for bug in self._bugs if not bug.problem], options, self._fuzzers)
         if not planned:
             raise CannotRun("nothing can be run: " + "; ".join(self._problems))
-        programs = {"//" + program_of(p)[:-len(".elf")].replace("/", ":"): program_of(p)
-                    for p in planned}
+        programs = {workbench.label_of(program_of(p)): program_of(p) for p in planned}
         if any(p.engine == "afl" for p in planned):
-            programs["//" + workbench.MUTATOR.replace("/", ":")] = workbench.MUTATOR
+            programs[workbench.label_of(workbench.MUTATOR)] = workbench.MUTATOR
         self._status.say("building %s" % text.count(len(programs), "program"))
         failed, said = self._bench.build_what_can(programs)
         if said:

@@ -115,7 +115,10 @@ class Run:
         """Builds, and knows then what there is to fuzz."""
         options = self._options
         if not options.prebuilt:
-            workbench.set_up()
+            try:
+                workbench.set_up()
+            except CannotRun as error:
+                self._status.say(str(error))    # what needs it will say so
             self._status.say("building (from nothing this takes a minute or two)")
         self._bench.build(["//:assay", "//:assay_asan"])
         if options.plant:
@@ -133,10 +136,26 @@ class Run:
             options.minutes * 60)
         for job in self._jobs:
             job.share = share
-        self._bench.build(workbench.labels(self.strategies, self.engines, bool(self.plant)))
+        self._build_targets()
         self._status.say("%s x %s on %s for %g min: %.0f s of a core each" % (
             ", ".join(self.strategies), ", ".join(map(text.engine, self.engines)),
             text.count(options.jobs, "core"), options.minutes, share))
+
+    def _build_targets(self):
+        """Without a compiler for one engine, the others go on."""
+        wanted = workbench.targets(self.strategies, self.engines, bool(self.plant))
+        failed, said = self._bench.build_what_can(wanted)
+        if said:
+            sys.stderr.write(said)
+        lost = {wanted[label] for label in failed}
+        self._paths = {}
+        for job in self._jobs:
+            path = workbench.target_path(job.strategy, job.engine, bool(self.plant))
+            if path not in lost and (job.engine != "afl" or workbench.MUTATOR not in lost):
+                self._paths[job.strategy, job.engine] = path
+        if not self._paths:
+            raise CannotRun("%s: the build did not make %s" % (
+                ", ".join(failed), "it" if len(failed) == 1 else "them"))
 
     def fuzz(self):
         """Returns the results."""
@@ -160,10 +179,8 @@ class Run:
 
     def _fuzz_in(self, folder):
         options = self._options
-        paths = {(job.strategy, job.engine): workbench.target_path(
-            job.strategy, job.engine, bool(self.plant)) for job in self._jobs}
-        wanted = set(paths.values()) | {"assay.elf", "assay_asan.elf"}
-        if "afl" in self.engines:
+        wanted = set(self._paths.values()) | {"assay.elf", "assay_asan.elf"}
+        if any(engine == "afl" for _, engine in self._paths):
             wanted.add(workbench.MUTATOR)
         copies = self._bench.copy(sorted(wanted), folder.join("tmp", "programs"))
         assay = judge.Judge({judge.PLAIN: copies["assay.elf"],
@@ -178,7 +195,7 @@ class Run:
             assay, finding_store.FindingStore(folder.join("findings")),
             folder.join("tmp", "suspects"), environments, self._on_finding)
         chief = supervisor.Supervisor(
-            folder, self._jobs, {key: copies[path] for key, path in paths.items()}, sleuth,
+            folder, self._jobs, {key: copies[path] for key, path in self._paths.items()}, sleuth,
             self._status, seed=options.seed, environments=environments,
             mutator=copies.get(workbench.MUTATOR, ""), stop=self._stopped,
             seeds=[os.path.join(workbench.ROOT, "corpus", name)

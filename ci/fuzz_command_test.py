@@ -116,8 +116,19 @@ class FuzzTest(CommandTest):
             pass
         self.refused("--minutes", "1", "--out", self.path("file"), says="is no folder")
         self.refused("--minutes", "1", "--out", "/proc/nowhere", says="--out")
+
+    def test_what_was_not_built(self):
+        """Named, and no reason for the others to stop."""
         os.unlink(os.path.join(self.tree, "fuzz", "beta_afl.elf"))
-        self.refused("--minutes", "1", says="beta_afl.elf")
+        code, out, _ = self.run_it("--minutes", "0.1", "--jobs", "4")
+        self.assertEqual(2, code, out)
+        self.assertIn("the build did not make its program", out)
+        verdicts = {(job["strategy"], job["engine"]): job["verdict"]
+                    for job in self.report()["jobs"]}
+        self.assertEqual("could not run", verdicts.pop(("beta", "afl")))
+        self.assertEqual({"clean"}, set(verdicts.values()))
+        os.unlink(os.path.join(self.tree, "fuzz", "mutator_afl.so"))
+        self.refused("--minutes", "0.1", "--engine", "afl", says="//fuzz:mutator_afl.so")
 
     def start(self):
         """A run with two engines; returns it and the engines' process ids."""

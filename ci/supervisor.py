@@ -52,7 +52,8 @@ class JobState:
 
 
 class Supervisor:
-    """`jobs`: results.Job for each strategy and engine; `programs`: {(strategy, engine): path}."""
+    """`jobs`: results.Job for each strategy and engine; `programs`: {(strategy, engine): path}, of a
+    job without one the build did not make it."""
 
     def __init__(self, folder, jobs, programs, detective, status, seed=1, environments=None,
                  mutator="", seeds=(), stop=lambda: False, deadline=None):
@@ -185,6 +186,9 @@ class Supervisor:
         state = self._states[task.job]
         job = state.job
         strategy, engine = task.job
+        if task.job not in self._programs:
+            self._give_up(state, problem="the build did not make its program; ci/setup installs compilers")
+            return True
         # A session of AFL++ must have an empty folder: what it finds in another it would delete.
         work = self._folder.join("tmp", "%s-%s-%d-%d" % (
             strategy, engine, task.instance, state.sessions))

@@ -203,8 +203,12 @@ def target_path(strategy, engine, plant=False):
     return "fuzz/%s_%s.elf" % ("planted" if plant else strategy, engine)
 
 
-def labels(strategies, engines, plant=False):
-    """What to build for them."""
-    names = ["planted"] if plant else strategies
-    wanted = ["//fuzz:%s_%s" % (name, engine) for name in names for engine in engines]
-    return wanted + (["//" + MUTATOR.replace("/", ":")] if "afl" in engines else [])
+def label_of(path):
+    """What to build for a file below bazel-bin."""
+    return "//" + (path[:-len(".elf")] if path.endswith(".elf") else path).replace("/", ":")
+
+
+def targets(strategies, engines, plant=False):
+    """What to build for them: {label: path below bazel-bin}."""
+    paths = [target_path(strategy, engine, plant) for strategy in strategies for engine in engines]
+    return {label_of(path): path for path in paths + ([MUTATOR] if "afl" in engines else [])}
