@@ -17,6 +17,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from fuzz import engines  # noqa: E402
 from reports import heap_map  # noqa: E402
 
 # An operation of the program by its number, or what comes before and after all of them.
@@ -29,10 +30,6 @@ OTHER_BLOCK = {"overlap", "content", "touched-live-block"}
 # What these answer depends on addresses in their process, which no two have in common: that of the
 # calling thread's own memory, and all that was asked of the C library before.
 OF_THE_PROCESS = ("size_class+", "system+")
-
-# Marks behind those it has lie where free blocks have their links: which property fails first depends
-# on addresses.
-BY_CHANCE = {"buddy+marks_counted_as_room"}
 
 # So many properties must be among what is told, or this tests little.
 ENOUGH = 14
@@ -102,7 +99,7 @@ def main():
         with open(facts, encoding="utf-8") as file:
             document = json.load(file)
         path = programs.get(document["name"].replace("+", "."))
-        if not path or "hang" in document["expect"] or document["name"] in BY_CHANCE:
+        if not path or "hang" in document["expect"] or document["name"] in engines.BY_CHANCE:
             continue
         with open(path, encoding="utf-8") as file:
             if " threads=" in file.read():
