@@ -28,11 +28,6 @@ AFL = {
 }
 
 
-# Planted bugs whose verdict depends on addresses, random where the system does not let a program have
-# the same each time. Marks behind those it has lie where free blocks have their links.
-BY_CHANCE = {"buddy+marks_counted_as_room"}
-
-
 class CannotRun(Exception):
     """One line that says why a fuzzer could not run."""
 

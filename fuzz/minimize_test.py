@@ -7,7 +7,6 @@ For each: the result violates the same property, none of its operations can go (
 minimising again gives the same bytes. Some bugs and programs on several threads depend on chance, and
 the C library's allocator on all that the process did before: they are left out.
 """
-import argparse
 import json
 import os
 import random
@@ -16,7 +15,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from fuzz import engines  # noqa: E402
+from fuzz import known_programs  # noqa: E402
 
 OPERATIONS = 300
 SECONDS = 120  # enough, however busy the machine is
@@ -95,25 +94,11 @@ def check(options, name, program, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--assay", required=True)
-    parser.add_argument("--facts", nargs="+", required=True)
-    parser.add_argument("--programs", nargs="+", required=True)
-    options = parser.parse_args()
-    programs = {os.path.basename(path)[:-len(".txt")]: path for path in options.programs}
+    options = known_programs.parse(__doc__.splitlines()[0])
     tried = shown = failed = 0
-    for facts in options.facts:
-        with open(facts, encoding="utf-8") as file:
-            document = json.load(file)
-        name = document["name"]
-        program = programs.get(name.replace("+", "."))
-        if not program or "hang" in document["expect"] or name.startswith("system+"):
+    for name, program in known_programs.each(options):
+        if name.startswith("system+"):
             continue
-        if name in engines.BY_CHANCE:
-            continue
-        with open(program, encoding="utf-8") as file:
-            if " threads=" in file.read():
-                continue
         tried += 1
         with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as folder:
             try:

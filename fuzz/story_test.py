@@ -8,7 +8,6 @@ involved, its slot; the text marks the operation and shows the heap around it; t
 and all of it is the same each time. Hangs take seconds each, and some bugs depend on chance, as do
 programs on several threads: they are left out.
 """
-import argparse
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from fuzz import engines  # noqa: E402
+from fuzz import known_programs  # noqa: E402
 from reports import heap_map  # noqa: E402
 
 # An operation of the program by its number, or what comes before and after all of them.
@@ -88,29 +87,16 @@ def check(options, name, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--assay", required=True)
-    parser.add_argument("--facts", nargs="+", required=True)
-    parser.add_argument("--programs", nargs="+", required=True)
-    options = parser.parse_args()
-    programs = {os.path.basename(path)[:-len(".txt")]: path for path in options.programs}
+    options = known_programs.parse(__doc__.splitlines()[0])
     met, failed = set(), 0
-    for facts in options.facts:
-        with open(facts, encoding="utf-8") as file:
-            document = json.load(file)
-        path = programs.get(document["name"].replace("+", "."))
-        if not path or "hang" in document["expect"] or document["name"] in engines.BY_CHANCE:
-            continue
-        with open(path, encoding="utf-8") as file:
-            if " threads=" in file.read():
-                continue
+    for name, path in known_programs.each(options):
         try:
-            found = check(options, document["name"], path)
-            print("%s: %s" % (document["name"], found or "not shown by this build"))
+            found = check(options, name, path)
+            print("%s: %s" % (name, found or "not shown by this build"))
             met.add((found or "").partition(":")[0])
         except AssertionError as error:
             failed += 1
-            print("%s: FAILED: %s" % (document["name"], error))
+            print("%s: FAILED: %s" % (name, error))
     met.discard("")
     print("%d properties, %d failed" % (len(met), failed))
     return 1 if failed or len(met) < ENOUGH else 0

@@ -74,6 +74,11 @@ struct inspection {
   size_t blocks;  // SPAN_BLOCK
 };
 
+// NULL: none. Signals and sanitizers know no context, and there is one oracle in the process.
+extern struct run *run_in_progress;
+// From now on, what they report while the allocator runs is a violation of the run in progress.
+void run_watch(void);
+
 // Calls into the allocator are bracketed by these. leave() checks what can only be told afterwards.
 void run_enter(struct run *run);
 void run_leave(struct run *run);

@@ -1,0 +1,183 @@
+// How a run ends with a violation, whoever saw it: a check of the oracle, a signal or a sanitizer.
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "harness/concurrent.h"
+#include "harness/forbid.h"
+#include "harness/program_file.h"
+#include "harness/run.h"
+
+struct run *run_in_progress;
+
+// What the thread at a place of the watch is about: an operation, or something that has a name.
+struct place {
+  const char *phase;
+  const struct operation *operation;
+  size_t index;
+  bool beside;  // other threads are in operations too
+};
+
+static struct place find_place(const struct run *run, unsigned thread) {
+  struct place place = {run->phase, &run->operation, run->index, false};
+  const struct operation *operation = concurrent_operation(thread, &place.index);
+  if (!operation) return place;
+  return (struct place){NULL, operation, place.index, true};
+}
+
+static void describe_place(const struct run *run, const struct place *place, char *text,
+                           size_t size) {
+  const struct operation *op = place->operation;
+  char thread[24] = "";
+  if (place->beside)
+    snprintf(thread, sizeof thread, " by thread %u", op->thread & (run->heap.threads - 1));
+  if (place->phase)
+    snprintf(text, size, "%s", place->phase);
+  else if (!operation_takes_slot(op->kind))
+    snprintf(text, size, "operation %zu, %s", place->index, operation_name(op->kind));
+  else
+    snprintf(text, size, "operation %zu, %s of slot %u%s", place->index, operation_name(op->kind),
+             op->slot & (run->heap.slots - 1), thread);
+}
+
+const char *run_name_block(const struct run *run, const struct shadow_block *block,
+                           char name[BLOCK_NAME_SIZE]) {
+  intptr_t start = arena_offset(&run->oracle->arena, (const void *)block->start);
+  char slot[32] = "a block that no slot names";
+  if (block->slot != SHADOW_NO_SLOT) snprintf(slot, sizeof slot, "slot %u", block->slot);
+  snprintf(name, BLOCK_NAME_SIZE, "%s at %#tx..%#tx", slot, start, start + (intptr_t)block->size);
+  return name;
+}
+
+const struct shadow_block *run_block_at(const struct run *run, const void *address) {
+  return shadow_overlapping(&run->oracle->shadow, (uintptr_t)address, 1, NULL);
+}
+
+static const char *const pass_text[] = {
+    [PASS_FIRST] = "",
+    [PASS_ELSEWHERE] = " (in the second pass, at other addresses)",
+    [PASS_WITHOUT_REFUSED] = " (in the second pass, without what was refused)",
+    [PASS_AGAIN] = " (in the second pass)",
+};
+
+static struct verdict compose(const struct run *run, unsigned thread, enum property property,
+                              const char *text, const char *function) {
+  struct place place = find_place(run, thread);
+  struct verdict verdict = {.property = property,
+                            .operation = place.index,
+                            .guilty = run->guilty,
+                            .guilty_size = run->guilty_size};
+  char where[80];
+  describe_place(run, &place, where, sizeof where);
+  snprintf(verdict.id, sizeof verdict.id, "%s", property_id(property));
+  snprintf(verdict.diagnosis, sizeof verdict.diagnosis, "%s: %s%s", where, text,
+           pass_text[run->pass]);
+  snprintf(verdict.site, sizeof verdict.site, "%s%s%s",
+           place.phase ? place.phase : operation_name(place.operation->kind),
+           function ? " in " : "", function ? function : "");
+  return verdict;
+}
+
+void run_violated(struct run *run, enum property property, const char *format, ...) {
+  watch_leave();
+  watch_silence_others();
+  char text[VERDICT_TEXT_SIZE];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  struct verdict verdict = compose(run, watch_place(), property, text, NULL);
+  property_violated(&verdict, run->strategy->name);
+}
+
+void run_broken_invariant(struct run *run, const struct broken_invariant *broken) {
+  char text[VERDICT_TEXT_SIZE], where[32] = "";
+  if (broken->where) {
+    run_blame(run, broken->where, 1);
+    snprintf(where, sizeof where, " at %#tx", run->guilty);
+  }
+  snprintf(text, sizeof text, "I%u does not hold%s: %s", broken->number, where,
+           run->strategy->invariants[broken->number - 1]);
+  struct verdict verdict = compose(run, watch_place(), PROPERTY_invariant, text, NULL);
+  snprintf(verdict.id, sizeof verdict.id, "invariant:%s.I%u", run->strategy->name, broken->number);
+  property_violated(&verdict, run->strategy->name);
+}
+
+// What an access at this address is. Memory that went back to the source is outside the heap, even
+// if a block that is still live lies there.
+static enum property classify(const struct run *run, const void *address, size_t size) {
+  const struct arena *arena = &run->oracle->arena;
+  if (!range_within(address, 1, arena->mapping, arena->mapping_size)) return PROPERTY_crash;
+  return arena_holds(arena, address, size) ? PROPERTY_touched_live_block : PROPERTY_outside_heap;
+}
+
+static void on_watch(const struct watch_report *report) {
+  struct run *run = run_in_progress;
+  if (!run) return;
+  watch_silence_others();
+  enum property property = PROPERTY_NONE;
+  bool printed_later = false;
+  switch (report->event) {
+  case WATCH_BAD_ACCESS:
+    printed_later = true;
+    property = classify(run, report->address, report->size);
+    break;
+  case WATCH_CRASH:
+    property = report->address ? classify(run, report->address, report->size) : PROPERTY_crash;
+    break;
+  case WATCH_UNDEFINED:
+    printed_later = true;
+    property = PROPERTY_undefined_behaviour;
+    break;
+  case WATCH_OVERLAPPING:
+    property = PROPERTY_overlapping_copy;
+    break;
+  case WATCH_HANG:
+    property = PROPERTY_hang;
+    break;
+  case WATCH_RACE:
+    printed_later = true;
+    property = PROPERTY_race;
+    break;
+  }
+  if (run->misuse) property = run->misuse;
+  char text[VERDICT_TEXT_SIZE];
+  char what[VERDICT_TEXT_SIZE / 2] = "";
+  if (report->what) snprintf(what, sizeof what, ": %s", report->what);
+  const struct arena *arena = &run->oracle->arena;
+  if (report->address && range_within(report->address, 1, arena->mapping, arena->mapping_size)) {
+    char owner[BLOCK_NAME_SIZE + 40] = "";
+    const struct shadow_block *block = run_block_at(run, report->address);
+    if (block) {
+      char name[BLOCK_NAME_SIZE];
+      snprintf(owner, sizeof owner, ", byte %zu of live %s",
+               (size_t)((uintptr_t)report->address - block->start),
+               run_name_block(run, block, name));
+    }
+    run_blame(run, report->address, report->size);
+    snprintf(text, sizeof text, "%s%s at %#tx%s%s%s", property_text(property), what, run->guilty,
+             owner, report->site ? " in " : "", report->site ? report->site : "");
+  } else
+    snprintf(text, sizeof text, "%s%s%s%s", property_text(property), what,
+             report->site ? " in " : "", report->site ? report->site : "");
+  struct verdict verdict = compose(run, report->place, property, text, report->site);
+  if (printed_later)
+    property_announce(&verdict, run->strategy->name);
+  else
+    property_violated(&verdict, run->strategy->name);
+}
+
+void run_enter(struct run *run) {
+  run->errors = memory_errors();
+  watch_tick();
+  watch_enter();
+}
+
+void run_leave(struct run *run) {
+  watch_leave();
+  if (memory_errors() == run->errors) return;
+  verify_canaries(run);
+  run_violated(run, run->misuse ? run->misuse : PROPERTY_touched_live_block,
+               "see Valgrind's report of the access");
+}
+
+void run_watch(void) { watch_install(on_watch); }
