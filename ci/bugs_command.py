@@ -45,7 +45,7 @@ MUTATORS = bug_catalogue.MUTATORS
 # In the order of the words in --compare.
 _COMPARED = {"engines": ["libfuzzer", "afl"], "mutators": list(MUTATORS)}
 
-_NO_SCIPY = "scipy is not installed (ci/setup --bench installs Debian's python3-scipy)"
+_NO_SCIPY = "scipy is not installed (ci/setup installs Debian's python3-scipy)"
 
 
 def parse_options(arguments):
@@ -239,7 +239,7 @@ class Session:
         options = self._options
         if not options.prebuilt:
             try:
-                workbench.set_up("--bench")
+                workbench.set_up()
             except CannotRun as error:
                 self._status.say(str(error))    # what needs it will say so
         if any(engine == "afl" for engine, _ in self._fuzzers) and not shutil.which("afl-fuzz"):
