@@ -13,8 +13,10 @@ VARIANTS = {
     "drd": ["order_hooks"],
     "libfuzzer": ["libfuzzer", "asan", "ubsan"],
     "msan": ["msan"],
+    "msan_libfuzzer": ["libfuzzer", "msan"],
     "optimized": ["optimize"],
     "plain": [],
+    "plain_libfuzzer": ["libfuzzer"],
     "tsan": ["tsan"],
     "tsan_libfuzzer": ["libfuzzer", "tsan"],
 }

@@ -5,11 +5,12 @@ For a target x:
   x_fuzz                                      the program, in the command line's configuration
   x_libfuzzer, x_afl                          fuzzers; bazel-bin/fuzz/x_afl.elf is the program
   x_afl_asan                                  AFL++ with sanitizers, only built when asked for
+  x_{plain,msan}_libfuzzer                    without a sanitizer, and under MSan; likewise
   x_replay, x_replay_{asan,msan,valgrind}     replay the files that they are given
   x_regression_{plain,asan,msan,valgrind}     tests: replay corpus/
   x_afl_smoke                                 test: AFL++ runs it, and finds nothing in 3 s
   x_{replay,regression}_{tsan,drd}            the same under race detectors, for x with threads
-  x_tsan_libfuzzer                            a fuzzer that finds data races, for x with threads
+  x_tsan_libfuzzer                            a fuzzer that finds data races, for x with threads; likewise
   x_run                                       bazel run //fuzz:x_run -- --help
 """
 
@@ -26,12 +27,16 @@ _REPLAYS = {
     "valgrind": "x_replay_valgrind",
 }
 
-def libfuzzer_binary(name, deps, **kwargs):
+# Fuzzers that are built only when asked for, beside x_libfuzzer and x_afl.
+_FURTHER = ["afl_asan", "msan_libfuzzer", "plain_libfuzzer"]
+
+def libfuzzer_binary(name, deps, further = {}, **kwargs):
     """A fuzz target on libFuzzer alone: <name>, made of <name>_fuzz.
 
     Args:
       name: the variant_binary.
       deps: libraries with LLVMFuzzerTestOneInput and all it needs.
+      further: {name: variant} of the same, built only when asked for.
       **kwargs: passed to cc_binary.
     """
     cc_binary(
@@ -45,17 +50,24 @@ def libfuzzer_binary(name, deps, **kwargs):
         binary = name + "_fuzz",
         variant = "libfuzzer",
     )
+    for other, variant in further.items():
+        variant_binary(
+            name = other,
+            binary = name + "_fuzz",
+            tags = ["manual"],
+            variant = variant,
+        )
 
 def _replays(threads):
     return dict(_REPLAYS, **{v: "x_replay_" + v for v in THREAD_VARIANTS if threads})
 
 def _programs(name, threads):
-    fuzzers = ["libfuzzer", "afl", "afl_asan"] + (["tsan_libfuzzer"] if threads else [])
-    for variant in fuzzers:
+    further = _FURTHER + (["tsan_libfuzzer"] if threads else [])
+    for variant in ["libfuzzer", "afl"] + further:
         variant_binary(
             name = "%s_%s" % (name, variant),
             binary = name + "_fuzz",
-            tags = ["manual"] if variant in ["afl_asan", "tsan_libfuzzer"] else [],
+            tags = ["manual"] if variant in further else [],
             variant = variant,
         )
     for variant, replay in _replays(threads).items():

@@ -51,12 +51,13 @@ def _compiler(path, on = [], off = []):
         with_features = [with_feature_set(features = on, not_features = off)],
     )
 
-def _sanitizer(name, flags, provides = [], testbed_flags = []):
+def _sanitizer(name, flags, provides = [], testbed_flags = [], all_code = False):
     """A feature that passes `flags` to compiler and linker alike.
 
-    Targets with the feature `testbed` are compiled with `testbed_flags` instead in fuzzers.
+    Targets with the feature `testbed` are compiled with `testbed_flags` instead in fuzzers, unless
+    the sanitizer needs `all_code`.
     """
-    instrumented = [
+    instrumented = [] if all_code else [
         with_feature_set(not_features = ["testbed"]),
         with_feature_set(features = ["testbed"], not_features = _ENGINES),
     ]
@@ -134,7 +135,13 @@ def _features():
             ["-DALLOCATORS_ORDER_HOOKS=\"allocators/order_valgrind.h\""],
         )]),
         _sanitizer("asan", ["-fsanitize=address"], ["sanitizer"], ["-DBUILT_WITH_ASAN"]),
-        _sanitizer("msan", ["-fsanitize=memory", "-fsanitize-memory-track-origins"], ["sanitizer"]),
+        # What uninstrumented code writes or passes on counts as uninitialised.
+        _sanitizer(
+            "msan",
+            ["-fsanitize=memory", "-fsanitize-memory-track-origins"],
+            ["sanitizer"],
+            all_code = True,
+        ),
         _sanitizer("tsan", ["-fsanitize=thread"], ["sanitizer"]),
         _sanitizer("ubsan", ["-fsanitize=undefined", "-fno-sanitize-recover=undefined"]),
         # Instruments every library; a target with the `fuzz_target` feature gets libFuzzer's
