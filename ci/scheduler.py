@@ -219,11 +219,13 @@ class Gains:
 # What recall() needs, of the campaign `?1`, in the order of time.
 EVENTS = """
 SELECT strategy, engine, sanitizer, session, cpu_seconds, coverage, features FROM (
-  SELECT j.strategy, j.engine, j.sanitizer, s.id AS session, x.at, x.cpu_seconds, x.coverage, x.features
+  SELECT j.strategy, j.engine, j.sanitizer, s.id AS session, x.at, x.cpu_seconds, x.coverage,
+         x.features
     FROM samples x JOIN sessions s ON s.id = x.session JOIN jobs j ON j.id = s.job
     WHERE j.campaign = ?1
   UNION ALL
-  SELECT j.strategy, j.engine, j.sanitizer, s.id, s.began + s.seconds, s.cpu_seconds, s.coverage, s.features
+  SELECT j.strategy, j.engine, j.sanitizer, s.id, s.began + s.seconds, s.cpu_seconds, s.coverage,
+         s.features
     FROM sessions s JOIN jobs j ON j.id = s.job
     WHERE j.campaign = ?1 AND j.engine != 'corpus'
   UNION ALL
