@@ -2,7 +2,8 @@
 // program is linked with says which.
 //
 // ASSAY_STRATEGY chooses among several; ASSAY_TIER (fast, full, paranoid) is `full` unless set;
-// ASSAY_MUTATOR (mutator_choice.h); ASSAY_HINTS is set by the AFL++ mutator (hints.h).
+// ASSAY_MUTATOR (mutator_choice.h); ASSAY_HINTS is set by the AFL++ mutator (hints.h);
+// ASSAY_COUNTERS names a file for the target's own numbers (counters.h).
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #include "allocators/registry.h"
+#include "fuzz/counters.h"
 #include "fuzz/hints_learn.h"
 #include "fuzz/input.h"
 #include "fuzz/mutator_choice.h"
@@ -19,6 +21,7 @@ static struct oracle oracle;
 static const struct strategy *strategy;
 static enum tier tier;
 static struct hints_learner learner;
+static struct counting counting;
 static bool ready;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -52,6 +55,13 @@ static void prepare(void) {
   learner.hints = hints_named();
   if (!learner.hints) exit(2);
   hints_describe(learner.hints, strategy);
+  counting_open(&counting);
+}
+
+// The process ends with the program: what was done until then counts.
+static void count_violation(const struct verdict *verdict) {
+  (void)verdict;
+  counting_violated(&counting, &oracle.counts);
 }
 
 // Engines call it before anything else. An exit inside an input would be taken for a finding.
@@ -67,12 +77,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     // Signal handlers and the like belong to the process that runs inputs: a fork server does not.
     oracle_init(&oracle,
                 &(struct oracle_settings){.tier = tier, .after = hints_learn, .context = &learner});
+    property_on_violation(count_violation);
     ready = true;
   }
   struct program program;
   if (!input_decode(&program, data, size)) return -1;
   hints_begin(&learner, strategy, &program);
-  if (oracle_run(&oracle, strategy, &program)) return 0;
+  counting_begin(&counting);
+  if (oracle_run(&oracle, strategy, &program)) {
+    counting_add(&counting, &oracle.counts);
+    return 0;
+  }
   fprintf(stderr, "no memory for a heap of %zu bytes\n", program_heap(&program).capacity);
   exit(2);
 }
