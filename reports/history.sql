@@ -28,8 +28,33 @@ CREATE TABLE campaigns (
   assay TEXT NOT NULL DEFAULT '',  -- version of the sources
   machine TEXT NOT NULL DEFAULT '',       -- processor and system, in words
   options TEXT NOT NULL DEFAULT '{}',     -- JSON: what it takes to resume
-  plant TEXT NOT NULL DEFAULT ''   -- the planted bug that was fuzzed
+  plant TEXT NOT NULL DEFAULT '',  -- the planted bug that was fuzzed
+  checkpoint INTEGER NOT NULL DEFAULT 0   -- counts record.json's: the one with more knows more
 );
+
+CREATE TABLE properties (          -- that the oracle had then; what `assay list --json` said
+  campaign INTEGER NOT NULL REFERENCES campaigns ON DELETE CASCADE,
+  property TEXT NOT NULL,
+  position INTEGER NOT NULL,       -- its place in the oracle's list
+  text TEXT NOT NULL,              -- what is wrong, in words
+  PRIMARY KEY (campaign, property)
+) WITHOUT ROWID;
+
+CREATE TABLE strategies (
+  campaign INTEGER NOT NULL REFERENCES campaigns ON DELETE CASCADE,
+  strategy TEXT NOT NULL,
+  position INTEGER NOT NULL,       -- its place in the registry
+  summary TEXT NOT NULL,
+  traits TEXT NOT NULL,            -- separated by blanks
+  PRIMARY KEY (campaign, strategy)
+) WITHOUT ROWID;
+
+CREATE TABLE applicable (          -- properties that a strategy with these traits can violate
+  campaign INTEGER NOT NULL REFERENCES campaigns ON DELETE CASCADE,
+  strategy TEXT NOT NULL,
+  property TEXT NOT NULL,
+  PRIMARY KEY (campaign, strategy, property)
+) WITHOUT ROWID;
 
 CREATE TABLE campaign_versions (
   campaign INTEGER NOT NULL REFERENCES campaigns ON DELETE CASCADE,

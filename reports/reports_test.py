@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Each renderer on results as they come, and on text that was made to break it."""
+import dataclasses
 import json
 import os
 import re
@@ -141,9 +142,12 @@ class JsonTest(unittest.TestCase):
         readme = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
         with open(readme, encoding="utf-8") as f:
             results_part = f.read().partition("## The story of a finding")[0]
-        documented = set(re.findall(r"^\| `(\w+)` \|", results_part, re.MULTILINE))
+        documented = set()
+        for cell in re.findall(r"^\| (`.*?`) \|", results_part, re.MULTILINE):
+            documented |= set(re.findall(r"`(\w+)`", cell))
         document = example().to_dict()
         fields = set(document) | set(document["jobs"][0]) | set(document["findings"][0])
+        fields |= {field.name for field in dataclasses.fields(results.Cell)}
         self.assertEqual(fields, documented)
 
 

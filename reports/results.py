@@ -1,19 +1,44 @@
-"""What a run of ci/fuzz found out: the one structure that every report is rendered from.
+"""What a campaign found out: the one structure that every report is rendered from.
 
-As JSON (reports/README.md documents each field) it is report.json. Renderers only read it.
+read_history.py makes it of the history; as JSON (README.md documents each field) it is report.json.
+Renderers only read it. Words and exit codes of verdicts are here, for all of them.
 """
 import dataclasses
+import shlex
 import typing
 
-SCHEMA = 1
+SCHEMA = 2
 
-CLEAN, FINDING, COULD_NOT_RUN = "clean", "finding", "could not run"
+CLEAN, FINDING, KNOWN, COULD_NOT_RUN = "clean", "finding", "only known findings", "could not run"
 
 # Of a job whose turn never came, since the run was stopped.
 NOT_STARTED = "not started"
 
-# Exit codes of ci/fuzz, and of everything else that has a verdict.
-EXIT_CODES = {CLEAN: 0, FINDING: 1, COULD_NOT_RUN: 2}
+# Exit codes of ci/overnight, ci/fuzz, ci/report, and of everything else that has a verdict.
+EXIT_CODES = {CLEAN: 0, FINDING: 1, COULD_NOT_RUN: 2, KNOWN: 3}
+
+# What a campaign says of a finding (campaign_findings.status). Those of the first two are to be dealt
+# with; the others are told.
+NEW, FLAKY, KNOWN_ONE, FIXED = "new", "flaky", "known", "fixed"
+STATUSES = (NEW, FLAKY, KNOWN_ONE, FIXED)
+OPEN = frozenset((NEW, FLAKY))
+
+
+def commands(path):
+    """What a person types to go on with a finding; the .json file tells ci/repro the strategy."""
+    base = "ci/repro " + shlex.quote(path)
+    return {"repro": base, "emit_c": base + " --emit-c", "gdb": base + " --gdb"}
+
+
+def verdict_of(statuses, error, ran):
+    """The verdict on findings of these statuses; `error`: something broke off or failed; `ran`: all
+    that was begun did run. An open finding outweighs what could not run. One that is accepted does
+    not: it would pass for a campaign that tested everything."""
+    if any(status in OPEN for status in statuses):
+        return FINDING
+    if error or not ran:
+        return COULD_NOT_RUN
+    return KNOWN if KNOWN_ONE in statuses else CLEAN
 
 
 @dataclasses.dataclass
@@ -41,6 +66,31 @@ class Finding:
     inputs: typing.Dict[str, int] = dataclasses.field(default_factory=dict)  # per engine
     commands: typing.Dict[str, str] = dataclasses.field(default_factory=dict)
     text: str = ""           # the program in text form, or the log's end if there is none
+    status: str = NEW        # or FLAKY, KNOWN_ONE, FIXED
+    reason: str = ""         # of a known one: why it is accepted
+    expires: str = ""        # and until which day
+    since: str = ""          # when it was stored first, UTC
+    sanitizer: str = ""      # of the job that found it
+    file: str = ""           # the guilty line, from the sources' root, or empty
+    line: typing.Optional[int] = None
+    function: str = ""
+    c_program: str = ""      # shows it against the vtable, or empty
+    explanation: str = ""    # what `assay repro` tells
+    story: typing.Optional[dict] = None       # what `assay repro --json` tells
+
+    def __post_init__(self):
+        if self.flaky and self.status == NEW:
+            self.status = FLAKY
+
+    @property
+    def family(self):
+        """The property's id; of an invariant without its strategy and number."""
+        return family(self.property)
+
+
+def family(property_id):
+    """`invariant` for `invariant:buddy.I3`: as the oracle counts, and matrices are headed."""
+    return property_id.partition(":")[0]
 
 
 @dataclasses.dataclass
@@ -59,6 +109,14 @@ class Job:
     note: str = ""           # what else is worth knowing
     not_started: bool = False  # the run was stopped before its turn came
     findings: typing.List[str] = dataclasses.field(default_factory=list)  # names
+    sanitizer: str = ""      # none, address, memory, thread
+    known_findings: typing.List[str] = dataclasses.field(default_factory=list)  # that are accepted
+    cpu_seconds: float = 0.0
+    operations: int = 0      # of programs, carried out
+    features: typing.Optional[int] = None     # what else the engine counts as new
+    states: typing.Optional[int] = None       # abstract states of the heap, the most of a session
+    peak_memory: int = 0     # resident bytes
+    exercised: typing.Dict[str, int] = dataclasses.field(default_factory=dict)  # property: times
 
     @property
     def rate(self):
@@ -69,16 +127,127 @@ class Job:
     def verdict(self):
         if self.findings:
             return FINDING
-        if self.not_started:
-            return NOT_STARTED
-        return COULD_NOT_RUN if self.problem or not self.executions else CLEAN
+        if self.problem or not self.executions:
+            return NOT_STARTED if self.not_started and not self.problem else COULD_NOT_RUN
+        return KNOWN if self.known_findings else CLEAN
+
+
+@dataclasses.dataclass
+class Phase:
+    name: str                # replay, fuzz, settle, minimise, coverage, power, benchmarks, report
+    state: str               # begun, done, skipped, failed
+    seconds: float = 0.0
+    note: str = ""
+
+
+@dataclasses.dataclass
+class Property:
+    id: str
+    text: str = ""
+
+
+@dataclasses.dataclass
+class Strategy:
+    name: str
+    summary: str = ""
+    traits: typing.List[str] = dataclasses.field(default_factory=list)
+    applicable: typing.Optional[typing.List[str]] = None   # properties; None: nobody said
+    source: str = ""         # hash of its sources
+
+
+@dataclasses.dataclass
+class Cell:
+    """What was found out about a property of a strategy; matrix.py has the rules."""
+    strategy: str
+    property: str
+    state: str               # matrix.STATES
+    exercised: int = 0       # times that it was judged
+    by_job: typing.Dict[str, int] = dataclasses.field(default_factory=dict)  # engine/sanitizer: times
+    findings: typing.List[str] = dataclasses.field(default_factory=list)     # names
+    killed: typing.List[str] = dataclasses.field(default_factory=list)    # bugs that it reported
+    otherwise: typing.List[str] = dataclasses.field(default_factory=list)  # that another reported
+    survived: typing.List[str] = dataclasses.field(default_factory=list)  # that none reported
+    why: str = ""            # the state in words
+
+    @property
+    def power(self):
+        """(killed, of how many), or None: no planted bug says anything about this check."""
+        total = len(self.killed) + len(self.survived)
+        return (len(self.killed), total) if total else None
+
+
+@dataclasses.dataclass
+class Coverage:
+    """Of a file of a strategy's own sources, by all that the corpus holds."""
+    strategy: str
+    file: str
+    lines: int
+    covered: int
+    regions: int = 0
+    regions_covered: int = 0
+    missing: typing.List[int] = dataclasses.field(default_factory=list)   # line numbers
+
+
+@dataclasses.dataclass
+class States:
+    """Abstract states of a strategy's heap that were seen, and those seen once and twice: what
+    estimators of how many there are need (Chao 1984)."""
+    strategy: str
+    seen: int
+    hits: int
+    once: int
+    twice: int
+
+
+@dataclasses.dataclass
+class Kill:
+    """A run against a planted or historical bug."""
+    bug: str
+    strategy: str
+    expected: typing.List[str]
+    engine: str
+    mutator: str
+    seed: int
+    killed: bool             # by an expected property
+    property: str = ""       # that reported it
+    executions: typing.Optional[int] = None
+    cpu_seconds: typing.Optional[float] = None
+
+
+@dataclasses.dataclass
+class Benchmark:
+    strategy: str
+    variant: str
+    workload: str
+    metric: str
+    unit: str
+    value: float
+    low: typing.Optional[float] = None
+    high: typing.Optional[float] = None
+    rounds: int = 1
+
+
+@dataclasses.dataclass
+class Former:
+    """An earlier campaign of the folder, in short; `of` of the status: names of findings."""
+    uuid: str
+    command: str
+    started: str
+    state: str
+    verdict: str
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    executions: int = 0
+    operations: int = 0
+    version: str = ""
+    findings: typing.Dict[str, int] = dataclasses.field(default_factory=dict)  # status: how many
 
 
 @dataclasses.dataclass
 class Results:
-    """A run."""
+    """A campaign."""
     started: str = ""        # UTC, ISO 8601
-    seconds: float = 0.0     # wall time
+    seconds: float = 0.0     # wall time, of all runs
     minutes: float = 0.0     # asked for
     cores: int = 0
     seed: int = 0
@@ -89,16 +258,41 @@ class Results:
     folder: str = ""
     jobs: typing.List[Job] = dataclasses.field(default_factory=list)
     findings: typing.List[Finding] = dataclasses.field(default_factory=list)
+    campaign: str = ""       # uuid
+    command: str = ""        # overnight, fuzz, pr
+    state: str = ""          # running, ended, stopped
+    ended: str = ""
+    machine: str = ""
+    runs: int = 1            # of the supervisor: more than one if it was resumed
+    supervisor_seconds: float = 0.0   # CPU of the supervisor itself
+    judge_seconds: float = 0.0        # CPU of judging and minimising
+    phases: typing.List[Phase] = dataclasses.field(default_factory=list)
+    properties: typing.List[Property] = dataclasses.field(default_factory=list)
+    strategies: typing.List[Strategy] = dataclasses.field(default_factory=list)
+    matrix: typing.List[Cell] = dataclasses.field(default_factory=list)
+    coverage: typing.List[Coverage] = dataclasses.field(default_factory=list)
+    states: typing.List[States] = dataclasses.field(default_factory=list)
+    kills: typing.List[Kill] = dataclasses.field(default_factory=list)
+    kills_from: str = ""     # when the campaign that they are of began, if it is an earlier one
+    benchmarks: typing.List[Benchmark] = dataclasses.field(default_factory=list)
+    former: typing.List[Former] = dataclasses.field(default_factory=list)   # the latest first
+
+    # Where it was read from, for what plots ask for in detail; None if it was read from JSON.
+    history = None
+    campaign_id = None
+
+    @property
+    def failed_phases(self):
+        return [phase for phase in self.phases if phase.state == "failed"]
 
     @property
     def verdict(self):
-        """A finding outweighs a job that could not run: the table shows both."""
-        if self.findings or any(job.verdict == FINDING for job in self.jobs):
-            return FINDING
         begun = [job for job in self.jobs if not job.not_started]
-        if self.error or not begun or any(job.verdict == COULD_NOT_RUN for job in begun):
-            return COULD_NOT_RUN
-        return CLEAN
+        statuses = [finding.status for finding in self.findings]
+        if any(job.verdict == FINDING for job in self.jobs):
+            statuses.append(NEW)
+        return verdict_of(statuses, self.error or self.failed_phases,
+                          begun and all(job.verdict != COULD_NOT_RUN for job in begun))
 
     @property
     def exit_code(self):
@@ -108,13 +302,30 @@ class Results:
     def executions(self):
         return sum(job.executions for job in self.jobs)
 
+    @property
+    def operations(self):
+        return sum(job.operations for job in self.jobs)
+
+    @property
+    def cpu_seconds(self):
+        return sum(job.cpu_seconds for job in self.jobs)
+
     def finding(self, name):
         """The finding of that name, or None."""
         return next((finding for finding in self.findings if finding.name == name), None)
 
+    def of_status(self, status):
+        return [finding for finding in self.findings if finding.status == status]
+
+    def cell(self, strategy, property_id):
+        """The matrix's, or None."""
+        return next((cell for cell in self.matrix
+                     if (cell.strategy, cell.property) == (strategy, property_id)), None)
+
     def to_dict(self):
         document = {"schema": SCHEMA, "verdict": self.verdict, "exit_code": self.exit_code,
-                    "executions": self.executions}
+                    "executions": self.executions, "operations": self.operations,
+                    "cpu_seconds": round(self.cpu_seconds, 3)}
         document.update(dataclasses.asdict(self))
         for job, fields in zip(self.jobs, document["jobs"]):
             fields["verdict"] = job.verdict
@@ -125,9 +336,20 @@ class Results:
     def from_dict(cls, document):
         """What to_dict made; fields that this version does not know are ignored."""
         results = _fill(cls, document)
-        results.jobs = [_fill(Job, fields) for fields in document.get("jobs", [])]
-        results.findings = [_fill(Finding, fields) for fields in document.get("findings", [])]
+        for field, kind in _LISTS.items():
+            setattr(results, field, [_fill(kind, fields) for fields in document.get(field, [])])
         return results
+
+    @classmethod
+    def from_history(cls, history, campaign_id, folder=None):
+        """What the history says of a campaign. `folder`: where its files lie, as people type it."""
+        from reports import read_history     # which fills what is declared here
+        return read_history.read(cls, history, campaign_id, folder)
+
+
+_LISTS = {"jobs": Job, "findings": Finding, "phases": Phase, "properties": Property,
+          "strategies": Strategy, "matrix": Cell, "coverage": Coverage, "states": States,
+          "kills": Kill, "benchmarks": Benchmark, "former": Former}
 
 
 def _fill(cls, fields):
