@@ -39,6 +39,9 @@ class Suspect:
     executions: typing.Optional[int] = None
     seconds: typing.Optional[float] = None
     verdict: typing.Optional[dict] = None    # if `assay run` has judged it already
+    sanitizer: str = ""
+    job: typing.Optional[int] = None         # row in the history, as is
+    session: typing.Optional[int] = None
 
 
 @dataclasses.dataclass
