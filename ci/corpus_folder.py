@@ -57,6 +57,18 @@ class Corpus:
         if not len(self):
             self.add(b"\0")
 
+    def sweep(self, since):
+        """Removes what a kill or a power cut left half written: temporary files, and those from
+        `since` (seconds since the epoch) on whose bytes are not what their names say."""
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") and entry.name.endswith(".tmp"):
+                    os.unlink(entry.path)
+                elif _is_sha1(entry.name) and entry.stat().st_mtime >= since:
+                    with open(entry.path, "rb") as f:
+                        if sha1(f.read()) != entry.name:
+                            os.unlink(entry.path)
+
     def paths(self):
         """The inputs' files; what else lies in the folder is left alone."""
         return [os.path.join(self.folder, name) for name in sorted(os.listdir(self.folder))

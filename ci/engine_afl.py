@@ -24,8 +24,6 @@ class Afl(engine_session.Session):
     def command(self):
         setting = self.setting
         self._results = os.path.join(setting.work, "default")
-        self._seen = set()
-        self._queued = set()
         afl_fuzz = shutil.which("afl-fuzz")
         if not afl_fuzz:
             raise engines.CannotRun("afl-fuzz is not installed: run ci/setup")
@@ -74,35 +72,25 @@ class Afl(engine_session.Session):
         lines = _SEQUENCE.sub("", self.process.tail).replace("\r", "").splitlines()
         return "\n".join(line for line in lines if not _FRAME.match(line))
 
+    @classmethod
+    def artefacts(cls, work):
+        return [(kind, path) for folder, kind in _FOLDERS.items()
+                for path in _inputs(work, folder)]
+
+    @classmethod
+    def kept(cls, work):
+        # What it started from is in the corpus already.
+        return [path for path in _inputs(work, "queue") if ",orig:" not in path]
+
     def collect(self):
-        suspects = []
-        for folder, kind in _FOLDERS.items():
-            for path in self._new_files(folder, self._seen):
-                data = engine_session.read_input(path)
-                if data is not None:
-                    suspects.append(self.suspect(kind, data))
+        suspects = super().collect()
         # afl-fuzz shows nothing of what its targets print.
         for suspect in suspects:
             suspect.log = ""
         return suspects
 
-    def new_inputs(self):
-        """Yields the inputs that it found worth keeping since the last call."""
-        for path in self._new_files("queue", self._queued):
-            # What it started from is in the corpus already.
-            if ",orig:" in path:
-                continue
-            data = engine_session.read_input(path)
-            if data is not None:
-                yield data
 
-    def _new_files(self, folder, seen):
-        folder = os.path.join(self._results, folder)
-        try:
-            names = sorted(os.listdir(folder))
-        except OSError:
-            return
-        for name in names:
-            if name.startswith("id:") and name not in seen:
-                seen.add(name)
-                yield os.path.join(folder, name)
+def _inputs(work, folder):
+    folder = os.path.join(work, "default", folder)
+    return [os.path.join(folder, name) for name in engine_session.names_in(folder)
+            if name.startswith("id:")]

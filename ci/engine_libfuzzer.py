@@ -11,7 +11,7 @@ _KINDS = {"crash": "crash", "leak": "leak", "timeout": "hang", "oom": "out-of-me
 
 _EXIT_KINDS = {engines.LIBFUZZER_TIMEOUT: "hang", engines.LIBFUZZER_OOM: "out-of-memory"}
 
-_STATUS = re.compile(r"^#(\d+)\s+[A-Z]\w+\s+cov: (\d+).*?exec/s: (\d+)")
+_STATUS = re.compile(r"^#(\d+)\s+[A-Z]\w+\s+cov: (\d+)(?: ft: (\d+))?.*?exec/s: (\d+)")
 _TOTAL = re.compile(r"^stat::number_of_executed_units:\s*(\d+)")
 
 
@@ -46,23 +46,23 @@ class LibFuzzer(engine_session.Session):
         if match:
             self.executions = int(match.group(1))
             self.coverage = int(match.group(2))
-            self.rate = int(match.group(3)) or None
+            self.features = int(match.group(3) or 0) or None
+            self.rate = int(match.group(4)) or None
             return
         match = _TOTAL.match(line)
         if match:
             self.executions = int(match.group(1))
 
+    @classmethod
+    def artefacts(cls, work):
+        found = ((_KINDS.get(name.partition("-")[0]), name)
+                 for name in engine_session.names_in(work))
+        return [(kind, os.path.join(work, name)) for kind, name in found if kind]
+
     def collect(self):
-        suspects = []
-        for name in sorted(os.listdir(self.setting.work)):
-            kind = _KINDS.get(name.partition("-")[0])
-            path = os.path.join(self.setting.work, name)
-            data = engine_session.read_input(path) if kind else None
-            if data is not None:
-                suspects.append(self.suspect(kind, data))
-            os.unlink(path)
+        suspects = super().collect()
         code = self.process.code
-        if not suspects and self.ended and (self.property or code in _EXIT_KINDS):
+        if not self._collected and self.ended and (self.property or code in _EXIT_KINDS):
             # It failed, whatever its exit code says, but could not store the input.
             suspects.append(self.suspect(_EXIT_KINDS.get(code, "crash"), None))
         return suspects

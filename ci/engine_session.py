@@ -15,6 +15,7 @@ from ci import process
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                                 "fuzz"))
+import counters  # noqa: E402
 import engines  # noqa: E402,F401
 
 # Beyond its time a session gets these seconds to end by itself, and then to obey SIGTERM.
@@ -56,19 +57,30 @@ class Setting:
     environment: typing.Dict[str, str] = dataclasses.field(default_factory=dict)
     mutator: str = ""        # AFL++'s
     first: bool = True       # of the strategy's sessions in `work`
+    sanitizer: str = ""
+    job: typing.Optional[int] = None         # row in the history, as is
+    session: typing.Optional[int] = None
 
 
 class Session:
     """Base of the engines' sessions. Subclasses define NAME, command(), environment(), read_line(),
-    progress() and collect()."""
+    progress(), artefacts() and kept().
+
+    Nothing below `setting.work` is removed: should the supervisor die, its successor finds there
+    what the session had found (recovery.py)."""
 
     NAME = ""
 
     def __init__(self, setting):
         self.setting = setting
+        self._collected = set()
+        self._kept = set()
+        self._found = []         # kinds of the suspects so far
         self.executions = 0
         self.rate = None
         self.coverage = None
+        self.features = None
+        self.counted = None      # by the target itself: counters.Counters
         self.property = ""
         self.diagnosis = ""
         self._stopped = None
@@ -89,9 +101,35 @@ class Session:
     def progress(self):
         """Learns from the engine's files. Called every few seconds, and at the end."""
 
+    @classmethod
+    def artefacts(cls, work):
+        """(kind, path) of each input below a session's folder that the engine calls a finding."""
+        raise NotImplementedError
+
+    @classmethod
+    def kept(cls, work):
+        """Paths of the inputs below a session's folder that it found worth keeping."""
+        return []
+
     def collect(self):
         """Returns the Suspects that the engine stored since the last call."""
-        raise NotImplementedError
+        suspects = []
+        for kind, path in self.artefacts(self.setting.work):
+            if path not in self._collected:
+                data = read_input(path)
+                if data is not None:
+                    self._collected.add(path)
+                    suspects.append(self.suspect(kind, data))
+        return suspects
+
+    def new_inputs(self):
+        """Yields the inputs that it found worth keeping since the last call."""
+        for path in self.kept(self.setting.work):
+            if path not in self._kept:
+                self._kept.add(path)
+                data = read_input(path)
+                if data is not None:
+                    yield data
 
     @property
     def log(self):
@@ -123,7 +161,38 @@ class Session:
             return False
         self.ended = time.monotonic()
         self.progress()
+        self.count()
         return True
+
+    def count(self):
+        """Reads what the target counts itself."""
+        self.counted = read_counters(self.setting.work) or self.counted
+
+    @property
+    def crashes(self):
+        """Inputs that failed."""
+        return len(self._found)
+
+    def numbers(self):
+        """What it came to so far, as columns of its row in the history and of its samples."""
+        counted = self.counted
+        return {
+            "seconds": self.seconds, "cpu_seconds": self.process.cpu_seconds,
+            "executions": counted.executions if counted else self.executions,
+            "operations": counted.operations if counted else 0,
+            "states": len(counted.states) if counted else None,
+            "coverage": self.coverage, "features": self.features, "crashes": self.crashes,
+            "memory": self.process.memory, "peak_memory": self.process.peak_memory,
+        }
+
+    @property
+    def how(self):
+        """How it ended."""
+        if self._found and self.process.code != 0:
+            return {"hang": "hang", "out-of-memory": "memory"}.get(self._found[-1], "crash")
+        if self.was_stopped:
+            return "stopped"
+        return "over" if self.process.code == 0 and not self.early else "died"
 
     def _note_failure(self, line):
         match = _ERROR.search(line)
@@ -148,9 +217,30 @@ class Session:
             self.process.signal(signal.SIGTERM)
 
     def suspect(self, kind, data):
-        return Suspect(self.setting.strategy, self.NAME, kind, data, self.setting.program,
+        self._found.append(kind)
+        setting = self.setting
+        return Suspect(setting.strategy, self.NAME, kind, data, setting.program,
                        property=self.property, diagnosis=self.diagnosis, log=self.process.tail,
-                       executions=self.executions)
+                       executions=self.executions, sanitizer=setting.sanitizer, job=setting.job,
+                       session=setting.session)
+
+
+def counters_file(work):
+    """Where the target of a session is told to count (ASSAY_COUNTERS)."""
+    return os.path.join(work, "counters")
+
+
+def read_counters(work):
+    """What the target of a session counted, dead or alive; None if it does not."""
+    return counters.read(counters_file(work))
+
+
+def names_in(folder):
+    """The names in a folder, sorted; none if it is not there (yet)."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def read_input(path, limit=1 << 24):

@@ -7,20 +7,17 @@ minimised, with its text form (.txt), a C program (.c) and what is known about i
 report is printed, and written as DIR/report.md, report.json and report.xml (JUnit).
 """
 import argparse
-import datetime
 import math
 import os
 import random
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from ci import detective, finding_store, judge, run_folder, shares  # noqa: E402
+from ci import fuzzing_run, shares, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
-from ci import supervisor, workbench  # noqa: E402
 from ci.command_line import Interrupt, Parser, positive  # noqa: E402
-from ci.workbench import CannotRun, shown  # noqa: E402
-from reports import files, results, terminal, text  # noqa: E402
+from ci.workbench import CannotRun  # noqa: E402
+from reports import results, terminal, text  # noqa: E402
 
 EPILOG = """\
 examples:
@@ -101,164 +98,69 @@ def parse_options(arguments):
     return options
 
 
-class Run:
-    """One run, from options to results."""
+class Run(fuzzing_run.FuzzingRun):
+    """Equal shares for all jobs; what is stored is replayed first."""
 
-    def __init__(self, options, status):
-        self._options = options
-        self._status = status
-        self._interrupt = Interrupt("ci/fuzz", "findings may be missing in the report")
-        self._bench = workbench.Workbench(options.prebuilt)
-        self._found = []
+    COMMAND = "fuzz"
 
-    def prepare(self):
-        """Builds, and knows then what there is to fuzz."""
-        options = self._options
-        if not options.prebuilt:
-            try:
-                workbench.set_up()
-            except CannotRun as error:
-                self._status.say(str(error))    # what needs it will say so
-            self._status.say("building (from nothing this takes a minute or two)")
-        self._bench.build(["//:assay", "//:assay_asan"])
+    def choose(self):
+        options = self.options
         if options.plant:
-            self.plant = workbench.choose_plant(options.plant, self._bench.plants())
+            self.plant = workbench.choose_plant(options.plant, self.bench.plants())
             self.strategies, self.engines = [self.plant], ["libfuzzer"]
         else:
-            self.plant = ""
             self.strategies = workbench.choose(
-                options.strategy, self._bench.strategies(), "strategy")
+                options.strategy, self.bench.strategies(), "strategy")
             self.engines = workbench.choose(options.engine, workbench.ENGINES, "engine")
-        self._jobs = [results.Job(strategy, engine)
-                      for strategy in self.strategies for engine in self.engines]
-        share, self._slots = shares.plan(
-            [(job.strategy, job.engine) for job in self._jobs], options.jobs,
-            options.minutes * 60)
-        for job in self._jobs:
-            job.share = share
-        self._build_targets()
-        self._status.say("%s x %s on %s for %g min: %.0f s of a core each" % (
-            ", ".join(self.strategies), ", ".join(map(text.engine, self.engines)),
-            text.count(options.jobs, "core"), options.minutes, share))
 
-    def _build_targets(self):
-        """Without a compiler for one engine, the others go on."""
-        wanted = workbench.targets(self.strategies, self.engines, bool(self.plant))
-        failed, said = self._bench.build_what_can(wanted)
-        if said:
-            sys.stderr.write(said)
-        lost = {wanted[label] for label in failed}
-        self._paths = {}
-        for job in self._jobs:
-            path = workbench.target_path(job.strategy, job.engine, bool(self.plant))
-            if path not in lost and (job.engine != "afl" or workbench.MUTATOR not in lost):
-                self._paths[job.strategy, job.engine] = path
-        if not self._paths:
-            raise CannotRun("%s: the build did not make %s" % (
-                ", ".join(failed), "it" if len(failed) == 1 else "them"))
+    def plan(self):
+        options = self.options
+        share, self._slots = shares.plan(list(self.jobs), options.jobs, self.seconds_asked())
+        for job in self.jobs.values():
+            job.share = share
+        self._share = share
+
+    def seconds_asked(self):
+        return self.options.minutes * 60
+
+    def options_to_resume(self):
+        return {"minutes": self.options.minutes}
+
+    def phases(self):
+        options = self.options
+        # A planted bug is to be found by the engine, not by what is known already.
+        if not self.plant:
+            self.phase("replay", self.replay)
+        self.phase("fuzz", lambda: self.chief.run(
+            shares.Fixed(self._slots, self.seconds_asked()), options.jobs, self.seconds_asked()))
+        self.phase("settle", self.settle)
 
     def fuzz(self):
-        """Returns the results."""
-        folder = run_folder.RunFolder(self._options.out)
-        self._interrupt.install()
-        try:
-            return self._fuzz_in(folder)
-        except OSError as error:
-            raise CannotRun(run_folder.explain(error, folder.path)) from error
-        finally:
-            folder.release()
-
-    def _stopped(self):
-        return bool(self._interrupt.name) or bool(self.plant and self._found)
-
-    def _on_finding(self, finding):
-        self._found.append(finding)
-        self._status.say("%s: %s: %s%s\n    %s" % (
-            "known finding" if finding.known else "finding", finding.strategy, finding.property,
-            ", flaky" if finding.flaky else "", shown(finding.path)))
-
-    def _fuzz_in(self, folder):
-        options = self._options
-        wanted = set(self._paths.values()) | {"assay.elf", "assay_asan.elf"}
-        if any(engine == "afl" for _, engine in self._paths):
-            wanted.add(workbench.MUTATOR)
-        copies = self._bench.copy(sorted(wanted), folder.join("tmp", "programs"))
-        assay = judge.Judge({judge.PLAIN: copies["assay.elf"],
-                             judge.ASAN: copies["assay_asan.elf"]})
-        # Whatever the user's own environment says: verdicts are made in this tier.
-        environments = {strategy: {"ASSAY_STRATEGY": strategy, "ASSAY_TIER": judge.TIER}
-                        for strategy in self.strategies}
-        os.makedirs(folder.join("tmp", "suspects"))
-        started = datetime.datetime.now(datetime.timezone.utc)
-        clock = time.monotonic()
-        sleuth = detective.Detective(
-            assay, finding_store.FindingStore(folder.join("findings")),
-            folder.join("tmp", "suspects"), environments, self._on_finding)
-        chief = supervisor.Supervisor(
-            folder, self._jobs, {key: copies[path] for key, path in self._paths.items()}, sleuth,
-            self._status, seed=options.seed, environments=environments,
-            mutator=copies.get(workbench.MUTATOR, ""), stop=self._stopped,
-            seeds=[os.path.join(workbench.ROOT, "corpus", name)
-                   for name in ("seeds", "regression")])
-        # A planted bug is to be found by the engine, not by what is known already.
-        replayed = [] if self.plant else chief.replay(assay)
-        error = None
-        try:
-            chief.run(self._slots, options.minutes * 60)
-        except OSError as failure:
-            error = failure
-        self._status.clear()
-        if sleuth.waiting:
-            self._status.say("minimising what was found last")
-        sleuth.finish()
-        outcome = results.Results(
-            started=started.strftime("%Y-%m-%dT%H:%M:%SZ"), seconds=time.monotonic() - clock,
-            minutes=options.minutes, cores=options.jobs, seed=options.seed,
-            version=workbench.source_version(), plant=self.plant, stopped=self._interrupt.name,
-            folder=shown(folder.path), jobs=replayed + self._jobs, findings=sleuth.findings)
-        error = error or sleuth.error
-        if error:
-            outcome.error = run_folder.explain(error, folder.path)
-        elif sleuth.problems:
-            outcome.error = "a finding could not be judged: %s" % sleuth.problems[0]
-        self._attribute(outcome)
-        self._explanation = ""
+        self.status.say("%s x %s on %s for %g min: %.0f s of a core each" % (
+            ", ".join(self.strategies), ", ".join(map(text.engine, self.engines)),
+            text.count(self.options.jobs, "core"), self.options.minutes, self._share))
+        outcome = super().fuzz()
+        self.explanation = ""
         if self.plant and outcome.findings and not outcome.findings[0].flaky:
             first = outcome.findings[0]
-            self._explanation = assay.explanation(self.plant, first.path, first.build)
-        self._report = []
-        try:
-            self._report = [shown(path) for path in files.write_all(outcome, folder.path)]
-        except OSError as failure:
-            # The terminal still gets it.
-            outcome.error = outcome.error or run_folder.explain(failure, folder.path)
+            self.explanation = self.assay.explanation(self.plant, first.path, first.build)
         return outcome
-
-    @staticmethod
-    def _attribute(outcome):
-        """Enters each finding with every job that hit it."""
-        for finding in outcome.findings:
-            finding.path = shown(finding.path)
-            finding.commands = finding_store.commands(finding.path)
-            for job in outcome.jobs:
-                if job.strategy == finding.strategy and finding.inputs.get(job.engine):
-                    job.findings.append(finding.name)
 
     def tell(self, outcome):
         """Prints the report."""
         print(terminal.render(outcome))
-        if self._explanation:
-            print("\n" + text.printable(self._explanation).rstrip())
+        if self.explanation:
+            print("\n" + text.printable(self.explanation).rstrip())
             print("\nReproduce it:  " + outcome.findings[0].commands["repro"])
-        if self._report:
-            print("report: " + " ".join(self._report))
+        if self.report:
+            print("report: " + " ".join(self.report))
 
 
 def main(arguments=None):
     options = parse_options(arguments)
     status = status_line.Status()
+    run = Run(options, status, Interrupt("ci/fuzz", "findings may be missing in the report"))
     try:
-        run = Run(options, status)
         run.prepare()
         outcome = run.fuzz()
         run.tell(outcome)
@@ -268,6 +170,8 @@ def main(arguments=None):
         print("ci/fuzz: %s" % error, file=sys.stderr)
     except KeyboardInterrupt:
         print("ci/fuzz: interrupted before the fuzzing began", file=sys.stderr)
+    finally:
+        run.close()
     return results.EXIT_CODES[results.COULD_NOT_RUN]
 
 

@@ -13,26 +13,77 @@ TAIL = 65536
 LONGEST_LINE = 4096
 
 
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+Entry = collections.namedtuple("Entry", "parent state cpu_seconds memory")
+
+
+def _entry(pid):
+    """What /proc says of a process, a zombie included; None if it is gone. The CPU time is its own
+    and that of the children it has waited for."""
+    try:
+        with open("/proc/%s/stat" % pid, "rb") as f:
+            # The command, in parentheses, may hold blanks and parentheses itself.
+            fields = f.read().rpartition(b")")[2].split()
+        return Entry(int(fields[1]), fields[0].decode(),
+                     sum(map(int, fields[11:15])) / _TICK, int(fields[21]) * _PAGE)
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def table():
+    """All processes, as {pid: Entry}: a look that costs a few milliseconds."""
+    entries = ((int(name), _entry(name)) for name in os.listdir("/proc") if name.isdigit())
+    return {pid: entry for pid, entry in entries if entry}
+
+
+def family(pids, entries):
+    """{pid: the pids of it and of all its descendants}. afl-fuzz puts its target into a session of
+    its own, where no signal to afl-fuzz's process group arrives."""
+    children = collections.defaultdict(list)
+    for pid, entry in entries.items():
+        children[entry.parent].append(pid)
+    families = {}
+    for pid in pids:
+        found = [pid]
+        for member in found:
+            found += children[member]
+        families[pid] = found
+    return families
+
+
 def children_of(pid):
-    """All descendants of a process. afl-fuzz puts its target into a session of its own, where no
-    signal to afl-fuzz's process group arrives."""
-    parents = collections.defaultdict(list)
+    """All descendants of a process."""
+    return family([pid], table())[pid][1:]
+
+
+def kill_marked(marker):
+    """Kills every process whose environment holds the bytes `marker`, and waits a moment for that:
+    children that their parent forgot, or that outlived it. Returns how many there were."""
+    found = 0
     for name in os.listdir("/proc"):
-        if not name.isdigit():
+        if not name.isdigit() or int(name) == os.getpid():
             continue
         try:
-            with open("/proc/%s/stat" % name, encoding="utf-8", errors="replace") as f:
-                # The command, in parentheses, may hold blanks and parentheses itself.
-                parent = int(f.read().rpartition(")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
+            with open("/proc/%s/environ" % name, "rb") as f:
+                marked = marker in f.read()
+            if marked:
+                os.kill(int(name), signal.SIGKILL)
+                found += 1
+                _await_end(name)
+        except OSError:
             continue
-        parents[parent].append(int(name))
-    found, queue = [], [pid]
-    while queue:
-        for child in parents[queue.pop()]:
-            found.append(child)
-            queue.append(child)
     return found
+
+
+def _await_end(pid, seconds=2.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        entry = _entry(pid)
+        if entry is None or entry.state == "Z":
+            return
+        time.sleep(0.005)
 
 
 class Process:
@@ -44,12 +95,17 @@ class Process:
 
     def __init__(self, command, env, folder=None):
         prefix = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
+        # SIGPIPE stays ignored: an engine whose supervisor is killed while it writes about a crash
+        # must get so far as to store the input.
         self._child = subprocess.Popen(
             prefix + command, env=env, cwd=folder, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            restore_signals=False)
         os.set_blocking(self._child.stdout.fileno(), False)
         self.started = time.monotonic()
         self.code = None
+        self.cpu_seconds = 0.0   # of it and its descendants: set by measure(), and at the end
+        self.memory = self.peak_memory = 0
         self._tail = b""
         self._partial = b""
 
@@ -69,7 +125,7 @@ class Process:
     def poll(self):
         """Reads what there is; returns the complete lines in it. Sets `code` once it has ended."""
         # The exit code first: what was written before it is then read below.
-        code = self._child.poll()
+        code = self._end()
         lines = self._read(drain=code is not None)
         if code is not None and self.code is None:
             self.code = code
@@ -78,6 +134,29 @@ class Process:
                 lines.append(self._partial.decode(errors="replace"))
                 self._partial = b""
         return lines
+
+    def _end(self):
+        """Its exit code, or None. Before the zombie goes it is asked for its CPU time."""
+        if self.code is None:
+            try:
+                if not os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                    return None
+                entry = _entry(self._child.pid)
+                self.cpu_seconds = max(self.cpu_seconds, entry.cpu_seconds if entry else 0)
+            except ChildProcessError:
+                pass
+        return self._child.poll()
+
+    @property
+    def pid(self):
+        return self._child.pid
+
+    def measure(self, members, entries):
+        """Its CPU time and memory: those of its family, by table()."""
+        known = [entries[pid] for pid in members if pid in entries]
+        self.cpu_seconds = max(self.cpu_seconds, sum(entry.cpu_seconds for entry in known))
+        self.memory = sum(entry.memory for entry in known)
+        self.peak_memory = max(self.peak_memory, self.memory)
 
     def _read(self, drain):
         if self._child.stdout.closed:

@@ -1,10 +1,15 @@
-"""The folder of a run: made, claimed for one process, and checked before anything is started.
+"""The folder of a campaign: made, claimed for one process, and checked before anything is started.
 
-  DIR/report.md report.json report.xml   the report of the last run
-  DIR/findings/                          finding_store.py
-  DIR/corpus/<strategy>/                 inputs worth keeping; the next run goes on from there
-  DIR/logs/                              ends of the engines' logs
-  DIR/tmp/                               deleted at the end of each run
+  DIR/report.{md,json,xml,...}    the report of the last campaign
+  DIR/campaigns/<uuid>/           each campaign's own
+  DIR/history.db                  what all of them did (reports/history.sql)
+  DIR/findings/                   finding_store.py
+  DIR/suspects/                   inputs that wait for a verdict
+  DIR/corpus/<strategy>/          inputs worth keeping; the next campaign goes on from there
+  DIR/sessions/<id>/              an engine's own files, while its session runs
+  DIR/logs/                       ends of the engines' logs
+  DIR/ballast                     given up when the disk is full, so that there is room to say so
+  DIR/tmp/                        deleted at the start and at the end
 """
 import errno
 import fcntl
@@ -16,6 +21,12 @@ from ci.workbench import CannotRun, shown
 
 # Bytes that must be free: a corpus and the engines' own files easily take that.
 _SPACE = 256 << 20
+
+# Bytes of the ballast: a report, a log, and what the history has yet to take.
+_BALLAST = 16 << 20
+
+# Of a campaign, beside tmp/.
+FOLDERS = ("logs", "findings", "suspects", "corpus", "sessions", "campaigns")
 
 
 def explain(error, folder):
@@ -34,7 +45,7 @@ def explain(error, folder):
 class RunFolder:
     """DIR, claimed until release() or the process's end."""
 
-    def __init__(self, path, space=_SPACE, folders=("logs", "findings", "corpus")):
+    def __init__(self, path, space=_SPACE, folders=FOLDERS):
         self.path = os.path.abspath(path)
         try:
             os.makedirs(self.path, exist_ok=True)
@@ -61,11 +72,25 @@ class RunFolder:
             shutil.rmtree(self.join("tmp"), ignore_errors=True)
             for name in ("tmp", *folders):
                 os.makedirs(self.join(name), exist_ok=True)
+            if "sessions" in folders:
+                self._take_ballast()
         except (OSError, CannotRun) as error:
             os.close(self._lock)
             if isinstance(error, CannotRun):
                 raise
             raise CannotRun(explain(error, self.path)) from error
+
+    def _take_ballast(self):
+        path = self.join("ballast")
+        with open(path, "ab") as f:
+            os.posix_fallocate(f.fileno(), 0, _BALLAST)
+
+    def drop_ballast(self):
+        """Makes room."""
+        try:
+            os.unlink(self.join("ballast"))
+        except FileNotFoundError:
+            pass
 
     def join(self, *names):
         return os.path.join(self.path, *names)

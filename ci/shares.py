@@ -57,3 +57,37 @@ def plan(jobs, cores, seconds):
                 break
     slots += [[] for _ in range(cores - len(slots))]
     return share * instances, slots
+
+
+class Fixed:
+    """plan()'s slices as the supervisor asks for them: who runs next on which core (the other such
+    policy is scheduler.py). Jobs are keys."""
+
+    def __init__(self, slots, seconds):
+        self._slots = [list(slot) for slot in slots]
+        self._seconds = seconds
+        self._deadline = None
+        self._dropped = set()
+
+    def next(self, now, _running, core):
+        """(key, seconds) for a core that is free, or None. Time that a slice left over, or took too
+        long, is shared by those that follow."""
+        if self._deadline is None:
+            self._deadline = now + self._seconds
+        left = self._deadline - now
+        slices = self._slots[core] if core < len(self._slots) else []
+        while slices and left >= 1:
+            part = slices.pop(0)
+            if part.job in self._dropped:
+                continue
+            total = part.seconds + sum(other.seconds for other in slices
+                                       if other.job not in self._dropped)
+            return part.job, left * part.seconds / total
+        return None
+
+    def moved(self, key, cpu_seconds, new_coverage, new_findings):
+        """What a job came to since the last call: here, shares are equal whatever it is."""
+
+    def drop(self, key):
+        """It is not to run any more."""
+        self._dropped.add(key)

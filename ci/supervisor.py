@@ -1,42 +1,44 @@
-"""Runs the engines: each core its slices one after the other, until the time is over.
+"""Runs the engines: asks a policy who is next on each core, until the time is over.
 
-One thread: it reads what the engines print, hands their suspects to the detective, and starts,
-stops and restarts them. A finding does not end the fuzzing of its strategy, but a bug that every
-input shows gets no more than CAP sessions in a row.
+One thread: it reads what the engines print, hands their suspects to the detective, writes their
+numbers into the campaign's history, and starts, stops and restarts them. A finding does not end the
+fuzzing of its strategy, but a bug that every input shows gets no more than CAP sessions in a row.
 """
+import errno
 import select
 import time
 import zlib
 
-from ci import corpus_folder, engine_afl, engine_libfuzzer, engine_session, judge
+from ci import corpus_folder, engine_session, judge, process
+from ci.engine_kinds import ENGINES
 from reports import files, results, text
-
-ENGINES = {"libfuzzer": engine_libfuzzer.LibFuzzer, "afl": engine_afl.Afl}
 
 # Sessions in a row that end in a crash within _SHORT seconds and find nothing new.
 CAP = 30
 _SHORT = 2.0
 
-# Sessions in a row that die without any finding.
+# Sessions in a row that die without any finding, each before it was of much use.
 _DEATHS = 3
+_OF_USE = 10.0
 
 # Suspects that may wait for the detective before a crashed engine is started again.
 _BACKLOG = 8
 
-# Seconds between looks at the engines' files, and between AFL++'s gifts to the corpus.
-_PROGRESS, _IMPORT = 2.0, 15.0
+# Seconds between looks at the engines' files, AFL++'s gifts to the corpus, and samples.
+_PROGRESS, _IMPORT, SAMPLE = 2.0, 15.0, 10.0
 
 
-class Task:
-    """One core's work: what is left of its slices, and the session that runs now."""
+class Core:
+    """What a core works at: a slice of a job's time, and the session that runs now."""
 
-    def __init__(self, slices):
-        self.slices = list(slices)
-        self.job = None
-        self.instance = 0
+    def __init__(self, number):
+        self.number = number
+        self.key = None
         self.end = 0.0          # of the current slice
         self.session = None
+        self.told = 0.0         # CPU seconds of the session that the policy knows of
         self.next_progress = self.next_import = 0.0
+        self.not_before = 0.0   # of the next session
 
 
 class JobState:
@@ -49,15 +51,17 @@ class JobState:
         self.sessions = 0
         self.known = 0          # findings of the strategy when that was last looked at
         self.given_up = False
+        self.told = (0, 0)      # coverage and findings that the policy knows of
 
 
 class Supervisor:
-    """`jobs`: results.Job for each strategy and engine; `programs`: {(strategy, engine): path}, of a
-    job without one the build did not make it."""
+    """`jobs`: results.Job for each key, (strategy, engine, sanitizer); what they have already come
+    to counts on. `programs`: {key: path}, of a job without one the build did not make it."""
 
-    def __init__(self, folder, jobs, programs, detective, status, seed=1, environments=None,
-                 mutator="", seeds=(), stop=lambda: False, deadline=None):
-        self._folder = folder
+    def __init__(self, campaign, jobs, programs, detective, status, seed=1, environments=None,
+                 mutator="", seeds=(), stop=lambda: False):
+        self._campaign = campaign
+        self._folder = campaign.folder
         self._programs = programs
         self._detective = detective
         self._status = status
@@ -65,90 +69,121 @@ class Supervisor:
         self._environments = environments or {}
         self._mutator = mutator
         self._stop = stop
-        self._states = {(job.strategy, job.engine): JobState(job) for job in jobs}
-        self._deadline = deadline
+        self._states = {key: JobState(job) for key, job in jobs.items()}
+        self._rows = {key: campaign.job(key, share=job.share) for key, job in jobs.items()}
+        self._deadline = None
+        self._next_sample = 0.0
         self._corpora = {}
-        for job in jobs:
-            if job.strategy not in self._corpora:
-                corpus = corpus_folder.Corpus(folder.join("corpus", job.strategy))
+        for strategy, _, _ in jobs:
+            if strategy not in self._corpora:
+                corpus = corpus_folder.Corpus(self._folder.join("corpus", strategy))
                 corpus.start_from(seeds)
-                self._corpora[job.strategy] = corpus
+                self._corpora[strategy] = corpus
         self._corpus_sizes = {}
+
+    # Before the engines: what is stored.
 
     def replay(self, assay):
         """Runs what is stored on each strategy, before AFL++ or libFuzzer start from it. Returns a
         results.Job of the engine `corpus` for each strategy."""
         replayed = []
         for strategy, corpus in self._corpora.items():
-            job = results.Job(strategy, "corpus")
+            job = results.Job(strategy, "corpus", sanitizer="none")
             replayed.append(job)
+            row = self._campaign.job((strategy, "corpus", "none"))
+            session, _ = self._campaign.open_session(row)
             start = time.monotonic()
             try:
                 for judged, bad in assay.failing(strategy, corpus.paths(), self._stop):
                     if bad:
-                        self._ban(judged, job, corpus)
+                        self._ban(judged, job, corpus, row, session)
                     else:
                         job.executions += judged
             except judge.CannotJudge as error:
                 job.problem = str(error)
+                self._campaign.say_of(row, problem=job.problem)
             job.seconds = time.monotonic() - start
             job.corpus = len(corpus)
+            self._campaign.close_session(session, {
+                "seconds": job.seconds, "executions": job.executions, "crashes": job.crashes,
+            }, "died" if job.problem else "over", corpus=job.corpus)
         return replayed
 
-    def _ban(self, path, job, corpus):
+    def _ban(self, path, job, corpus, row, session):
         data = engine_session.read_input(path)
         job.crashes += 1
         if data is None:
             return
         self._detective.report(engine_session.Suspect(
-            job.strategy, "corpus", "crash", data, "", executions=job.executions))
+            job.strategy, "corpus", "crash", data, "", executions=job.executions, sanitizer="none",
+            job=row, session=session))
         corpus.ban(data)
 
-    def run(self, slots, seconds):
-        """Runs the slices of shares.plan(). Returns when they are over or stop() says so."""
+    # The loop.
+
+    def run(self, policy, cores, seconds):
+        """Fuzzes until the seconds are over, the policy has nothing left, or stop() says so."""
         self._deadline = time.monotonic() + seconds
-        tasks = [Task(slot) for slot in slots if slot]
+        self._next_sample = time.monotonic() + SAMPLE
+        self._policy = policy
+        self._cores = [Core(number) for number in range(cores)]
         try:
-            while True:
-                if self._stop() or self._detective.error:
-                    break
+            while not self._stop() and not self._detective.error:
                 active = False
-                for task in tasks:
-                    active = self._advance(task) or active
+                for core in self._cores:
+                    active = self._advance(core) or active
                 if not active:
                     break
-                self._show(tasks)
-                self._sleep(tasks)
+                self._sample()
+                self._show()
+                self._sleep()
+        except OSError as error:
+            self._detective.error = self._detective.error or error
         finally:
-            self._stop_all(tasks)
-            for state in self._states.values():
+            self._stop_all()
+            for key, state in self._states.items():
                 state.job.not_started = not state.sessions and not state.given_up
+                self._campaign.say_of(self._rows[key], not_started=int(state.job.not_started))
 
-    def _sleep(self, tasks):
-        pipes = [task.session.process for task in tasks
-                 if task.session and task.session.process.output_open]
+    def _sleep(self):
+        pipes = [core.session.process for core in self._cores
+                 if core.session and core.session.process.output_open]
         # Output that comes in single lines would wake us up for each.
-        time.sleep(0.05)
+        time.sleep(0.1)
         select.select(pipes, [], [], 0.15)
 
-    def _advance(self, task):
+    def _advance(self, core):
         """True while there is something to do on this core."""
-        if task.session:
-            if not task.session.poll():
-                self._look_after(task)
+        if core.session:
+            if not core.session.poll():
+                self._look_after(core)
                 return True
-            self._close(task)
-        left = task.end - time.monotonic()
-        if task.job is None or left < 1 or self._states[task.job].given_up:
-            if not self._next_slice(task):
+            self._close(core)
+        now = time.monotonic()
+        if core.key is None or core.end - now < 1 or self._states[core.key].given_up:
+            if not self._next_slice(core, now):
                 return False
-        if self._goes_in_circles(self._states[task.job]):
+        if now < core.not_before or self._goes_in_circles(core.key):
             return True
-        return self._open(task)
+        return self._open(core)
 
-    def _goes_in_circles(self, state):
+    def _next_slice(self, core, now):
+        core.key = None
+        if self._deadline - now < 1:
+            return False
+        chosen = self._policy.next(
+            now, [other.key for other in self._cores if other.key and other is not core],
+            core.number)
+        if not chosen:
+            return False
+        core.key, seconds = chosen
+        core.end = min(now + seconds, self._deadline)
+        return True
+
+    def _goes_in_circles(self, key):
         """True if the job must not be started again: for now, or for good if it has been given up.
         """
+        state = self._states[key]
         if not state.idle_crashes:
             return False
         waiting = self._detective.waiting
@@ -162,76 +197,61 @@ class Supervisor:
             return False
         # While the detective is busy nobody knows whether the last crash is a new one.
         if not waiting:
-            self._give_up(state, note="stopped: %d sessions in a row ended in known findings"
+            self._give_up(key, note="stopped: %d sessions in a row ended in known findings"
                           % state.idle_crashes)
         return True
 
-    def _next_slice(self, task):
-        """Time that a slice left over, or took too long, is shared by those that follow."""
-        left = self._deadline - time.monotonic()
-        while task.slices and left >= 1:
-            part = task.slices.pop(0)
-            state = self._states[part.job]
-            if state.given_up:
-                continue
-            total = part.seconds + sum(other.seconds for other in task.slices
-                                       if not self._states[other.job].given_up)
-            task.job, task.instance = part.job, part.instance
-            task.end = time.monotonic() + left * part.seconds / total
-            return True
-        task.job = None
-        return False
+    # A session's life.
 
-    def _open(self, task):
-        state = self._states[task.job]
-        job = state.job
-        strategy, engine = task.job
-        if task.job not in self._programs:
-            self._give_up(state, problem="the build did not make its program; ci/setup installs compilers")
+    def _open(self, core):
+        key, state = core.key, self._states[core.key]
+        strategy, engine, sanitizer = key
+        if key not in self._programs:
+            self._give_up(key, problem="the build did not make its program; ci/setup installs compilers")
             return True
-        # A session of AFL++ must have an empty folder: what it finds in another it would delete.
-        work = self._folder.join("tmp", "%s-%s-%d-%d" % (
-            strategy, engine, task.instance, state.sessions))
-        name = "%s %s %d %d" % (strategy, engine, task.instance, state.sessions)
+        name = " ".join((*key, str(self._campaign.run), str(state.sessions), str(core.number)))
+        seed = (self._seed + zlib.crc32(name.encode())) & 0x7fffffff
+        session, work = self._campaign.open_session(self._rows[key], seed=seed)
+        environment = dict(self._environments.get(strategy, {}),
+                           ASSAY_COUNTERS=engine_session.counters_file(work))
         state.sessions += 1
         try:
-            task.session = ENGINES[engine](engine_session.Setting(
-                strategy=strategy, program=self._programs[task.job],
-                seconds=max(1.0, task.end - time.monotonic()),
-                seed=(self._seed + zlib.crc32(name.encode())) & 0x7fffffff,
-                corpus=self._corpora[strategy].folder, work=work,
-                environment=self._environments.get(strategy, {}), mutator=self._mutator))
+            core.session = ENGINES[engine](engine_session.Setting(
+                strategy=strategy, program=self._programs[key],
+                seconds=max(1.0, core.end - time.monotonic()), seed=seed,
+                corpus=self._corpora[strategy].folder, work=work, environment=environment,
+                mutator=self._mutator, sanitizer=sanitizer, job=self._rows[key], session=session))
         except (OSError, engine_session.engines.CannotRun) as error:
+            self._campaign.close_session(session, {}, "died")
             if isinstance(error, OSError) and not isinstance(
                     error, (FileNotFoundError, PermissionError)):
                 raise
-            self._give_up(state, problem=str(error))
+            self._give_up(key, problem=str(error))
             return True
-        job.restarts = state.sessions - 1
-        task.next_progress = time.monotonic() + _PROGRESS
-        task.next_import = time.monotonic() + _IMPORT
+        state.job.restarts = state.sessions - 1
+        core.next_progress = time.monotonic() + _PROGRESS
+        core.next_import = time.monotonic() + _IMPORT
         return True
 
-    def _look_after(self, task):
+    def _look_after(self, core):
         now = time.monotonic()
-        if now >= task.next_progress:
-            task.next_progress = now + _PROGRESS
-            task.session.progress()
-            self._collect(task)
-        if now >= task.next_import:
-            task.next_import = now + _IMPORT
-            self._import(task)
+        if now >= core.next_progress:
+            core.next_progress = now + _PROGRESS
+            core.session.progress()
+            self._collect(core)
+        if now >= core.next_import:
+            core.next_import = now + _IMPORT
+            self._import(core)
 
-    def _import(self, task):
-        if isinstance(task.session, engine_afl.Afl):
-            corpus = self._corpora[task.job[0]]
-            for data in task.session.new_inputs():
-                corpus.add(data)
+    def _import(self, core):
+        corpus = self._corpora[core.key[0]]
+        for data in core.session.new_inputs():
+            corpus.add(data)
 
-    def _collect(self, task):
+    def _collect(self, core):
         """Hands over what the session found; returns how many inputs that is."""
-        state = self._states[task.job]
-        suspects = task.session.collect()
+        state = self._states[core.key]
+        suspects = core.session.collect()
         for suspect in suspects:
             suspect.executions = (suspect.executions or 0) + state.job.executions
             self._detective.report(suspect)
@@ -240,19 +260,27 @@ class Supervisor:
         state.job.crashes += len(suspects)
         return len(suspects)
 
-    def _close(self, task):
+    def _close(self, core):
         """Accounts for a session that has ended, and decides whether the job goes on."""
-        session, state = task.session, self._states[task.job]
+        session, state = core.session, self._states[core.key]
+        self._end_family(session)
+        # From here on a full disk may strike; then the session is still there to be closed again.
+        crashes = self._collect(core)
+        self._import(core)
+        files.write_whole(self._folder.join("logs", "%s-%s.log" % core.key[:2]), session.log)
+        numbers = session.numbers()
+        counted = session.counted
+        self._campaign.close_session(
+            session.setting.session, numbers, session.how, session.process.code,
+            exercised=counted.exercised if counted else None,
+            states=counted.states if counted else None, corpus=self._size(core.key[0]))
+        self._tell_policy(core)
+        core.session, core.told = None, 0.0
         job = state.job
-        crashes = self._collect(task)
-        job.executions += session.executions
+        job.executions += numbers["executions"]
         job.seconds += session.seconds
         if session.coverage is not None:
             job.coverage = max(job.coverage or 0, session.coverage)
-        # From here on a full disk may strike.
-        self._import(task)
-        task.session = None
-        files.write_whole(self._folder.join("logs", "%s-%s.log" % task.job), session.log)
         code = session.process.code
         if crashes and session.NAME == "libfuzzer":
             # A session that got far before it crashed was worth its time.
@@ -261,68 +289,114 @@ class Supervisor:
         elif session.was_stopped or (code == 0 and not session.early):
             state.idle_crashes = state.deaths = 0
         else:
-            self._after_death(state, session, code)
+            self._after_death(core, session, code)
 
-    def _after_death(self, state, session, code):
-        state.deaths += 1
-        if state.deaths < _DEATHS and session.executions:
-            time.sleep(0.2)
+    @staticmethod
+    def _end_family(session):
+        """What the target started and left behind does not outlive it."""
+        process.kill_marked(engine_session.counters_file(session.setting.work).encode())
+
+    def _after_death(self, core, session, code):
+        state = self._states[core.key]
+        executions = session.numbers()["executions"]
+        state.deaths = 1 if session.seconds > _OF_USE else state.deaths + 1
+        if state.deaths < _DEATHS and executions:
+            core.not_before = time.monotonic() + 0.2
             return
         how = "was killed by signal %d" % -code if code < 0 else "ended with exit code %d" % code
         lines = [line for line in session.log.splitlines() if line.strip()]
-        self._give_up(state, problem="%s %s after %.1f s, %s%s" % (
-            text.engine(session.NAME), how, session.seconds,
-            text.count(session.executions, "execution"),
+        self._give_up(core.key, problem="%s %s after %.1f s, %s%s" % (
+            text.engine(session.NAME), how, session.seconds, text.count(executions, "execution"),
             ": " + text.one_line(lines[-1], 100) if lines else ""))
 
-    def _give_up(self, state, problem="", note=""):
+    def _give_up(self, key, problem="", note=""):
+        state = self._states[key]
         state.given_up = True
         state.job.problem = state.job.problem or problem
         state.job.note = note
+        self._policy.drop(key)
+        self._campaign.say_of(self._rows[key], problem=state.job.problem, note=note)
         self._status.say("%s on %s: %s" % (
             state.job.strategy, text.engine(state.job.engine), problem or note))
 
-    def _stop_all(self, tasks):
-        for task in tasks:
-            if task.session:
-                task.session.stop()
+    def _stop_all(self):
+        running = [core for core in self._cores if core.session]
+        for core in running:
+            core.session.stop()
         # poll() kills those that do not obey.
-        while any(task.session for task in tasks):
-            for task in tasks:
-                if task.session and task.session.poll():
-                    try:
-                        self._close(task)
-                    except OSError as error:
-                        # A full disk must not keep us from stopping the others.
-                        self._detective.error = self._detective.error or error
-                        task.session = None
+        while not all([core.session.poll() for core in running]):
             time.sleep(0.05)
-        for state in self._states.values():
-            state.job.corpus = len(self._corpora[state.job.strategy])
+        if self._detective.error and self._detective.error.errno == errno.ENOSPC:
+            self._folder.drop_ballast()
+        for core in running:
+            try:
+                self._close(core)
+            except OSError as error:
+                # Its row still says that it runs: whoever comes next finds it (recovery.py).
+                self._detective.error = self._detective.error or error
+                core.session = None
+        for key, state in self._states.items():
+            state.job.corpus = len(self._corpora[key[0]])
 
-    def _show(self, tasks):
+    # What is told of it.
+
+    def _sample(self):
+        now = time.monotonic()
+        if now < self._next_sample:
+            return
+        self._next_sample = now + SAMPLE
+        running = [core for core in self._cores if core.session and not core.session.ended]
+        entries = process.table()
+        families = process.family([core.session.process.pid for core in running], entries)
+        samples = {}
+        for core in running:
+            session = core.session
+            session.process.measure(families[session.process.pid], entries)
+            session.count()
+            samples[session.setting.session] = dict(
+                session.numbers(), corpus=self._size(core.key[0]))
+            self._tell_policy(core)
+        self._campaign.sample(samples)
+
+    def _tell_policy(self, core):
+        """What the job came to since the policy was last told."""
+        key, session, state = core.key, core.session, self._states[core.key]
+        coverage, findings = state.told
+        found = sum(finding.strategy == key[0] and finding.engine == key[1]
+                    for finding in self._detective.findings)
+        state.told = max(coverage, session.coverage or 0), max(findings, found)
+        self._policy.moved(key, session.process.cpu_seconds - core.told,
+                           state.told[0] - coverage, state.told[1] - findings)
+        core.told = session.process.cpu_seconds
+
+    def _size(self, strategy):
+        """Inputs kept for a strategy. Listing a folder of many thousand files takes its time."""
+        now = time.monotonic()
+        due, size = self._corpus_sizes.get(strategy, (0, 0))
+        if now >= due:
+            start = time.monotonic()
+            size = len(self._corpora[strategy])
+            self._corpus_sizes[strategy] = (now + 5 + 1000 * (time.monotonic() - start), size)
+        return size
+
+    def _show(self):
         if not self._status.due():
             return
         executions = sum(state.job.executions for state in self._states.values())
         coverage = {key: state.job.coverage for key, state in self._states.items()
                     if state.job.coverage}
         running, rate = [], 0
-        for task in tasks:
-            if not task.session:
+        for core in self._cores:
+            if not core.session:
                 continue
-            session = task.session
+            session = core.session
             executions += session.executions
             speed = session.rate or (session.executions / session.seconds)
             rate += speed
-            running.append((*task.job, speed))
+            running.append((*core.key[:2], speed))
             if session.coverage:
-                coverage[task.job] = max(session.coverage, coverage.get(task.job, 0))
-        # Listing a folder of many thousand files takes its time.
-        now = time.monotonic()
-        for strategy, corpus in self._corpora.items():
-            if now >= self._corpus_sizes.get(strategy, (0, 0))[0]:
-                self._corpus_sizes[strategy] = (now + 5, len(corpus))
+                coverage[core.key] = max(session.coverage, coverage.get(core.key, 0))
         self._status.show(
-            self._deadline - now, executions, rate,
-            sum(size for _, size in self._corpus_sizes.values()), coverage,
+            self._deadline - time.monotonic(), executions, rate,
+            sum(self._size(strategy) for strategy in self._corpora), coverage,
             len(self._detective.findings), running)

@@ -7,7 +7,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from ci import corpus_folder, detective, engine_session, fakes, finding_store  # noqa: E402
+from ci import campaign, corpus_folder, detective, engine_kinds, engine_session  # noqa: E402
+from ci import fakes, finding_store  # noqa: E402
 from ci import judge, process, run_folder, shares, supervisor  # noqa: E402
 from reports import results  # noqa: E402
 
@@ -49,19 +50,34 @@ class SupervisorTest(unittest.TestCase):
         sleuth = detective.Detective(assay, finding_store.FindingStore(folder.join("findings")),
                                      folder.join("tmp"), environments)
         self.status = Quiet()
+        key = "alpha", engine, "none"
+        history = campaign.open_history(folder)
+        self.addCleanup(history.close)
+        night = campaign.Campaign.begin(history, folder, "fuzz")
         chief = supervisor.Supervisor(
-            folder, [job],
-            {("alpha", engine): os.path.join(self.tree, "fuzz", "alpha_%s.elf" % engine)},
+            night, {key: job}, {key: os.path.join(self.tree, "fuzz", "alpha_%s.elf" % engine)},
             sleuth, self.status, environments=environments, seeds=seeds, stop=stop or (lambda: 0))
         self.replayed = chief.replay(assay) if replay else []
-        chief.run([[shares.Slice(("alpha", engine), 0, seconds)]], seconds)
+        chief.run(shares.Fixed([[shares.Slice(key, 0, seconds)]], seconds), 1, seconds)
         sleuth.finish()
+        night.end()
+        self.check_accounts(night, key, job)
         folder.release()
         for finding in sleuth.findings:
             if finding.inputs.get(engine):
                 job.findings.append(finding.name)
         self.assertEqual([], sleuth.problems)
         return job, {finding.property: finding for finding in sleuth.findings}, sleuth
+
+    def check_accounts(self, night, key, job):
+        """The history says what the supervisor does, and nothing in it is still open."""
+        total = night.totals()[key]
+        self.assertEqual(
+            (job.executions, job.coverage, job.crashes, job.problem, job.note),
+            tuple(total[name] for name in (
+                "executions", "coverage", "crashes", "problem", "note")))
+        self.assertEqual([], night.history.query("SELECT * FROM sessions WHERE state = 'running'"))
+        self.assertEqual([], os.listdir(os.path.join(self.out, "sessions")))
 
     def test_a_clean_engine_is_clean_on_libfuzzer(self):
         job, findings, _ = self.fuzz("clean")
@@ -74,7 +90,7 @@ class SupervisorTest(unittest.TestCase):
                                                  job.coverage))
 
     def test_an_engine_that_executed_nothing_could_not_run(self):
-        for engine in supervisor.ENGINES:
+        for engine in engine_kinds.ENGINES:
             job, _, _ = self.fuzz("idle", engine)
             self.assertEqual("could not run", job.verdict)
 
@@ -104,7 +120,7 @@ class SupervisorTest(unittest.TestCase):
                                                    findings["overlap"].build))
 
     def test_each_identity_is_stored_once(self):
-        for engine in supervisor.ENGINES:
+        for engine in engine_kinds.ENGINES:
             with self.subTest(engine):
                 self.out = os.path.join(self._temporary.name, engine)
                 job, findings, sleuth = self.fuzz("crashes", engine)
@@ -132,7 +148,7 @@ class SupervisorTest(unittest.TestCase):
             self.assertIn("ASSERTION FAILED: content", f.read())
 
     def test_hangs_and_memory_are_findings(self):
-        for engine in supervisor.ENGINES:
+        for engine in engine_kinds.ENGINES:
             _, findings, _ = self.fuzz("timeout", engine, seconds=1.2)
             self.assertIn("hang", findings)
         _, findings, _ = self.fuzz("oom", seconds=1.2)

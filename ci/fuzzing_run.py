@@ -1,0 +1,241 @@
+"""What ci/fuzz and ci/overnight have in common: one process's run of a campaign.
+
+The folder is claimed, what a killed predecessor left there is accounted for, programs are built and
+copied, and then the campaign's phases follow each other, ending in the reports. Subclasses say which
+phases there are, and who fuzzes next.
+"""
+import datetime
+import os
+import sys
+import time
+
+from ci import campaign as campaigns
+from ci import detective, finding_store, judge, provenance, recovery, run_folder
+from ci import supervisor, workbench
+from ci.engine_kinds import SANITIZERS
+from ci.workbench import CannotRun, shown
+from reports import files, results
+
+
+class FuzzingRun:
+    """One run, from options to results. `options` has `plant`, `prebuilt`, `out`, `jobs`, `seed`."""
+
+    COMMAND = ""
+
+    def __init__(self, options, status, interrupt):
+        self.options = options
+        self.status = status
+        self.interrupt = interrupt
+        self.bench = workbench.Workbench(options.prebuilt)
+        self.plant = ""
+        self.strategies = self.engines = ()
+        self.found = []
+        self.folder = self.history = self.campaign = self.assay = self.sleuth = self.chief = None
+        self.jobs = {}           # results.Job by key
+        self.replayed = []
+        self.error = None        # an OSError that broke it off
+        self._paths = {}         # of the fuzz targets by key, below bazel-bin
+        self._outcome = None
+
+    # What subclasses say.
+
+    def choose(self):
+        """Sets `plant`, `strategies` and `engines`; the programs `assay` are built."""
+        raise NotImplementedError
+
+    def keys(self):
+        """The jobs: (strategy, engine, sanitizer)."""
+        return [(strategy, engine, SANITIZERS[engine])
+                for strategy in self.strategies for engine in self.engines]
+
+    def plan(self):
+        """What there is to do before anything is built: choose shares, and say so."""
+
+    def seconds_asked(self):
+        raise NotImplementedError
+
+    def begin(self):
+        """Sets `campaign`, a new one or one to be resumed."""
+        killed = campaigns.close_killed(self.history)
+        if killed:
+            self.status.say("the last campaign in %s was cut off; what it had found is kept" %
+                            shown(self.folder.path))
+        self.campaign = campaigns.Campaign.begin(
+            self.history, self.folder, self.COMMAND, seconds_asked=self.seconds_asked(),
+            cores=self.options.jobs, seed=self.options.seed, assay=self.version(),
+            options=self.options_to_resume(), plant=self.plant)
+
+    def options_to_resume(self):
+        return {}
+
+    def phases(self):
+        """Carries out what the campaign consists of."""
+        raise NotImplementedError
+
+    # The course of it.
+
+    def prepare(self):
+        """Claims the folder and builds; knows then what there is to fuzz."""
+        self.folder = run_folder.RunFolder(self.options.out)
+        try:
+            self.history = campaigns.open_history(self.folder)
+        except OSError as error:
+            raise CannotRun(run_folder.explain(error, self.folder.path)) from error
+        self.before_building()
+        if not self.options.prebuilt:
+            try:
+                workbench.set_up()
+            except CannotRun as error:
+                self.status.say(str(error))    # what needs it will say so
+            self.status.say("building (from nothing this takes a minute or two)")
+        self.bench.build(["//:assay", "//:assay_asan"])
+        self.choose()
+        self.jobs = {key: results.Job(*key[:2], sanitizer=key[2]) for key in self.keys()}
+        self.plan()
+        self._build_targets()
+
+    def before_building(self):
+        """The folder is claimed, and its history is open."""
+
+    def _build_targets(self):
+        """Without a compiler for one engine, the others go on."""
+        paths = {key: workbench.target_path(key[0], key[1], bool(self.plant)) for key in self.jobs}
+        wanted = {workbench.label_of(path): path for path in paths.values()}
+        if any(key[1] == "afl" for key in self.jobs):
+            wanted[workbench.label_of(workbench.MUTATOR)] = workbench.MUTATOR
+        failed, said = self.bench.build_what_can(wanted)
+        if said:
+            sys.stderr.write(said)
+        lost = {wanted[label] for label in failed}
+        self._paths = {key: path for key, path in paths.items() if path not in lost and (
+            key[1] != "afl" or workbench.MUTATOR not in lost)}
+        if not self._paths:
+            raise CannotRun("%s: the build did not make %s" % (
+                ", ".join(failed), "it" if len(failed) == 1 else "them"))
+
+    def close(self):
+        """Gives the folder up, whatever happened."""
+        if self.history:
+            self.history.close()
+        if self.folder:
+            self.folder.release()
+
+    def fuzz(self):
+        """Returns the results."""
+        self.interrupt.install()
+        try:
+            return self._fuzz()
+        except OSError as error:
+            raise CannotRun(run_folder.explain(error, self.folder.path)) from error
+
+    def version(self):
+        return workbench.source_version()
+
+    def stopped(self):
+        return bool(self.interrupt.name) or bool(self.plant and self.found)
+
+    def _on_finding(self, finding):
+        self.found.append(finding)
+        self.status.say("%s: %s: %s%s\n    %s" % (
+            "known finding" if finding.known else "finding", finding.strategy, finding.property,
+            ", flaky" if finding.flaky else "", shown(finding.path)))
+
+    def _fuzz(self):
+        started = datetime.datetime.now(datetime.timezone.utc)
+        clock = time.monotonic()
+        self.begin()
+        self.campaign.versions(self.version(), {
+            strategy: provenance.source_hash(strategy) for strategy in self.strategies})
+        self._set_out()
+        try:
+            self.phases()
+        except OSError as error:
+            self.error = error
+        self.status.clear()
+        self.settle()
+        outcome = results.Results(
+            started=started.strftime("%Y-%m-%dT%H:%M:%SZ"), seconds=time.monotonic() - clock,
+            minutes=self.seconds_asked() / 60, cores=self.options.jobs, seed=self.options.seed,
+            version=self.version(), plant=self.plant, stopped=self.interrupt.name,
+            folder=shown(self.folder.path), jobs=self.replayed + list(self.jobs.values()),
+            findings=self.sleuth.findings)
+        self._finish(outcome)
+        return outcome
+
+    def _set_out(self):
+        """Copies the programs, and makes whoever works with them."""
+        folder = self.folder
+        wanted = set(self._paths.values()) | {"assay.elf", "assay_asan.elf"}
+        if any(key[1] == "afl" for key in self._paths):
+            wanted.add(workbench.MUTATOR)
+        copies = self.bench.copy(sorted(wanted), folder.join("tmp", "programs"))
+        programs = {key: copies[path] for key, path in self._paths.items()}
+        self.assay = judge.Judge({judge.PLAIN: copies["assay.elf"],
+                                  judge.ASAN: copies["assay_asan.elf"]})
+        # Whatever the user's own environment says: verdicts are made in this tier.
+        environments = {strategy: {"ASSAY_STRATEGY": strategy, "ASSAY_TIER": judge.TIER}
+                        for strategy in self.strategies}
+        os.makedirs(folder.join("tmp", "suspects"))
+        self.sleuth = detective.Detective(
+            self.assay, finding_store.FindingStore(folder.join("findings")),
+            folder.join("tmp", "suspects"), environments, self._on_finding)
+        recovery.recover(self.history, folder, self.sleuth.report, programs)
+        for key, total in self.campaign.totals().items():
+            job = self.jobs.get(key)
+            if job:
+                for name in ("executions", "seconds", "coverage", "crashes"):
+                    setattr(job, name, total[name])
+        self.chief = supervisor.Supervisor(
+            self.campaign, self.jobs, programs, self.sleuth, self.status, seed=self.options.seed,
+            environments=environments, mutator=copies.get(workbench.MUTATOR, ""),
+            stop=self.stopped, seeds=[os.path.join(workbench.ROOT, "corpus", name)
+                                      for name in ("seeds", "regression")])
+
+    def phase(self, name, work):
+        """Carries out a phase, unless an earlier run of the campaign has; begun anew if that was
+        killed in it."""
+        if self.campaign.phase(name) in ("done", "skipped"):
+            return
+        self.campaign.set_phase(name, "begun")
+        start = time.monotonic()
+        work()
+        self.campaign.set_phase(name, "done", time.monotonic() - start)
+
+    def replay(self):
+        self.replayed = self.chief.replay(self.assay)
+
+    def settle(self):
+        """Waits until the detective has dealt with what was found."""
+        if self.sleuth.waiting:
+            self.status.say("minimising what was found last")
+        self.sleuth.finish()
+
+    def _finish(self, outcome):
+        """Ends the campaign and writes the reports."""
+        error = self.error or self.sleuth.error
+        if error:
+            self.folder.drop_ballast()
+            outcome.error = run_folder.explain(error, self.folder.path)
+        elif self.sleuth.problems:
+            outcome.error = "a finding could not be judged: %s" % self.sleuth.problems[0]
+        self._attribute(outcome)
+        try:
+            self.campaign.end(self.interrupt.name, outcome.error)
+        except OSError as failure:
+            outcome.error = outcome.error or run_folder.explain(failure, self.folder.path)
+        self.report = []
+        try:
+            self.report = [shown(path) for path in files.write_all(outcome, self.folder.path)]
+        except OSError as failure:
+            # The terminal still gets it.
+            outcome.error = outcome.error or run_folder.explain(failure, self.folder.path)
+
+    @staticmethod
+    def _attribute(outcome):
+        """Enters each finding with every job that hit it."""
+        for finding in outcome.findings:
+            finding.path = shown(finding.path)
+            finding.commands = finding_store.commands(finding.path)
+            for job in outcome.jobs:
+                if job.strategy == finding.strategy and finding.inputs.get(job.engine):
+                    job.findings.append(finding.name)

@@ -1,0 +1,75 @@
+"""What a killed supervisor left behind, accounted for: once, whatever happens meanwhile.
+
+A session whose row says `running` although its supervisor is gone: its engine is ended, its suspects
+go to the detective's queue, its inputs into the corpus, and then one transaction makes the row final.
+Killed before that, the next one does it all again: a suspect is known by its bytes, an input by its
+name, and numbers are replaced.
+"""
+import datetime
+import os
+import shutil
+
+from ci import campaign, corpus_folder, engine_session, process
+from ci.engine_kinds import ENGINES
+
+# Seconds that a file system's clock may be behind.
+_SLACK = 60
+
+
+def recover(history, folder, report, programs=None):
+    """Accounts for all sessions that nobody watches. `report` takes each Suspect, and has it on the
+    disk when it returns; `programs`: {(strategy, engine, sanitizer): the fuzz target}. Returns how
+    many sessions there were."""
+    orphans = history.query(
+        "SELECT s.*, j.strategy, j.engine, j.sanitizer, r.started FROM sessions s "
+        "JOIN jobs j ON j.id = s.job JOIN runs r ON r.id = s.run "
+        "WHERE s.state = 'running' ORDER BY s.id")
+    process.kill_marked((folder.join("sessions") + os.sep).encode())
+    for strategy in {row["strategy"] for row in orphans}:
+        since = min(row["started"] for row in orphans if row["strategy"] == strategy)
+        corpus_folder.Corpus(folder.join("corpus", strategy)).sweep(
+            datetime.datetime.fromisoformat(since).timestamp() - _SLACK)
+    for row in orphans:
+        _recover_one(history, folder, row, report, programs or {})
+    _remove_leftovers(history, folder)
+    return len(orphans)
+
+
+def _recover_one(history, folder, row, report, programs):
+    work = campaign.session_folder(folder, row["id"])
+    key = row["strategy"], row["engine"], row["sanitizer"]
+    engine = ENGINES.get(row["engine"])
+    crashes = 0
+    if engine and os.path.isdir(work):
+        corpus = corpus_folder.Corpus(folder.join("corpus", row["strategy"]))
+        for path in engine.kept(work):
+            data = engine_session.read_input(path)
+            if data is not None:
+                corpus.add(data)
+        for kind, path in engine.artefacts(work):
+            data = engine_session.read_input(path)
+            if data is None:
+                continue
+            crashes += 1
+            report(engine_session.Suspect(
+                row["strategy"], row["engine"], kind, data, programs.get(key, ""),
+                executions=row["executions"], sanitizer=row["sanitizer"], job=row["job"],
+                session=row["id"]))
+            corpus.ban(data)
+    counted = engine_session.read_counters(work)
+    numbers = {"crashes": crashes or None}
+    if counted:
+        numbers.update(executions=counted.executions, operations=counted.operations)
+    campaign.close_session(
+        history, row["id"], numbers, "killed", "lost", counted.exercised if counted else None,
+        counted.states if counted else None)
+    campaign.remove_session_folder(folder, row["id"])
+
+
+def _remove_leftovers(history, folder):
+    """Folders of sessions whose rows were final before the folder was gone."""
+    running = {str(row["id"]) for row in history.query(
+        "SELECT id FROM sessions WHERE state = 'running'")}
+    for name in engine_session.names_in(folder.join("sessions")):
+        if name not in running:
+            shutil.rmtree(folder.join("sessions", name), ignore_errors=True)
