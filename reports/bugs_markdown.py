@@ -1,7 +1,8 @@
 """The report of ci/bugs as Markdown, padded so that a terminal shows tables as well."""
 from reports import text
 from reports.bench_markdown import number, percent, table
-from reports.bugs_results import SIGNIFICANT, fuzzer_name
+from reports.bugs_results import fuzzer_name
+from reports.effect import SIGNIFICANT
 
 _NOTHING = "–"
 

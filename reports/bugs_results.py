@@ -9,14 +9,12 @@ import math
 import statistics
 
 from reports import survival
+from reports.effect import SIGNIFICANT
 
 MEASURES = ("executions", "cpu_seconds")
 
 COLUMNS = ("control", "subject", "id", "engine", "mutator", "seed", "end", "property", "expected",
            "executions", "cpu_seconds", "seconds", "note")
-
-# Below it, a difference between two fuzzers is called one.
-SIGNIFICANT = 0.05
 
 
 def fuzzer_name(engine, mutator):
