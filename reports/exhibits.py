@@ -19,11 +19,11 @@ def collect(history, campaign, pictures=True):
     """Exhibits in the order of their sections; those with too few data say so. A campaign that measured
     nothing has them as well."""
     try:
-        from reports import growth
+        from reports import growth, species
     except ImportError:
         return [too_few("statistics", "growth", "Statistics", _CURE)]
     found = []
-    for module in (growth,):
+    for module in (growth, species):
         found += module.exhibits(history, campaign, pictures)
     return found
 
