@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""The report as one page of HTML that needs nothing else: html_page.py HISTORY.db PAGE.html [CAMPAIGN]
+
+CAMPAIGN is a number or the uuid; without it the last one. The page fetches nothing, shows everything
+without JavaScript, and text of programs under test stays text in it: Jinja2 escapes all that it is
+not told to be markup, and that are only the pictures, which inline_svg.py has cleaned.
+"""
+import base64
+import hashlib
+import os
+import sys
+from types import SimpleNamespace
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from reports import (files, history, html_findings, html_queries, html_tables,  # noqa: E402
+                     html_verdict, html_words, inline_svg, results, text)
+
+_TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
+_STYLES = ("page.css", "matrix.css", "figures.css")
+
+# Where exhibits of the statistics go: section, id on the page, heading, why it may be empty.
+_SECTIONS = (
+    ("saturation", "Saturation: what another night would find",
+     "There are no counts of states seen to estimate it from."),
+    ("growth", "Growth", "No session left samples over time."),
+    ("engines", "Engines compared", "It takes two engines with several runs each."),
+)
+_TRENDS = ("trends", "Trend over campaigns", "There is no former campaign in this folder.")
+
+
+class NoTemplates(RuntimeError):
+    """What renders pages is not installed; the message says how to get it."""
+
+
+def _environment():
+    try:
+        import jinja2
+    except ImportError as error:
+        raise NoTemplates("no HTML page: %s has no Jinja2 (ci/setup installs it, as python3-jinja2)"
+                          % sys.executable) from error
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=html_words.shown)
+    environment.filters.update(
+        number=text.number, short=html_words.short, percent=html_words.percent,
+        count=text.count)
+    return environment
+
+
+def _read(name):
+    with open(os.path.join(_TEMPLATES, name), encoding="utf-8") as file:
+        return file.read()
+
+
+def _exhibits(found, markup):
+    """{section: what is shown in it}, if there is a history to reckon from."""
+    if found.history is None:
+        return {}
+    from reports import exhibits     # which loads matplotlib and scipy
+    pictures, sections = inline_svg.Pictures(), {}
+    for exhibit in exhibits.collect(found.history, found.campaign_id):
+        sections.setdefault(exhibit.section, []).append(SimpleNamespace(
+            name=exhibit.name, title=exhibit.title, says=exhibit.says, method=exhibit.method,
+            enough=exhibit.enough, rows=exhibit.rows, columns=[
+                (heading, i >= exhibit.left) for i, heading in enumerate(exhibit.headings)],
+            picture=markup(pictures.inline(exhibit.svg, exhibit.title, exhibit.says))
+            if exhibit.svg else ""))
+    return sections
+
+
+def render(found):
+    """The page of a results.Results, as text. NoTemplates: Jinja2 is missing."""
+    environment = _environment()
+    from markupsafe import Markup    # which Jinja2 brings
+    pictures = inline_svg.Pictures("m")
+    shown = _exhibits(found, Markup)
+    findings = html_findings.findings(found, pictures)
+    for finding in findings.all:
+        finding.picture = Markup(finding.picture)
+    benchmarks = html_tables.benchmarks(found)
+    benchmarks.shown = shown.get("benchmarks", [])
+    sections = {name: SimpleNamespace(id=name, title=title, why=why, shown=shown.get(name, []))
+                for name, title, why in _SECTIONS + (_TRENDS,)}
+    script = _read("page.js")
+    queries = html_queries.queries(found.campaign_id) if found.campaign_id is not None else {}
+    return environment.get_template("page.html.j2").render(
+        head=html_verdict.head(found), verdict=html_verdict.verdict(found),
+        tested=html_verdict.tested(found), matrix=html_tables.matrix(found),
+        coverage=html_tables.coverage(found), findings=findings, benchmarks=benchmarks,
+        exhibits=[sections[name] for name, _, _ in _SECTIONS], trends=sections["trends"],
+        jobs=html_tables.jobs(found), queries=queries, contents=_contents(),
+        style=Markup("".join(map(_read, _STYLES))), script=Markup(script),
+        script_hash="sha256-" + base64.b64encode(
+            hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"))
+
+
+def _contents():
+    return [("verdict", "Verdict"), ("tested", "What was tested"), ("matrix", "Matrix"),
+            ("coverage", "Coverage"), ("saturation", "Saturation"), ("growth", "Growth"),
+            ("engines", "Engines"), ("findings", "Findings"), ("benchmarks", "Benchmarks"),
+            ("trends", "Trend"), ("jobs", "Jobs"), ("queries", "Queries")]
+
+
+def main(arguments):
+    if not 2 <= len(arguments) <= 3:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        opened = history.History(arguments[0], read_only=True)
+        wanted = arguments[2] if len(arguments) == 3 else None
+        row = opened.one("SELECT id FROM campaigns WHERE ? IS NULL OR uuid = ? OR id = ? "
+                         "ORDER BY id DESC", wanted, wanted, wanted)
+        if row is None:
+            raise ValueError("no such campaign" if wanted else "no campaign in it")
+        folder = os.path.dirname(os.path.abspath(arguments[0]))
+        files.write_whole(arguments[1], render(results.Results.from_history(
+            opened, row["id"], folder)))
+    except (OSError, ValueError, NoTemplates, history.HistoryError) as error:
+        print("html_page.py: %s: %s" % (arguments[0], error), file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
