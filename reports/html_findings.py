@@ -8,7 +8,7 @@ from reports import results as R
 from reports import text
 
 # Characters of findings in full; then of findings in short: a page of any number opens fast.
-MOST_IN_FULL = 1500000
+MOST_IN_FULL = 1900000
 MOST_IN_SHORT = 600000
 MOST_SHOWN = 250
 OPEN_AT_FIRST = 3          # of the new and the flaky ones
@@ -32,32 +32,51 @@ def _place(finding):
     return text.one_line(finding.site, 60)
 
 
+def _replays(finding):
+    runs, same = finding.replays.get("runs"), finding.replays.get("same", 0)
+    if not runs:
+        return "none"
+    if finding.status == R.FIXED and not same:
+        return "clean in all %d" % runs
+    return "%d of %d showed it" % (same, runs)
+
+
 def _facts(finding, results):
-    facts = []
-    if finding.file:
-        facts.append("at %s%s" % (_place(finding),
-                                  " in %s" % finding.function if finding.function else ""))
-    if finding.site:
-        facts.append("shows in: %s" % text.one_line(finding.site))
-    if finding.first_visible:
-        facts.append("damage first visible: %s" % text.one_line(finding.first_visible))
-    runs = finding.replays.get("runs")
-    if runs:
-        facts.append("%d of %d replays showed it" % (finding.replays.get("same", 0), runs))
-    if finding.engine:
-        facts.append("found by %s%s" % (text.how_found(finding), "" if not finding.sanitizer else
-                                        " (sanitizer: %s)" % words.sanitizer(finding.sanitizer)))
+    """(term, value, needs a line of its own), without what is not known."""
+    place = _place(finding) if finding.file else ""
+    if place and finding.function:
+        place += ", in %s" % finding.function
+    found = ""
+    if finding.engine and finding.status != R.FIXED:
+        found = text.how_found(finding)
+        if finding.sanitizer not in ("", "none"):
+            found += " (%s)" % words.sanitizer(finding.sanitizer)
+    since = ""
     if finding.since:
-        facts.append("since %s%s" % (words.moment(finding.since), ", by an earlier campaign"
-                                     if finding.since < results.started else ", by this campaign"))
-    if finding.operations is not None:
-        facts.append("minimal program: %s" % text.count(finding.operations, "operation"))
-    facts.append("signature %s" % finding.signature)
-    facts.append("build %s, tier %s" % (finding.build, finding.tier))
-    if finding.version:
-        facts.append("stored by Assay %s" % finding.version)
-    facts.append("file %s" % finding.path)
-    return facts
+        since = "%s, by %s campaign" % (words.moment(finding.since), "an earlier"
+                                        if finding.since < results.started else "this")
+    facts = [
+        ("guilty line", place, False), ("that is", getattr(finding, "guilty", ""), False),
+        ("shows in", text.one_line(finding.site), False),
+        ("first visible", text.one_line(finding.first_visible), False),
+        ("replays", _replays(finding), False), ("found by", found, False), ("since", since, False),
+        ("minimal program", "" if finding.operations is None else
+         text.count(finding.operations, "operation"), False),
+        ("build", "%s, tier %s%s" % (finding.build, finding.tier, ", Assay " + finding.version
+                                     if finding.version else ""), False),
+        ("signature", finding.signature, False), ("file", finding.path, True)]
+    return [fact for fact in facts if fact[1]]
+
+
+def _printable(value):
+    """A story whose strings XML can carry."""
+    if isinstance(value, str):
+        return words.shown(value)
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _printable(each) for key, each in value.items()}
+    return value
 
 
 def _full(made, finding, pictures):
@@ -70,7 +89,7 @@ def _full(made, finding, pictures):
         return
     try:
         made.picture = pictures.inline(
-            heap_map.render(finding.story), kind="heap-map",
+            heap_map.render(_printable(finding.story)), kind="heap-map",
             title="Heap map of %s: %s" % (finding.strategy, finding.property),
             desc="Blocks as bars from allocation to release, addresses to the right, operations "
                  "downwards. %s" % text.one_line(finding.diagnosis, 400))
@@ -99,9 +118,10 @@ def _size(made):
 def _holds(made):
     parts = ["commands"] if made.commands else []
     parts += ["heap map"] if made.picture else []
-    parts += [made.text_title.lower()] if made.text else []
+    parts += [made.text_title[0].lower() + made.text_title[1:]] if made.text else []
     parts += ["C program"] if made.c_program else []
-    return ", ".join(parts).capitalize() or "No more is known"
+    line = ", ".join(parts) or "no more is known"
+    return line[0].upper() + line[1:]
 
 
 def findings(results, pictures):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The report as one page of HTML that needs nothing else: html_page.py HISTORY.db PAGE.html [CAMPAIGN]
 
-CAMPAIGN is a number or the uuid; without it the last one. The page fetches nothing, shows everything
+CAMPAIGN is a number, the uuid or its beginning; without it the last one. The page fetches nothing, shows everything
 without JavaScript, and text of programs under test stays text in it: Jinja2 escapes all that it is
 not told to be markup, and that are only the pictures, which inline_svg.py has cleaned.
 """
@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from reports import (files, history, html_findings, html_queries, html_tables,  # noqa: E402
-                     html_verdict, html_words, inline_svg, results, text)
+                     html_verdict, html_words, inline_svg, read_history, results, text)
 
 _TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 _STYLES = ("page.css", "matrix.css", "figures.css")
@@ -43,7 +43,7 @@ def _environment():
         lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=html_words.shown)
     environment.filters.update(
         number=text.number, short=html_words.short, percent=html_words.percent,
-        count=text.count)
+        count=text.count, steady=html_words.steady)
     return environment
 
 
@@ -107,14 +107,11 @@ def main(arguments):
         return 2
     try:
         opened = history.History(arguments[0], read_only=True)
-        wanted = arguments[2] if len(arguments) == 3 else None
-        row = opened.one("SELECT id FROM campaigns WHERE ? IS NULL OR uuid = ? OR id = ? "
-                         "ORDER BY id DESC", wanted, wanted, wanted)
-        if row is None:
-            raise ValueError("no such campaign" if wanted else "no campaign in it")
-        folder = os.path.dirname(os.path.abspath(arguments[0]))
-        files.write_whole(arguments[1], render(results.Results.from_history(
-            opened, row["id"], folder)))
+        wanted = arguments[2] if len(arguments) == 3 else "last"
+        campaign = read_history.campaign_of(opened, wanted)
+        if campaign is None:
+            raise ValueError("it has no campaign %s" % wanted)
+        files.write_whole(arguments[1], render(results.Results.from_history(opened, campaign)))
     except (OSError, ValueError, NoTemplates, history.HistoryError) as error:
         print("html_page.py: %s: %s" % (arguments[0], error), file=sys.stderr)
         return 2

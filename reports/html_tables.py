@@ -127,14 +127,14 @@ def coverage(results):
                 for phase in results.phases if phase.name == "coverage" and phase.state != "done"),
                "No campaign of this kind measured line coverage.")
     lines, covered = sum(row.lines for row in rows), sum(row.covered for row in rows)
-    whole = sum(row.lines == row.covered for row in rows)
+    whole = [row.strategy for row in rows if row.lines == row.covered]
     return SimpleNamespace(
         rows=rows, why=why,
-        says="All inputs of the corpus together run %s of the allocators' own lines; of %d of %s "
-             "every line." % (words.percent(covered, lines), whole,
-                              text.count(len(rows), "strategy").replace("strategys", "strategies")),
+        says="All inputs of the corpus together run %s of the allocators' own lines. %s." % (
+            words.percent(covered, lines), "No line is left in " + ", ".join(whole) if whole
+            else "No strategy has all of its lines run"),
         columns=[("Strategy", False), ("Lines", True), ("Run", True), ("Regions", True),
-                 ("States", True), ("Never ran", True)])
+                 ("States", True), ("Lines that never ran", False)])
 
 
 def benchmarks(results):

@@ -94,10 +94,20 @@ def _since(results, number):
     last = results.former[0]
     old = sum(1 for finding in results.of_status(R.NEW)
               if finding.since and finding.since < results.started)
-    line = "Since the campaign of %s (%s, %s): %d fixed, %d found for the first time" % (
+    line = "Since the campaign of %s (verdict: %s; %s): %d fixed, %d found for the first time" % (
         words.moment(last.started), last.verdict, text.count(last.executions, "execution"),
         number[R.FIXED], number[R.NEW] - old)
-    return line + (", %d new ones still not reviewed." % old if old else ".")
+    return line + ("; of the new ones %d were there before, and nobody has reviewed them." % old
+                   if old else ".")
+
+
+def _place(name, names):
+    return list(names).index(name) if name in names else len(names)
+
+
+def _in_order(found, names):
+    """As people read them, in the order of `names`, others behind."""
+    return [names.get(name, name) for name in sorted(found, key=lambda name: (_place(name, names), name))]
 
 
 def _grid(results):
@@ -108,10 +118,7 @@ def _grid(results):
         if key not in columns:
             columns.append(key)
         cells[job.strategy, key] = job
-    order = list(text.ENGINES)
-    columns.sort(key=lambda key: (order.index(key[0]) if key[0] in order else len(order),
-                                  list(words.SANITIZERS).index(key[1])
-                                  if key[1] in words.SANITIZERS else 9))
+    columns.sort(key=lambda key: (_place(key[0], text.ENGINES), _place(key[1], words.SANITIZERS)))
     rows = []
     for name in dict.fromkeys(job.strategy for job in results.jobs):
         row = SimpleNamespace(strategy=name, cells=[])
@@ -186,9 +193,9 @@ def tested(results):
             results.minutes * 60) if results.minutes else ""),
         ("jobs", "%d of %d ran" % (len(began), len(results.jobs)), ""),
         ("strategies", text.number(len({job.strategy for job in began})), ""),
-        ("engines", ", ".join(dict.fromkeys(text.engine(job.engine) for job in began)) or "none", ""),
-        ("sanitizers", ", ".join(dict.fromkeys(
-            words.sanitizer(job.sanitizer) for job in began)) or "none", ""),
+        ("engines", ", ".join(_in_order({job.engine for job in began}, text.ENGINES)) or "none", ""),
+        ("sanitizers", ", ".join(_in_order({job.sanitizer for job in began}, words.SANITIZERS))
+         or "none", ""),
         ("strategy × property", "%d of %d judged" % (applicable - never, applicable)
          if applicable else "not known", "%d never" % never if never else ""),
         ("allocators' lines", words.percent(sum(row.covered for row in results.coverage), lines)

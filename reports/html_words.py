@@ -19,6 +19,11 @@ def shown(value):
     return value
 
 
+def steady(line):
+    """A sentence whose numbers are not broken between thousands."""
+    return re.sub(r"(?<=\d) (?=\d{3}(?!\d))", "\u00a0", shown(str(line)))
+
+
 def short(value):
     """1234567 as `1.2M`: four characters or fewer; `-` where there is none."""
     if value is None:
