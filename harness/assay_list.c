@@ -2,14 +2,17 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "harness/applies.h"
 #include "harness/assay_cli.h"
+#include "harness/json.h"
 
 static const char help[] =
-    "usage: assay list [--planted | --properties | --names]\n\n"
+    "usage: assay list [--planted | --properties | --names | --json]\n\n"
     "Lists the strategies with what they promise.\n\n"
     "  --planted     the planted bugs instead, with the properties that may report them\n"
     "  --properties  the properties that the oracle checks\n"
-    "  --names       only the names of the strategies, one a line\n";
+    "  --names       only the names of the strategies, one a line\n"
+    "  --json        all of it, for programs, with the properties that apply to each strategy\n";
 
 static const struct {
   unsigned trait;
@@ -47,12 +50,89 @@ static void print_strategy(const struct strategy *strategy) {
   printf("\n");
 }
 
+static void print_text(const char *name, const char *text) {
+  printf("\"%s\": ", name);
+  json_print_text(text);
+}
+
+// A list of texts that NULL ends; NULL: an empty one.
+static void print_texts(const char *name, const char *const *texts) {
+  printf(", \"%s\": [", name);
+  for (size_t i = 0; texts && texts[i]; i++) {
+    if (i > 0) printf(", ");
+    json_print_text(texts[i]);
+  }
+  printf("]");
+}
+
+static void print_strategy_json(const struct strategy *strategy) {
+  const char *separator = "";
+  printf("{");
+  print_text("name", strategy->name);
+  printf(", ");
+  print_text("summary", strategy->summary);
+  printf(", \"min_align\": %zu, \"max_align\": %zu, \"traits\": [", strategy->min_align,
+         strategy->max_align);
+  for (size_t i = 0; i < sizeof traits / sizeof *traits; i++) {
+    if (!(strategy->traits & traits[i].trait)) continue;
+    printf("%s\"%s\"", separator, traits[i].name);
+    separator = ", ";
+  }
+  printf("]");
+  print_texts("variants", strategy->variants);
+  print_texts("invariants", strategy->invariants);
+  printf(", \"properties\": [");
+  separator = "";
+  for (int i = PROPERTY_NONE + 1; i < PROPERTY_COUNT; i++) {
+    if (!property_applies((enum property)i, strategy)) continue;
+    printf("%s\"%s\"", separator, property_id((enum property)i));
+    separator = ", ";
+  }
+  printf("]}");
+}
+
+static void print_planted_json(const struct registry_entry *entry) {
+  printf("{");
+  print_text("name", entry->name);
+  printf(", ");
+  print_text("id", entry->id ? entry->id : "");
+  printf(", ");
+  print_text("bug", entry->bug);
+  printf(", ");
+  print_text("expect", entry->expect);
+  printf("}");
+}
+
+static void print_json(void) {
+  printf("{\"schema\": 1, \"properties\": [");
+  for (int i = PROPERTY_NONE + 1; i < PROPERTY_COUNT; i++) {
+    printf("%s{", i > PROPERTY_NONE + 1 ? ",\n " : "\n ");
+    print_text("id", property_id((enum property)i));
+    printf(", ");
+    print_text("text", property_text((enum property)i));
+    printf("}");
+  }
+  for (int planted = 0; planted < 2; planted++) {
+    const char *separator = "\n ";
+    printf("],\n\"%s\": [", planted ? "planted" : "strategies");
+    for (const struct registry_entry *entry = registry; entry->name; entry++) {
+      if (!entry->bug != !planted) continue;
+      fputs(separator, stdout);
+      separator = ",\n ";
+      if (planted)
+        print_planted_json(entry);
+      else
+        print_strategy_json(entry->strategy);
+    }
+  }
+  printf("]}\n");
+}
+
 int command_list(int argc, char **argv) {
-  static const struct option options[] = {{"help", no_argument, NULL, 'h'},
-                                          {"planted", no_argument, NULL, 'p'},
-                                          {"properties", no_argument, NULL, 'r'},
-                                          {"names", no_argument, NULL, 'n'},
-                                          {NULL, 0, NULL, 0}};
+  static const struct option options[] = {
+      {"help", no_argument, NULL, 'h'},       {"planted", no_argument, NULL, 'p'},
+      {"properties", no_argument, NULL, 'r'}, {"names", no_argument, NULL, 'n'},
+      {"json", no_argument, NULL, 'j'},       {NULL, 0, NULL, 0}};
   int what = 's';
   for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1; what = c) {
     if (c == 'h') {
@@ -62,6 +142,10 @@ int command_list(int argc, char **argv) {
     if (c == '?') return cli_usage("list");
   }
   if (optind < argc) return cli_error("list takes no argument '%s'", argv[optind]);
+  if (what == 'j') {
+    print_json();
+    return CLI_CLEAN;
+  }
   if (what == 'r') {
     for (int i = PROPERTY_NONE + 1; i < PROPERTY_COUNT; i++)
       printf("%-24s %s\n", property_id((enum property)i), property_text((enum property)i));

@@ -105,6 +105,17 @@ class AssayTest(unittest.TestCase):
             self.assertIn(line.split("+")[0], names)
             for expected in re.search(r"\[(.*)\]$", line).group(1).split():
                 self.assertIn(expected.split(":")[0], properties)
+        told = json.loads(assay("list", "--json")[1])
+        self.assertEqual(names, [strategy["name"] for strategy in told["strategies"]])
+        self.assertEqual(properties, [property["id"] for property in told["properties"]])
+        self.assertEqual([line.split()[0] for line in planted],
+                         [plant["name"] for plant in told["planted"]])
+        applies = {strategy["name"]: strategy["properties"] for strategy in told["strategies"]}
+        self.assertIn("double-release-missed", applies["free_list"])
+        self.assertNotIn("double-release-missed", applies["bump"])
+        for plant in told["planted"]:
+            for expected in plant["expect"].split():
+                self.assertIn(expected.split(":")[0], applies[plant["name"].split("+")[0]], plant)
 
     def test_run(self):
         clean = self.path("clean.txt", CLEAN)

@@ -16,6 +16,9 @@ def store(history, campaign, document):
             history.insert("properties", campaign=campaign, property=property_["id"],
                            position=position, text=property_["text"])
         for position, strategy in enumerate(document["strategies"]):
+            for number, told in enumerate(strategy.get("invariants", ()), 1):
+                history.insert("properties", campaign=campaign, position=number,
+                               property="invariant:%s.I%d" % (strategy["name"], number), text=told)
             history.insert("strategies", campaign=campaign, strategy=strategy["name"],
                            position=position, summary=strategy["summary"],
                            traits=" ".join(strategy["traits"]))

@@ -24,6 +24,15 @@ def write_whole(path, data):
         raise
 
 
+def sync_folder(path):
+    """Has what was created, renamed and deleted in a folder reach the disk."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def render_json(results):
     return json.dumps(results.to_dict(), indent=2, sort_keys=False) + "\n"
 

@@ -34,8 +34,8 @@ CREATE TABLE campaigns (
 
 CREATE TABLE properties (          -- that the oracle had then; what `assay list --json` said
   campaign INTEGER NOT NULL REFERENCES campaigns ON DELETE CASCADE,
-  property TEXT NOT NULL,
-  position INTEGER NOT NULL,       -- its place in the oracle's list
+  property TEXT NOT NULL,          -- also each invariant:<strategy>.I<n>
+  position INTEGER NOT NULL,       -- its place in the oracle's list, or n
   text TEXT NOT NULL,              -- what is wrong, in words
   PRIMARY KEY (campaign, property)
 ) WITHOUT ROWID;

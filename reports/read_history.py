@@ -133,8 +133,12 @@ def _findings(history, campaign, jobs, folder):
 def _catalogue(history, campaign, results):
     """Strategies that were to be tested, and properties; where nobody stored what applies, what was
     exercised or found has to do."""
-    results.properties = [R.Property(row["property"], row["text"]) for row in history.query(
-        "SELECT property, text FROM properties WHERE campaign = ? ORDER BY position", campaign)]
+    told = history.query("SELECT property, text FROM properties WHERE campaign = ? "
+                         "ORDER BY position", campaign)
+    results.properties = [R.Property(row["property"], row["text"]) for row in told
+                          if row["property"] == R.family(row["property"])]
+    results.invariants = {row["property"]: row["text"] for row in told
+                          if row["property"] != R.family(row["property"])}
     listed = {property_.id for property_ in results.properties}
     met = [name for job in results.jobs for name in job.exercised]
     met += [finding.family for finding in results.findings]

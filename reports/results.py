@@ -268,6 +268,7 @@ class Results:
     judge_seconds: float = 0.0        # CPU of judging and minimising
     phases: typing.List[Phase] = dataclasses.field(default_factory=list)
     properties: typing.List[Property] = dataclasses.field(default_factory=list)
+    invariants: typing.Dict[str, str] = dataclasses.field(default_factory=dict)  # id: text
     strategies: typing.List[Strategy] = dataclasses.field(default_factory=list)
     matrix: typing.List[Cell] = dataclasses.field(default_factory=list)
     coverage: typing.List[Coverage] = dataclasses.field(default_factory=list)
@@ -316,6 +317,11 @@ class Results:
 
     def of_status(self, status):
         return [finding for finding in self.findings if finding.status == status]
+
+    def property_text(self, property_id):
+        """The property in words, or ''."""
+        return self.invariants.get(property_id) or next(
+            (each.text for each in self.properties if each.id == family(property_id)), "")
 
     def cell(self, strategy, property_id):
         """The matrix's, or None."""

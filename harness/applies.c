@@ -1,0 +1,45 @@
+#include "harness/applies.h"
+
+#include <stddef.h>
+
+enum { THREADS = STRATEGY_CONCURRENT | STRATEGY_ALLOCATES_CONCURRENTLY };
+
+// What is not listed is asked of every strategy.
+static const struct {
+  enum property property;
+  unsigned any, and_any;  // at least one trait of each; 0: that asks for none
+  unsigned none;          // and none of these
+} rules[] = {
+    {PROPERTY_bounds, 0, 0, STRATEGY_FOREIGN},
+    {PROPERTY_zeroed, STRATEGY_ZEROES, 0, 0},
+    {PROPERTY_resize_prefix, STRATEGY_RESIZES, 0, 0},
+    {PROPERTY_usable_size, STRATEGY_SIZES, 0, 0},
+    {PROPERTY_not_pristine, STRATEGY_COALESCES | STRATEGY_RETURNS_MEMORY,
+     STRATEGY_RELEASES | STRATEGY_COLLECTS, 0},
+    {PROPERTY_reset, STRATEGY_RESETS, 0, 0},
+    {PROPERTY_rollback, STRATEGY_MARKS, 0, 0},
+    {PROPERTY_reachable_collected, STRATEGY_COLLECTS, 0, 0},
+    {PROPERTY_garbage_kept, STRATEGY_COLLECTS, 0, 0},
+    {PROPERTY_recovery, STRATEGY_PERSISTS, 0, 0},
+    {PROPERTY_overrun_missed, STRATEGY_DETECTS_OVERRUN, 0, 0},
+    {PROPERTY_double_release_missed, STRATEGY_DETECTS_DOUBLE_RELEASE, 0, 0},
+    {PROPERTY_foreign_release_missed, STRATEGY_DETECTS_FOREIGN_RELEASE, 0, 0},
+    {PROPERTY_release_refused, STRATEGY_RELEASES, 0, 0},
+    {PROPERTY_nondeterministic, 0, 0, STRATEGY_FOREIGN},
+    {PROPERTY_touched_live_block, 0, 0, STRATEGY_FOREIGN},
+    {PROPERTY_statistics, 0, 0, STRATEGY_FOREIGN},
+    {PROPERTY_race, THREADS, 0, STRATEGY_COLLECTS | STRATEGY_FOREIGN},
+    // Of two strategies, not of one.
+    {PROPERTY_differential, 0, 0, ~0u},
+};
+
+bool property_applies(enum property property, const struct strategy *strategy) {
+  if (property == PROPERTY_invariant) return strategy->invariants && strategy->invariants[0];
+  for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+    if (rules[i].property != property) continue;
+    unsigned traits = strategy->traits;
+    return (!rules[i].any || traits & rules[i].any) &&
+           (!rules[i].and_any || traits & rules[i].and_any) && !(traits & rules[i].none);
+  }
+  return true;
+}
