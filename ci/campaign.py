@@ -45,7 +45,6 @@ class Campaign:
         self.folder = folder
         self.id = row["id"]
         self.uuid = row["uuid"]
-        self.options = json.loads(row["options"])
         self._jobs = {}
         self._started = time.monotonic()
         self._cpu = _own_cpu()
@@ -180,6 +179,16 @@ class Campaign:
                                self.id, name)
         return row["state"] if row else ""
 
+    def reopen_phases(self, names):
+        """When a campaign goes on, so do all phases from the first that is not done."""
+        names = list(names)
+        while names and self.phase(names[0]) == "done":
+            names.pop(0)
+        with self.writing() as history:
+            for name in names:
+                history.write("UPDATE phases SET state = 'begun', note = '' WHERE campaign = ? AND "
+                              "name = ?", self.id, name)
+
     def set_phase(self, name, state, seconds=None, note=""):
         """`seconds`: what this run spent on it, on top of what earlier runs did."""
         with self.writing() as history:
@@ -227,6 +236,11 @@ def close_killed(history):
         history.write("UPDATE runs SET ended = ?, how = 'killed' WHERE ended IS NULL", now())
         return history.write("UPDATE campaigns SET ended = ?, state = 'stopped', "
                              "stopped = 'killed' WHERE ended IS NULL", now()).rowcount
+
+
+def options_of(row):
+    """What it takes to resume the campaign of a row."""
+    return json.loads(row["options"])
 
 
 def session_folder(folder, session):

@@ -180,11 +180,6 @@ class FuzzingRun:
             self.assay, finding_store.FindingStore(folder.join("findings")),
             folder.join("tmp", "suspects"), environments, self._on_finding)
         recovery.recover(self.history, folder, self.sleuth.report, programs)
-        for key, total in self.campaign.totals().items():
-            job = self.jobs.get(key)
-            if job:
-                for name in ("executions", "seconds", "coverage", "crashes"):
-                    setattr(job, name, total[name])
         self.chief = supervisor.Supervisor(
             self.campaign, self.jobs, programs, self.sleuth, self.status, seed=self.options.seed,
             environments=environments, mutator=copies.get(workbench.MUTATOR, ""),
@@ -199,7 +194,9 @@ class FuzzingRun:
         self.campaign.set_phase(name, "begun")
         start = time.monotonic()
         work()
-        self.campaign.set_phase(name, "done", time.monotonic() - start)
+        stopped = self.interrupt.name
+        self.campaign.set_phase(name, "begun" if stopped else "done", time.monotonic() - start,
+                                note="stopped by " + stopped if stopped else "")
 
     def replay(self):
         self.replayed = self.chief.replay(self.assay)

@@ -85,9 +85,12 @@ class Fixed:
             return part.job, left * part.seconds / total
         return None
 
-    def moved(self, key, cpu_seconds, new_coverage, new_findings):
-        """What a job came to since the last call: here, shares are equal whatever it is."""
+    def moved(self, key, cpu_seconds, new_coverage=0, new_findings=0, new_features=0):
+        """What a job came to since the last call: shares are equal whatever it is."""
 
     def drop(self, key):
-        """It is not to run any more."""
+        """The job is not to run any more."""
         self._dropped.add(key)
+
+    def parked(self, _key):
+        return False

@@ -9,7 +9,7 @@ import select
 import time
 import zlib
 
-from ci import corpus_folder, engine_session, judge, process
+from ci import corpus_folder, engine_session, judge, process, scheduler
 from ci.engine_kinds import ENGINES
 from reports import files, results, text
 
@@ -36,7 +36,6 @@ class Core:
         self.key = None
         self.end = 0.0          # of the current slice
         self.session = None
-        self.told = 0.0         # CPU seconds of the session that the policy knows of
         self.next_progress = self.next_import = 0.0
         self.not_before = 0.0   # of the next session
 
@@ -51,12 +50,11 @@ class JobState:
         self.sessions = 0
         self.known = 0          # findings of the strategy when that was last looked at
         self.given_up = False
-        self.told = (0, 0)      # coverage and findings that the policy knows of
+        self.found = 0          # findings that the policy knows of
 
 
 class Supervisor:
-    """`jobs`: results.Job for each key, (strategy, engine, sanitizer); what they have already come
-    to counts on. `programs`: {key: path}, of a job without one the build did not make it."""
+    """`jobs`: results.Job for each key, (strategy, engine, sanitizer). `programs`: {key: path}, of a job without one the build did not make it."""
 
     def __init__(self, campaign, jobs, programs, detective, status, seed=1, environments=None,
                  mutator="", seeds=(), stop=lambda: False):
@@ -71,6 +69,7 @@ class Supervisor:
         self._stop = stop
         self._states = {key: JobState(job) for key, job in jobs.items()}
         self._rows = {key: campaign.job(key, share=job.share) for key, job in jobs.items()}
+        self._remember()
         self._deadline = None
         self._next_sample = 0.0
         self._corpora = {}
@@ -80,6 +79,15 @@ class Supervisor:
                 corpus.start_from(seeds)
                 self._corpora[strategy] = corpus
         self._corpus_sizes = {}
+
+    def _remember(self):
+        """What earlier runs of the campaign came to."""
+        for key, total in self._campaign.totals().items():
+            state = self._states.get(key)
+            if state:
+                state.sessions = total["sessions"]
+                for name in ("executions", "seconds", "coverage", "crashes"):
+                    setattr(state.job, name, total[name])
 
     # Before the engines: what is stored.
 
@@ -121,8 +129,10 @@ class Supervisor:
 
     # The loop.
 
-    def run(self, policy, cores, seconds):
-        """Fuzzes until the seconds are over, the policy has nothing left, or stop() says so."""
+    def run(self, policy, cores, seconds, gains=None):
+        """Fuzzes until the seconds are over, the policy has nothing left, or stop() says so.
+        `gains`, a scheduler.Gains, knows what was new in earlier runs of the campaign."""
+        self._gains = gains or scheduler.Gains()
         self._deadline = time.monotonic() + seconds
         self._next_sample = time.monotonic() + SAMPLE
         self._policy = policy
@@ -275,7 +285,7 @@ class Supervisor:
             exercised=counted.exercised if counted else None,
             states=counted.states if counted else None, corpus=self._size(core.key[0]))
         self._tell_policy(core)
-        core.session, core.told = None, 0.0
+        core.session = None
         job = state.job
         job.executions += numbers["executions"]
         job.seconds += session.seconds
@@ -361,13 +371,14 @@ class Supervisor:
     def _tell_policy(self, core):
         """What the job came to since the policy was last told."""
         key, session, state = core.key, core.session, self._states[core.key]
-        coverage, findings = state.told
-        found = sum(finding.strategy == key[0] and finding.engine == key[1]
+        spent, edges, features = self._gains.sample(
+            key, session.setting.session, session.process.cpu_seconds, session.coverage,
+            session.features)
+        found = sum((finding.strategy, finding.engine) == key[:2]
                     for finding in self._detective.findings)
-        state.told = max(coverage, session.coverage or 0), max(findings, found)
-        self._policy.moved(key, session.process.cpu_seconds - core.told,
-                           state.told[0] - coverage, state.told[1] - findings)
-        core.told = session.process.cpu_seconds
+        self._policy.moved(key, spent, edges, new_findings=max(0, found - state.found),
+                           new_features=features)
+        state.found = max(state.found, found)
 
     def _size(self, strategy):
         """Inputs kept for a strategy. Listing a folder of many thousand files takes its time."""

@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+"""Fuzzes for hours, and reports in the morning.
+
+Shares the cores among strategies, engines and sanitizers, with more time where something new comes.
+Findings are confirmed, minimised and compared with those that are known while the fuzzing goes on.
+Then, as far as there is time: corpora are minimised, lines that they cover are counted, planted bugs
+are hunted, and speed is measured. Everything is kept in DIR; DIR/history.db says all that the
+reports say. A campaign that was killed goes on with --resume.
+"""
+import argparse
+import math
+import os
+import random
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ci import campaign as campaigns  # noqa: E402
+from ci import fuzzing_run, phases, scheduler, workbench  # noqa: E402
+from ci import status as status_line  # noqa: E402
+from ci.command_line import Interrupt, Parser, names, positive  # noqa: E402
+from ci.engine_kinds import SANITIZERS, SANITIZERS_OF  # noqa: E402
+from ci.workbench import CannotRun, shown  # noqa: E402
+from reports import results, terminal, text  # noqa: E402
+
+EPILOG = """\
+examples:
+  ci/overnight --hours 8                              all strategies, all engines, all cores
+  ci/overnight --hours 0.5 --strategies buddy,tlsf --engines libfuzzer
+  ci/overnight --resume                               after a reboot, with the same options
+
+Ctrl-C or SIGTERM ends the fuzzing, not the report; the campaign can be resumed. A second one ends at
+once, and what was stored is kept. In place of ci/overnight: bazel run //ci:overnight --
+
+exit codes: 0 clean, 1 new or flaky finding, 2 could not run, 3 only known findings
+"""
+
+# A month. Whoever wants more has mistyped.
+MOST_HOURS = 24 * 31
+
+
+def hours(value):
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= MOST_HOURS:
+        raise argparse.ArgumentTypeError(
+            "'%s' is no number of hours; give one above 0, such as 8 or 0.5" % value)
+    return number
+
+
+def parse_options(arguments):
+    parser = Parser(prog="ci/overnight", description=__doc__, epilog=EPILOG, allow_abbrev=False,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hours", type=hours, metavar="H",
+                        help="how long in all, building aside; fractions will do (required, "
+                             "unless --resume)")
+    parser.add_argument("--strategies", type=names, metavar="A,B",
+                        help="only these (all that `assay list` shows)")
+    parser.add_argument("--engines", type=names, metavar="A,B",
+                        help="only these (%s)" % ",".join(workbench.ENGINES))
+    parser.add_argument("--sanitizers", type=names, metavar="A,B",
+                        help="only these: address, none, memory, thread (address on libFuzzer, none "
+                             "on AFL++)")
+    parser.add_argument("--out", metavar="DIR",
+                        help="folder of the campaigns (out/overnight in the checkout)")
+    parser.add_argument("--resume", action="store_true",
+                        help="go on with DIR's last campaign, which was killed or stopped")
+    parser.add_argument("--jobs", type=positive, metavar="N",
+                        help="engines at the same time (one per core)")
+    parser.add_argument("--known", metavar="FILE",
+                        help="findings that are accepted, each with a reason and an expiry date "
+                             "(ci/known_findings.toml)")
+    parser.add_argument("--without", type=names, metavar="A,B", default=None,
+                        help="leave out phases: " + ", ".join(phases.OPTIONAL))
+    parser.add_argument("--seed", type=int, metavar="N",
+                        help="of all random numbers (another one each time)")
+    # For tests: a folder like bazel-bin with everything built. Nothing is set up or built then.
+    parser.add_argument("--prebuilt", metavar="DIR", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    options.plant = ""
+    check_options(parser, options)
+    if not options.out:
+        options.out = os.path.join(workbench.ROOT, "out", "overnight")
+    return options
+
+
+# What a resumed campaign goes on with.
+KEPT = ("hours", "strategies", "engines", "sanitizers", "jobs", "known", "without", "seed")
+
+
+def check_options(parser, options):
+    if options.resume:
+        for name in KEPT:
+            if getattr(options, name) is not None:
+                parser.error("--resume goes on with the campaign's own options: leave --%s out" %
+                             name)
+        return
+    if options.hours is None:
+        parser.error("say how long: --hours H, or --resume")
+    for name in options.without or ():
+        if name not in phases.OPTIONAL:
+            parser.error("--without: unknown phase '%s'; there is: %s" % (
+                name, " ".join(phases.OPTIONAL)))
+    if not 0 <= (options.seed or 0) <= 0x7fffffff:
+        parser.error("--seed: '%d' is no number from 0 to 2147483647" % options.seed)
+    if options.known:
+        options.known = os.path.abspath(options.known)
+    if not options.jobs:
+        options.jobs = len(os.sched_getaffinity(0))
+    if options.seed is None:
+        options.seed = random.SystemRandom().randrange(1 << 31)
+
+
+class Run(fuzzing_run.FuzzingRun):
+    """One process's run of a campaign."""
+
+    COMMAND = "overnight"
+
+    def __init__(self, options, status, interrupt):
+        super().__init__(options, status, interrupt)
+        self._resumed = None     # the campaign's row
+
+    def before_building(self):
+        if not self.options.resume:
+            return
+        row = campaigns.last(self.history)
+        if row is None:
+            raise CannotRun("%s has no campaign to resume: start one with --hours" %
+                            shown(self.folder.path))
+        if row["command"] != self.COMMAND:
+            raise CannotRun("the last campaign in %s is one of ci/%s, which is not resumed: start "
+                            "one with --hours" % (shown(self.folder.path), row["command"]))
+        if row["state"] == "ended":
+            raise CannotRun("the last campaign in %s came to its end: start another with --hours" %
+                            shown(self.folder.path))
+        self._resumed = row
+        stored = campaigns.options_of(row)
+        for name in KEPT:
+            setattr(self.options, name, stored.get(name))
+
+    def choose(self):
+        options = self.options
+        self.strategies = workbench.choose(
+            options.strategies or [], self.bench.strategies(), "strategy")
+        self.engines = workbench.choose(options.engines or [], workbench.ENGINES, "engine")
+
+    def keys(self):
+        options = self.options
+        known = list(dict.fromkeys(name for some in SANITIZERS_OF.values() for name in some))
+        wanted = workbench.choose(options.sanitizers or [], known, "sanitizer")
+        keys = [(strategy, engine, sanitizer)
+                for strategy in self.strategies for engine in self.engines
+                for sanitizer in SANITIZERS_OF[engine]
+                if (sanitizer in wanted if options.sanitizers else sanitizer == SANITIZERS[engine])]
+        if not keys:
+            raise CannotRun("no engine of %s knows a sanitizer of %s" % (
+                " ".join(self.engines), " ".join(wanted)))
+        return keys
+
+    def seconds_asked(self):
+        return self.options.hours * 3600
+
+    def plan(self):
+        self._plan = phases.Plan(self.seconds_asked(), self.options.without or ())
+        try:
+            # Before anything is built: is there time for so many jobs?
+            scheduler.Scheduler(list(self.jobs), self.options.jobs, self.options.seed,
+                                self._plan.until("fuzz"))
+        except scheduler.TooShort as error:
+            if not self._resumed:
+                least = error.seconds / self._plan.until("fuzz") * self.options.hours
+                raise CannotRun("%s: give at least --hours %.3f, or choose fewer with "
+                                "--strategies or --engines" % (error, least + 0.001)) from error
+
+    def options_to_resume(self):
+        return {name: getattr(self.options, name) for name in KEPT}
+
+    def begin(self):
+        if self._resumed is None:
+            super().begin()
+            return
+        self.campaign = campaigns.Campaign.resume(self.history, self.folder, self._resumed)
+        self.campaign.reopen_phases(phases.NAMES)
+        self.status.say("the campaign goes on, %s before its end" % text.duration(
+            max(0.0, self._plan.seconds - self.campaign.clock())))
+
+    def fuzz(self):
+        plan = self._plan
+        self.status.say("%s on %s for %s, of which %s for fuzzing" % (
+            text.count(len(self.jobs), "job"), text.count(self.options.jobs, "core"),
+            text.duration(plan.seconds), text.duration(plan.until("fuzz"))))
+        return super().fuzz()
+
+    # The phases.
+
+    def phases(self):
+        self.phase("replay", self.replay)
+        self.phase("fuzz", self._fuzz_on)
+        self.phase("settle", self.settle)
+        for name, work in self._later():
+            self._optional(name, work)
+
+    def _later(self):
+        return ()
+
+    def _fuzz_on(self):
+        left = self._plan.until("fuzz") - self.campaign.clock()
+        if left < scheduler.SHORTEST:
+            return
+        now = time.monotonic()
+        try:
+            chooser = scheduler.Scheduler(
+                list(self.jobs), self.options.jobs, self.options.seed, end=now + left, begin=now)
+        except scheduler.TooShort:
+            return               # resumed so late that nobody gets a turn
+        gains = scheduler.Gains()
+        scheduler.recall(chooser, gains, self.history.query(scheduler.EVENTS, self.campaign.id))
+        self.chief.run(chooser, self.options.jobs, left, gains)
+
+    def _optional(self, name, work):
+        """A phase that a campaign can do without, and whose failure leaves the others alone."""
+        if self.campaign.phase(name) in ("done", "skipped"):
+            return
+        why = self._plan.skipped.get(name)
+        if not why and self.interrupt.name:
+            why = "stopped by " + self.interrupt.name
+        seconds = self._plan.until(name) - self.campaign.clock()
+        if not why and seconds < 1:
+            why = "the time was over"
+        if why:
+            self.campaign.set_phase(name, "skipped", note=why)
+            self.status.say("%s: skipped: %s" % (name, why))
+            return
+        try:
+            self.phase(name, lambda: work(seconds))
+        except OSError:
+            raise
+        except Exception as error:  # pylint: disable=broad-except
+            # The report in the morning must not hang on it.
+            if not isinstance(error, CannotRun):
+                traceback.print_exc()
+            self.campaign.set_phase(name, "failed", note=text.one_line(str(error) or repr(error), 300))
+            self.status.say("%s: failed: %s" % (name, error))
+
+    def tell(self, outcome):
+        print(terminal.render(outcome))
+        if self.report:
+            print("report: " + " ".join(self.report))
+
+
+def main(arguments=None):
+    options = parse_options(arguments)
+    status = status_line.Status()
+    run = Run(options, status, Interrupt(
+        "ci/overnight", "what is stored is kept, and --resume goes on with it"))
+    try:
+        run.prepare()
+        outcome = run.fuzz()
+        run.tell(outcome)
+        return outcome.exit_code
+    except CannotRun as error:
+        status.clear()
+        print("ci/overnight: %s" % error, file=sys.stderr)
+    except KeyboardInterrupt:
+        print("ci/overnight: interrupted before the fuzzing began", file=sys.stderr)
+    finally:
+        run.close()
+    return results.EXIT_CODES[results.COULD_NOT_RUN]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
