@@ -28,7 +28,7 @@ class Afl(engine_session.Session):
         if not afl_fuzz:
             raise engines.CannotRun("afl-fuzz is not installed: run ci/setup")
         return [
-            afl_fuzz, "-i", setting.corpus, "-o", setting.work,
+            afl_fuzz, "-i", setting.corpus, "-o", setting.work, *self._instance(),
             "-V", str(max(1, math.floor(setting.seconds))),
             "-s", str(setting.seed % 0x7fffffff or 1),
             # A time limit for slow machines that does not reject slow inputs.
@@ -37,11 +37,30 @@ class Afl(engine_session.Session):
             "--", setting.program,
         ]
 
+    def _instance(self):
+        """Its part where several run at once. The main takes over what the others put into the
+        corpus, and no further deterministic stages, which would mutate bytes; a secondary reads the
+        main's queue, and that link is all they share: each can end, and be cleared away, alone."""
+        setting = self.setting
+        if setting.role == "main":
+            return ["-M", "default", "-d", "-F", setting.corpus]
+        if setting.role == "secondary":
+            if setting.main:
+                os.symlink(os.path.abspath(os.path.join(setting.main, "default")),
+                           os.path.join(setting.work, "main"))
+            return ["-S", "default"]
+        return []
+
     def environment(self):
         env = engines.environment(engines.AFL, **self.setting.environment)
         env.pop("AFL_NO_UI", None)
         env["AFL_FORCE_UI"] = "1"
         env["AFL_NO_CRASH_README"] = "1"
+        # Minutes, of which the main waits a third: slices are short.
+        env["AFL_SYNC_TIME"] = "1"
+        # It has ideas of its own of what sanitizers must do, and refuses what is not so.
+        for key in engines.SANITIZERS:
+            env.pop(key, None)
         if self.setting.mutator:
             env["AFL_CUSTOM_MUTATOR_LIBRARY"] = self.setting.mutator
         return env

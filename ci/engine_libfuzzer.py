@@ -26,7 +26,7 @@ class LibFuzzer(engine_session.Session):
             "-max_total_time=%d" % max(1, math.floor(setting.seconds)),
             "-seed=%d" % (setting.seed % 0x7fffffff or 1),
             "-timeout=10",
-            "-rss_limit_mb=2560",
+            "-rss_limit_mb=%d" % setting.memory,
             "-print_final_stats=1",
             # Other sessions of the strategy write into the corpus, too.
             "-reload=5",
@@ -37,7 +37,7 @@ class LibFuzzer(engine_session.Session):
     def environment(self):
         env = engines.environment(engines.SANITIZERS, **self.setting.environment)
         # A verdict needs no stack, and symbolizing takes longer than most sessions.
-        for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+        for key in engines.SANITIZERS:
             env[key] += ":symbolize=0"
         return env
 

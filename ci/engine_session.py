@@ -55,6 +55,9 @@ class Setting:
     corpus: str              # folder of SHA-1-named inputs, shared by all sessions of the strategy
     work: str                # a folder of the session's own
     environment: typing.Dict[str, str] = dataclasses.field(default_factory=dict)
+    role: str = ""           # where several run for a job: AFL++'s `main`, or `secondary`
+    main: str = ""           # the main's folder, for a secondary
+    memory: int = 2560       # MiB that one process may take
     mutator: str = ""        # AFL++'s
     first: bool = True       # of the strategy's sessions in `work`
     sanitizer: str = ""

@@ -14,6 +14,18 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 ENGINES = ("libfuzzer", "afl")
 
+# Fuzz targets by engine and sanitizer, an engine's usual one first; fuzz/fuzz_target.bzl makes them.
+PROGRAMS = {
+    ("libfuzzer", "address"): "%s_libfuzzer",
+    ("libfuzzer", "none"): "%s_plain_libfuzzer",
+    ("libfuzzer", "memory"): "%s_msan_libfuzzer",
+    ("libfuzzer", "thread"): "%s_tsan_libfuzzer",
+    ("afl", "none"): "%s_afl",
+    ("afl", "address"): "%s_afl_asan",
+}
+
+SANITIZERS = ("address", "none", "memory", "thread")
+
 MUTATOR = "fuzz/mutator_afl.so"
 
 
@@ -148,6 +160,17 @@ class Workbench:
         """Names, in the order of the registry."""
         return self.assay("list", "--names").split()
 
+    def threaded(self):
+        """Those of our own that several threads may call at once."""
+        found, name = [], ""
+        for line in self.assay("list").splitlines():
+            if not line.startswith(" "):
+                name = line.split()[0]
+            traits = set(line.split()[1:]) if line.split()[0] == "traits:" else set()
+            if traits & {"concurrent", "allocates-concurrently"} and "foreign" not in traits:
+                found.append(name)
+        return found
+
     def plants(self):
         """{name: what `assay list --planted` says of it}."""
         plants = {}
@@ -198,9 +221,23 @@ def choose_plant(name, plants):
         "  %-*s  %s" % (width, plant, text) for plant, text in plants.items())))
 
 
-def target_path(strategy, engine, plant=False):
-    """The fuzz target's program below bazel-bin."""
-    return "fuzz/%s_%s.elf" % ("planted" if plant else strategy, engine)
+def usual_sanitizer(engine):
+    return next(sanitizer for other, sanitizer in PROGRAMS if other == engine)
+
+
+def target_path(strategy, engine, plant=False, sanitizer=""):
+    """The fuzz target's program below bazel-bin; without a sanitizer's name, the engine's usual."""
+    name = PROGRAMS[engine, sanitizer or usual_sanitizer(engine)]
+    return "fuzz/%s.elf" % (name % ("planted" if plant else strategy))
+
+
+def jobs(strategies, engines, sanitizers=(), threaded=()):
+    """(strategy, engine, sanitizer) of all that can be fuzzed so, `threaded` being the strategies
+    that have a thread sanitizer's target. Without sanitizers: each engine's usual."""
+    return [(strategy, engine, sanitizer) for strategy in strategies for engine in engines
+            for other, sanitizer in PROGRAMS
+            if other == engine and sanitizer in (sanitizers or (usual_sanitizer(engine),))
+            and (sanitizer != "thread" or strategy in threaded)]
 
 
 def label_of(path):

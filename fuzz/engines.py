@@ -12,6 +12,7 @@ LIBFUZZER_OOM = 71
 SANITIZERS = {
     "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=1:allocator_may_return_null=1",
     "MSAN_OPTIONS": "abort_on_error=1:allocator_may_return_null=1",
+    "TSAN_OPTIONS": "abort_on_error=1:halt_on_error=1",
     "UBSAN_OPTIONS": "abort_on_error=1:print_stacktrace=1",
 }
 
