@@ -53,19 +53,31 @@ def mann_whitney(x, y):
     return {"p": float(found.pvalue), "a12": float(found.statistic) / (len(x) * len(y))}
 
 
+def _sign_test(x, y):
+    """Of values in pairs; ties say nothing."""
+    greater = sum(ours > theirs for ours, theirs in zip(x, y))
+    less = sum(ours < theirs for ours, theirs in zip(x, y))
+    p = 1.0
+    if greater + less:
+        p = float(statistics().binomtest(greater, greater + less).pvalue)
+    return {"p": p, "a12": (greater + (len(x) - greater - less) / 2) / len(x), "strata": len(x)}
+
+
 def stratified(pairs):
     """{p, a12, strata} of many pairs (x, y), each from conditions of its own, such as one strategy:
     values are ranked within a pair only. The test is van Elteren's (1960), two-sided, Mann and Whitney's
-    U of all pairs with the weights that are best if all differ alike; with one value a side it is the
-    sign test. `a12` is the pairs' mean. None: nothing to compare, or no scipy.
+    U of all pairs with the weights that are best if all differ alike. `a12` is the pairs' mean. None:
+    nothing to compare, or no scipy.
 
-    One pair is left to mann_whitney, whose p is exact for few values."""
+    With one value a side that is the sign test, and with one pair Mann and Whitney's: both are exact."""
     stats = statistics()
     pairs = [(x, y) for x, y in pairs if len(x) and len(y)]
     if stats is None or not pairs:
         return None
     if len(pairs) == 1:
         return dict(mann_whitney(*pairs[0]), strata=1)
+    if all(len(x) == len(y) == 1 for x, y in pairs):
+        return _sign_test([x[0] for x, _ in pairs], [y[0] for _, y in pairs])
     distance = variance = total = 0.0
     for x, y in pairs:
         m, n = len(x), len(y)

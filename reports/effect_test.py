@@ -46,12 +46,16 @@ class TestsTest(unittest.TestCase):
         self.assertEqual({"p": 1.0, "a12": 0.5}, effect.mann_whitney([2, 2], [2]))
 
     def test_one_value_a_side_is_the_sign_test(self):
-        """8 of 10 greater: z = (8 - 5) / sqrt(10 / 4)."""
+        """8 of 10 greater: 2 (1 + 10 + 45) / 1024; what is equal is half a win, and no vote."""
         pairs = [([2.0], [1.0])] * 8 + [([1.0], [2.0])] * 2
         found = effect.stratified(pairs)
-        self.assertAlmostEqual(2 * STATISTICS.norm.sf(3 / 2.5 ** 0.5), found["p"], 9)
+        self.assertAlmostEqual(112 / 1024, found["p"], 9)
         self.assertAlmostEqual(0.8, found["a12"])
         self.assertEqual(10, found["strata"])
+        tied = effect.stratified(pairs + [([1.0], [1.0])] * 10)
+        self.assertAlmostEqual(found["p"], tied["p"], 9)
+        self.assertAlmostEqual(0.65, tied["a12"])
+        self.assertEqual(1.0, effect.stratified([([1], [1])] * 4)["p"])
 
     def test_like_strata_add_up(self):
         """One half of the values in each of two strata that differ by a thousand: van Elteren ranks

@@ -5,6 +5,7 @@ Prints them as a JSON list. It is a program as well, because numpy, scipy and ma
 and so is the Python that has them, which need not be the one that reports (ci/plotting.py).
 """
 import dataclasses
+import importlib
 import json
 import os
 import sys
@@ -12,18 +13,23 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from reports.exhibit import Exhibit, too_few  # noqa: E402
 
-_CURE = "numpy is not installed for this Python (ci/setup --bench installs Debian's python3-scipy)"
+# In the order of the page, with the section that each begins.
+_MODULES = (("growth", "growth"), ("species", "saturation"), ("engines_compared", "engines"),
+            ("critical_difference", "engines"))
+
+_CURE = "numpy is not installed for this Python (ci/setup --bench installs Debian's python3-scipy)."
 
 
 def collect(history, campaign, pictures=True):
     """Exhibits in the order of their sections; those with too few data say so. A campaign that measured
     nothing has them as well."""
-    try:
-        from reports import growth, species
-    except ImportError:
-        return [too_few("statistics", "growth", "Statistics", _CURE)]
     found = []
-    for module in (growth, species):
+    for name, section in _MODULES:
+        try:
+            module = importlib.import_module("reports." + name)
+        except ImportError:
+            found.append(too_few(name.replace("_", "-"), section, "Statistics", _CURE))
+            continue
         found += module.exhibits(history, campaign, pictures)
     return found
 

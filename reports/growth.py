@@ -98,7 +98,7 @@ def of_findings(curves, findings):
     return _grown(curves, found, total=True)
 
 
-_FINDINGS = """
+FINDINGS = """
 SELECT findings.strategy, f.engine, f.sanitizer, f.seconds FROM campaign_findings AS f
 JOIN findings ON findings.id = f.finding
 WHERE f.campaign = ? AND f.seconds IS NOT NULL AND f.status != 'fixed'
@@ -200,7 +200,7 @@ _MEASURES = (
 def exhibits(history, campaign, pictures=True):
     """Three of them, whatever the campaign measured."""
     curves = job_curves.of_campaign(history, campaign)
-    findings = history.query(_FINDINGS, campaign)
+    findings = history.query(FINDINGS, campaign)
     measured = (of_states(curves, job_curves.states_of(history, campaign, curves)),
                 of_edges(curves), of_findings(curves, findings) if findings else [])
     missing = ("no job told how many states it saw.", "no engine told its coverage.",

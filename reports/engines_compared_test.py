@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Engines side by side in campaigns where it is known who is better."""
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from reports import effect, made_up, plot  # noqa: E402
+
+try:
+    import numpy  # noqa: F401
+except ImportError:
+    pass
+else:
+    from reports import engines_compared
+
+ASAN, AFL = ("libfuzzer", "address"), ("afl", "none")
+
+
+@unittest.skipUnless(effect.statistics(), "no scipy")
+class ComparedTest(unittest.TestCase):
+    def setUp(self):
+        self.campaign = made_up.Campaign()
+
+    def rows(self):
+        return {row["measure"]: row for row in engines_compared.compare(
+            self.campaign.history, self.campaign.id)}
+
+    def fill(self, strategies=8):
+        """AFL++ is a third slower, and sees more states in the same CPU time; it got less of that."""
+        for i in range(strategies):
+            level = 10 ** (i % 4)
+            for turn in range(3):
+                self.campaign.session(self.campaign.job("s%d" % i, *ASAN), [
+                    (t, t, int(t * level * (90 + turn)), 5, t) for t in (10, 20, 40)])
+                self.campaign.session(self.campaign.job("s%d" % i, *AFL), [
+                    (t, t / 2, int(t / 2 * level * (60 + turn)), 5, t) for t in (10, 20, 40)])
+
+    def test_known_differences(self):
+        self.fill()
+        told = self.rows()
+        speed = told["speed"]
+        self.assertEqual((1, 8, [24, 24]), (speed["a12"], speed["over"], speed["values"]))
+        self.assertEqual("libFuzzer, address is better", engines_compared.verdict(speed))
+        # At 60 CPU seconds, all that AFL++ had, libFuzzer had spent three times 20.
+        coverage = told["coverage"]
+        self.assertEqual([0.5, 1.0], coverage["medians"])
+        self.assertEqual("AFL++ is better", engines_compared.verdict(coverage))
+        self.assertAlmostEqual(2 / 2 ** 8, coverage["p"], 9)
+        # Two tests: the greater p stays, the smaller is doubled.
+        self.assertAlmostEqual(min(2 * speed["p"], 1), speed["holm"], 9)
+        self.assertNotIn("finding", told)
+        self.assertNotIn("kills", told)
+
+    def test_findings_are_censored(self):
+        self.fill()
+        # libFuzzer spends twice the CPU time: what it finds first may have been the longer hunt.
+        for i in range(4):
+            self.campaign.finding("s%d" % i, 20.0, *ASAN)
+        for i in range(3):
+            self.campaign.finding("s%d" % i, 20.0, *AFL)
+        self.campaign.finding("s0", 20.0, "libfuzzer", "memory")
+        told = self.rows()["finding"]
+        self.assertEqual((7, [0, 3]), (told["over"], told["sooner"]))
+        self.assertAlmostEqual(2 / 7, told["a12"], 9)
+        self.assertAlmostEqual(0.25, told["p"], 9)
+        self.assertEqual("no difference shown", engines_compared.verdict(told))
+
+    def test_survivors_come_last(self):
+        for bug in range(5):
+            for seed in range(4):
+                self.campaign.kill("s+%d" % bug, "libfuzzer", seed, 50 * 10 ** bug)
+                self.campaign.kill("s+%d" % bug, "afl", seed, 1.0, killed=0)
+        told = self.rows()["kills"]
+        self.assertEqual((1, 5), (told["a12"], told["over"]))
+        self.assertEqual([5000, None], told["medians"])
+        self.assertEqual("libFuzzer is better", engines_compared.verdict(told))
+
+    def test_too_few(self):
+        self.fill(2)
+        told = self.rows()
+        self.assertEqual("too few data", engines_compared.verdict(told["coverage"]))
+        self.assertIsNone(told["coverage"]["holm"])
+        # Six sessions a side are enough.
+        self.assertIsNotNone(told["speed"]["p"])
+
+    def test_exhibit(self):
+        nothing, = engines_compared.exhibits(self.campaign.history, self.campaign.id)
+        self.assertFalse(nothing.enough)
+        self.fill()
+        told, = engines_compared.exhibits(self.campaign.history, self.campaign.id)
+        self.assertEqual({len(told.headings)}, {len(row) for row in told.rows})
+        self.assertIn("libFuzzer, address is better than AFL++ (A12 1.00, large)", told.says)
+        if plot.library():
+            self.assertLess(len(told.svg), 100000)
+            self.assertIn("libFuzzer, address : AFL++", told.svg)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
