@@ -8,6 +8,7 @@ not told to be markup, and that are only the pictures, which inline_svg.py has c
 import base64
 import hashlib
 import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from reports import (files, history, html_findings, html_queries, html_tables,  
                      html_verdict, html_words, inline_svg, read_history, results, text)
 
 _TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
+_DEBIANS = "/usr/bin/python3"
 _STYLES = ("page.css", "matrix.css", "figures.css")
 
 # Where exhibits of the statistics go: section, id on the page, heading, why it may be empty.
@@ -92,6 +94,25 @@ def render(found):
         style=Markup("".join(map(_read, _STYLES))), script=Markup(script),
         script_hash="sha256-" + base64.b64encode(
             hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"))
+
+
+def write(found, path):
+    """Writes the page of a results.Results; returns what went wrong, or "". Jinja2 is Debian's, and so
+    is the Python that has it, which need not be the one that runs this."""
+    try:
+        files.write_whole(path, render(found))
+        return ""
+    except NoTemplates as error:
+        problem = str(error)
+    if found.history is None or sys.executable == _DEBIANS:
+        return problem
+    try:
+        made = subprocess.run(
+            [_DEBIANS, os.path.abspath(__file__), found.history.path, path, str(found.campaign_id)],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return "%s; %s: %s" % (problem, _DEBIANS, error.strerror)
+    return "" if made.returncode == 0 else (made.stderr.strip().splitlines() or [problem])[-1]
 
 
 def _contents():

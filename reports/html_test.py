@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from reports import (history, html_findings, html_page, html_queries, html_words,  # noqa: E402
@@ -259,6 +260,16 @@ class PageTest(unittest.TestCase):
         self.assertEqual(0, html_page.main([database, path, "1"]))
         with open(path, encoding="utf-8") as file:
             self.assertIn("campaign is number 1", file.read())
+
+
+    def test_another_python_writes_it_where_this_one_has_no_jinja2(self):
+        path = os.path.join(self.folder.name, "other.html")
+        absent = unittest.mock.patch.dict(sys.modules, {"jinja2": None})
+        with absent, unittest.mock.patch.object(sys, "executable", "/nowhere/python3"):
+            self.assertEqual("", html_page.write(self.results, path))
+            with open(path, encoding="utf-8") as file:
+                self.assertEqual(self.page.source, file.read())
+            self.assertIn("ci/setup", html_page.write(results.Results(), path))
 
 
 class PictureTest(unittest.TestCase):

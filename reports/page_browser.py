@@ -23,8 +23,8 @@ def _selenium():
         from selenium import webdriver
         from selenium.webdriver.chrome.service import Service
     except ImportError as error:
-        raise NoBrowser("%s has no selenium: run ci/setup (it installs python3-selenium, chromium "
-                        "and chromium-driver)" % sys.executable) from error
+        raise NoBrowser("%s has no selenium: run ci/setup --test (it installs python3-selenium, "
+                        "chromium and chromium-driver)" % sys.executable) from error
     return webdriver, Service
 
 
@@ -33,8 +33,8 @@ def _program(names):
         path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/bin:/usr/lib/chromium")
         if path:
             return path
-    raise NoBrowser("there is no %s: run ci/setup (it installs chromium and chromium-driver)" %
-                    " or ".join(names))
+    raise NoBrowser("there is no %s: run ci/setup --test (it installs chromium and "
+                    "chromium-driver)" % " or ".join(names))
 
 
 class Browser:
@@ -76,6 +76,16 @@ class Browser:
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
+    def press(self, *keys):
+        """Types them, wherever the focus is."""
+        from selenium.webdriver import ActionChains
+        ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+
+    def wait(self, script, seconds=20):
+        """Until the script returns something true. TimeoutException."""
+        from selenium.webdriver.support.ui import WebDriverWait
+        WebDriverWait(self.driver, seconds, 0.05).until(lambda driver: driver.execute_script(script))
+
     def log(self):
         """(messages of the console, URLs that were asked for)."""
         said = ["%(level)s %(message)s" % entry for entry in self.driver.get_log("browser")]
@@ -83,7 +93,9 @@ class Browser:
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
-                asked.append(message["params"]["request"]["url"])
+                url = message["params"]["request"]["url"]
+                if not url.startswith(("data:", "about:")):
+                    asked.append(url.partition("#")[0])
         return said, asked
 
     def shot(self, path, whole=True):
