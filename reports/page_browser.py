@@ -40,7 +40,7 @@ def _program(names):
 class Browser:
     """One window. `log()` is what the page said and asked for since the last time."""
 
-    def __init__(self, folder, script=True):
+    def __init__(self, folder, sockets, script=True):
         webdriver, Service = _selenium()
         options = webdriver.ChromeOptions()
         options.binary_location = _program(("chromium", "chromium-browser", "google-chrome"))
@@ -54,7 +54,7 @@ class Browser:
                 "prefs", {"profile.managed_default_content_settings.javascript": 2})
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         environment = {**os.environ, "HOME": folder, "XDG_CONFIG_HOME": folder,
-                       "XDG_CACHE_HOME": folder, "TMPDIR": folder}
+                       "XDG_CACHE_HOME": folder, "TMPDIR": sockets}
         self.driver = webdriver.Chrome(options=options, service=Service(
             _program(("chromedriver",)), env=environment))
         self.driver.set_page_load_timeout(60)
@@ -114,8 +114,10 @@ class Browser:
 def browser(script=True):
     """With a profile of its own, below TEST_TMPDIR in a test."""
     with tempfile.TemporaryDirectory(prefix="chromium-", dir=os.environ.get("TEST_TMPDIR"),
-                                     ignore_cleanup_errors=True) as folder:
-        made = Browser(folder, script)
+                                     ignore_cleanup_errors=True) as folder, \
+            tempfile.TemporaryDirectory(prefix="c", dir="/tmp", ignore_cleanup_errors=True) as sockets:
+        # The names of sockets are short: 108 bytes, and Bazel's folders are deep.
+        made = Browser(folder, sockets, script)
         try:
             yield made
         finally:
