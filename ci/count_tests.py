@@ -23,11 +23,15 @@ def read_events(path):
                 return
 
 
+def local_path(uri):
+    """The path that a file: URI names."""
+    return urllib.parse.unquote(urllib.parse.urlparse(uri).path)
+
+
 def junit_passed(uri):
     """True if the JUnit file at a file: URI counts tests and names no failure."""
-    path = urllib.parse.unquote(urllib.parse.urlparse(uri).path)
     try:
-        root = ET.parse(path).getroot()
+        root = ET.parse(local_path(uri)).getroot()
     except (OSError, ET.ParseError):
         return False
     cases = list(root.iter("testcase"))

@@ -1,0 +1,159 @@
+"""Steps of ci/pr: commands that share a time, of which one that fails does not hide the others."""
+import dataclasses
+import os
+import signal
+import subprocess
+import time
+import typing
+
+from ci import count_tests
+from reports import text
+
+PASSED, FAILED, KNOWN, UNFINISHED, BROKEN, SKIPPED = (
+    "passed", "FAILED", "known findings", "NOT FINISHED", "could not run", "skipped")
+
+# As ci/overnight: a finding outweighs what could not run, and that what is known.
+_ORDER = ((FAILED, 1), (UNFINISHED, 2), (BROKEN, 2), (KNOWN, 3))
+
+# Seconds that a program gets to end by itself, signal after signal.
+_GRACE = 20
+
+# Seconds between signs of life.
+_BEAT = 60
+
+
+def exit_code(outcomes):
+    for state, code in _ORDER:
+        if any(outcome.state == state for outcome in outcomes):
+            return code
+    return 0
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of a step."""
+    name: str
+    state: str
+    says: str = ""                  # one line
+    seconds: float = 0.0
+    details: typing.List[typing.Tuple[str, str]] = dataclasses.field(default_factory=list)
+    log: str = ""
+
+
+class Runner:
+    """Runs commands, their output in files, and ends them when their time is over."""
+
+    def __init__(self, folder, say, stopped):
+        self._folder, self._say, self._stopped = folder, say, stopped
+        os.makedirs(folder, exist_ok=True)
+
+    def run(self, name, command, seconds, cwd):
+        """(exit code, or None if its time was over; path of its log)."""
+        log = os.path.join(self._folder, name.replace(" ", "-") + ".log")
+        with open(log, "ab") as said:
+            child = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=said,
+                                     stderr=subprocess.STDOUT, start_new_session=True)
+        begin = time.monotonic()
+        beat = begin + _BEAT
+        try:
+            while child.poll() is None:
+                now = time.monotonic()
+                if now - begin > seconds or self._stopped():
+                    self._end(child)
+                    return None, log
+                if now > beat:
+                    self._say("%s: %s of at most %s" % (name, text.duration(now - begin),
+                                                        text.duration(seconds)))
+                    beat = now + _BEAT
+                time.sleep(0.05)
+            return child.returncode, log
+        finally:
+            if child.poll() is None:
+                self._end(child)
+
+    @staticmethod
+    def _end(child):
+        """Ctrl-C first: Bazel then tells what was tested, and ci/overnight reports."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(child.pid, number)
+                child.wait(_GRACE)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+            except ProcessLookupError:
+                child.wait()
+                break
+
+
+def last_lines(path, count=15):
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.path.getsize(path) - 16384))
+            return "\n".join(file.read().decode(errors="replace").strip().splitlines()[-count:])
+    except OSError:
+        return ""
+
+
+def _test_logs(events):
+    """{label: path of the log of its last result that did not pass}."""
+    logs = {}
+    for event in count_tests.read_events(events):
+        result = event.get("testResult", {})
+        label = event.get("id", {}).get("testResult", {}).get("label")
+        if label and result.get("status") not in (None, "PASSED"):
+            for output in result.get("testActionOutput", []):
+                if output.get("name") == "test.log":
+                    logs[label] = count_tests.local_path(output.get("uri", ""))
+    return logs
+
+
+def tests(runner, name, options, targets, seconds, cwd, events):
+    """`bazel test` on targets."""
+    if os.path.exists(events):
+        os.unlink(events)
+    begin = time.monotonic()
+    command = ["bazel", "test", "--config=ci", "--keep_going", "--build_tests_only",
+               "--build_event_json_file=" + events, *options, "--", *targets]
+    code, log = runner.run(name, command, seconds, cwd)
+    outcome = Outcome(name, PASSED, seconds=time.monotonic() - begin, log=log)
+    labels, results = count_tests.collect(events) if os.path.exists(events) else (set(), {})
+    passed = sorted(label for label in labels if results.get(label))
+    failed = sorted(label for label in labels if label in results and not results[label])
+    missing = sorted(label for label in labels if label not in results)
+    outcome.says = "%d passed, %d failed" % (len(passed), len(failed))
+    if code is None:
+        outcome.says += ", %d not run in %s" % (len(missing), text.duration(seconds))
+        outcome.state = FAILED if failed else UNFINISHED
+    elif missing or failed:
+        outcome.says += ", %d could not be built" % len(missing) if missing else ""
+        outcome.state = FAILED
+    elif code != 0:
+        outcome.says = "bazel ended with exit code %d" % code
+        # Without a single test it was the build, or Bazel itself.
+        outcome.state = FAILED if labels else BROKEN
+    elif not labels:
+        outcome.says, outcome.state = "there is no such test", BROKEN
+    logs = _test_logs(events) if failed else {}
+    outcome.details = [(label, last_lines(logs[label]) if label in logs else "") for label in failed]
+    if code is not None:
+        outcome.details += [(label, "could not be built") for label in missing]
+    if outcome.state != PASSED and not outcome.details and code is not None:
+        outcome.details = [("bazel", last_lines(log))]
+    return outcome
+
+
+# Of a fuzzing campaign.
+_STATES = {0: PASSED, 1: FAILED, 3: KNOWN}
+
+
+def campaign(runner, name, command, seconds, cwd):
+    """A command with the exit codes of ci/overnight, which may end later than it was told to."""
+    begin = time.monotonic()
+    code, log = runner.run(name, command, seconds, cwd)
+    outcome = Outcome(name, _STATES.get(code, BROKEN), seconds=time.monotonic() - begin, log=log)
+    last = last_lines(log, 1)
+    outcome.says = "it did not end in time" if code is None else last
+    if outcome.state == BROKEN:
+        outcome.details = [(" ".join(command[:1]), last_lines(log))]
+    return outcome
