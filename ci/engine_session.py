@@ -11,7 +11,7 @@ import sys
 import time
 import typing
 
-from ci import process
+from ci import process, quotas
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                                 "fuzz"))
@@ -88,7 +88,7 @@ class Session:
         self.diagnosis = ""
         self._stopped = None
         os.makedirs(setting.work, exist_ok=True)
-        self.process = process.Process(self.command(), self.environment())
+        self.process = process.Process(quotas.polite(self.command()), self.environment())
         self.started = time.monotonic()
         self.ended = None
 

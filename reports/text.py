@@ -30,6 +30,14 @@ def count(value, noun):
     return "%s %s%s" % (number(value), noun, "" if value == 1 else "s")
 
 
+def size(value):
+    """Bytes as `512 B`, `6.3 KiB`, `2.5 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1000 or unit == "GiB":
+            return "%.*f %s" % (unit != "B" and value < 100, value, unit)
+        value /= 1024
+
+
 def duration(seconds):
     """`0:07`, `12:30`, `8:00:00`."""
     seconds = max(0, int(round(seconds)))
