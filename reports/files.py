@@ -2,7 +2,7 @@
 import json
 import os
 
-from reports import junit, markdown
+from reports import junit, markdown, sarif
 
 
 def write_whole(path, data):
@@ -41,13 +41,21 @@ def write_json(value, path):
     write_whole(path, json.dumps(value, indent=1, sort_keys=False) + "\n")
 
 
-def write_all(results, folder):
-    """Writes report.md, report.json and report.xml; returns their paths."""
-    paths = []
-    for name, data in (("report.md", markdown.render(results)),
-                       ("report.json", render_json(results)),
-                       ("report.xml", junit.render(results))):
-        path = os.path.join(folder, name)
-        write_whole(path, data)
-        paths.append(path)
-    return paths
+# The reports of a campaign: name of the file -> what renders it.
+REPORTS = {
+    "report.md": markdown.render,
+    "report.json": render_json,
+    "report.xml": junit.render,
+    "report.sarif": sarif.render,
+}
+
+
+def write_all(results, *folders):
+    """Writes report.md, report.json, report.xml and report.sarif into each folder; returns their paths in
+    the first. Each is rendered before any is written."""
+    documents = {name: render(results) for name, render in REPORTS.items()}
+    for folder in folders:
+        os.makedirs(folder, exist_ok=True)
+        for name, data in documents.items():
+            write_whole(os.path.join(folder, name), data)
+    return [os.path.join(folders[0], name) for name in documents]

@@ -1,64 +1,165 @@
-"""The report as JUnit XML: one test case per strategy and engine, its findings as failures."""
+"""The report as JUnit XML: a test case for each property of each job, where a job is a strategy on an
+engine with a sanitizer.
+
+A finding is a failure; one that is accepted is skipped, and so is a check that never ran, each with a
+message that says so: neither passes. Each job has one more case, `runs`, which is an error if it could
+not run.
+"""
 import xml.etree.ElementTree as ET
 
+from reports import results as R
 from reports import text
+
+# The case that says whether the job ran.
+RUNS = "runs"
+
+# Of a minimal program, in an attribute that some viewers show in one line.
+_LIMIT = 2000
+
+
+def class_name(job):
+    parts = ["assay", job.strategy, job.engine] + [job.sanitizer] * bool(job.sanitizer)
+    return text.printable(".".join(parts))
 
 
 def _details(finding):
     """What a reader of a failed test case needs: diagnosis, program, command."""
-    lines = [finding.diagnosis, "found by " + text.how_found(finding)]
-    if finding.flaky:
-        lines.append("flaky: it was seen, but replays of its program are clean")
+    lines = [finding.diagnosis, "found by " + text.how_found(finding), text.standing(finding)]
+    if finding.file:
+        lines.append("at: " + text.location(finding))
     lines += ["file: " + finding.path]
     lines += ["%s: %s" % item for item in finding.commands.items()]
     if finding.text:
         lines += ["", finding.text]
-    return text.printable("\n".join(lines))
+    return text.printable("\n".join(line for i, line in enumerate(lines) if line or i > 3))
 
 
-def _case(suite, job, results):
-    case = ET.SubElement(
-        suite, "testcase", classname=text.printable("assay.fuzz." + job.strategy),
-        name=text.printable("%s on %s" % (job.strategy, text.engine(job.engine))),
-        time="%.3f" % job.seconds)
-    for name in job.findings:
-        finding = results.finding(name)
-        if finding is None:
-            continue
-        failure = ET.SubElement(
-            case, "failure", type=text.printable(finding.property),
-            message=text.one_line("%s: %s [%s]" % (
-                finding.property, finding.diagnosis, finding.signature), 400))
-        failure.text = _details(finding)
-    if job.verdict == "could not run":
+def _message(finding):
+    """With the minimal program: it is what many viewers show and no more."""
+    line = text.one_line("%s: %s [%s]" % (finding.property, finding.diagnosis, finding.signature), 400)
+    program = text.printable(finding.text).strip()
+    if not program:
+        return line
+    if len(program) > _LIMIT:
+        program = program[:_LIMIT] + "\n(%s more)" % text.count(len(program) - _LIMIT, "character")
+    return "%s\n%s" % (line, program)
+
+
+class _Suite:
+    """Counts what it holds."""
+
+    def __init__(self):
+        self.counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
+        self.cases = []
+
+    def case(self, classname, name, seconds=0.0):
+        case = ET.Element("testcase", classname=classname, name=text.printable(name),
+                          time="%.3f" % seconds)
+        self.cases.append(case)
+        self.counts["tests"] += 1
+        return case
+
+    def outcome(self, case, kind, message, body="", **attributes):
+        """Enters failure, error or skipped; a case counts once, as what it has first."""
+        if all(case.find(other) is None for other in ("failure", "error", "skipped")):
+            self.counts[{"failure": "failures", "error": "errors"}.get(kind, kind)] += 1
+        element = ET.SubElement(case, kind, message=message, **attributes)
+        element.text = body or None
+
+    def findings(self, case, findings):
+        """True: there are some."""
+        for finding in sorted(findings, key=lambda finding: finding.status not in R.OPEN):
+            if finding.status in R.OPEN:
+                self.outcome(case, "failure", _message(finding), _details(finding),
+                             type=text.printable(finding.property))
+            else:
+                self.outcome(case, "skipped", text.one_line(
+                    "%s: %s" % (text.standing(finding), finding.diagnosis), 600), _details(finding))
+        return bool(findings)
+
+
+def _runs(suite, job):
+    case = suite.case(class_name(job), RUNS, job.seconds)
+    if job.verdict == R.COULD_NOT_RUN:
         # `error`, not `failure`: nothing is known about the strategy.
-        error = ET.SubElement(case, "error", type="could-not-run",
-                              message=text.one_line(job.problem or "executed nothing", 400))
-        error.text = text.printable(job.problem)
-    if job.not_started:
-        ET.SubElement(case, "skipped", message="not started: the run was stopped")
+        suite.outcome(case, "error", text.one_line(job.problem or "executed nothing", 400),
+                      text.printable(job.problem), type="could-not-run")
+    elif job.not_started:
+        suite.outcome(case, "skipped", "not started: the run was stopped")
     out = ET.SubElement(case, "system-out")
     out.text = "%s, coverage %s, corpus %s%s" % (
         text.count(job.executions, "execution"), text.number(job.coverage),
         text.number(job.corpus), "; " + text.one_line(job.note) if job.note else "")
+    return case
+
+
+def _never(job):
+    if not job.executions:
+        return "never exercised: the job executed nothing"
+    if not job.exercised:
+        return "not counted: %s, but what they exercised is not known" % text.count(
+            job.executions, "execution")
+    return "never exercised, in " + text.count(job.executions, "execution")
+
+
+def _check(suite, job, cell, found):
+    """The case of one property; None where it does not apply, and nothing was found either."""
+    times = job.exercised.get(cell.property, 0)
+    if cell.state == "not applicable" and not found:
+        return
+    case = suite.case(class_name(job), cell.property)
+    if not suite.findings(case, found) and not times:
+        suite.outcome(case, "skipped", _never(job))
+    out = ET.SubElement(case, "system-out")
+    out.text = "exercised %s by this job%s" % (
+        text.count(times, "time"), "; weak: " + text.one_line(cell.why) if cell.survived else "")
+
+
+def _job(suite, job, results, told):
+    """`told`: names of findings that have a case."""
+    names = set(job.findings) | set(job.known_findings)
+    mine = [finding for finding in results.findings
+            if finding.name in names and finding.strategy == job.strategy]
+    runs = _runs(suite, job)
+    cells = [cell for cell in results.matrix if cell.strategy == job.strategy]
+    for cell in cells:
+        _check(suite, job, cell, [finding for finding in mine if finding.family == cell.property])
+    # Without a matrix they have no case of their own.
+    listed = {cell.property for cell in cells}
+    suite.findings(runs, [finding for finding in mine if finding.family not in listed])
+    told.update(finding.name for finding in mine)
+
+
+def _campaign(suite, results):
+    for phase in results.failed_phases:
+        suite.outcome(suite.case("assay.campaign", phase.name, phase.seconds), "error",
+                      text.one_line(phase.note, 400) or "failed", type="phase-failed")
+    if results.error:
+        suite.outcome(suite.case("assay.campaign", "error"), "error",
+                      text.one_line(results.error, 400), type="broken-off")
 
 
 def render(results):
     """Returns the document as bytes."""
-    verdicts = [job.verdict for job in results.jobs]
-    counts = {"tests": str(len(verdicts)), "failures": str(verdicts.count("finding")),
-              "errors": str(verdicts.count("could not run"))}
-    skipped = str(sum(job.not_started for job in results.jobs))
+    suite, told = _Suite(), set()
+    for job in results.jobs:
+        _job(suite, job, results, told)
+    for finding in results.findings:
+        # One that no job of this campaign hit, but a replay still shows.
+        if finding.name not in told and finding.status != R.FIXED:
+            suite.findings(suite.case(text.printable("assay." + finding.strategy), finding.property),
+                           [finding])
+    _campaign(suite, results)
+    counts = {key: str(value) for key, value in suite.counts.items()}
     root = ET.Element("testsuites", counts)
-    suite = ET.SubElement(root, "testsuite", counts, name="assay.fuzz", skipped=skipped,
-                          time="%.3f" % results.seconds,
-                          timestamp=results.started.rstrip("Z"))
-    properties = ET.SubElement(suite, "properties")
-    for key in ("cores", "minutes", "seed", "version", "plant", "stopped", "error"):
+    element = ET.SubElement(root, "testsuite", counts, name="assay." + (results.command or "fuzz"),
+                            time="%.3f" % results.seconds, timestamp=results.started.rstrip("Z"))
+    properties = ET.SubElement(element, "properties")
+    for key in ("verdict", "campaign", "cores", "minutes", "seed", "version", "plant", "stopped",
+                "error"):
         value = getattr(results, key)
         if value != "":
             ET.SubElement(properties, "property", name=key, value=text.printable(str(value)))
-    for job in results.jobs:
-        _case(suite, job, results)
+    element.extend(suite.cases)
     ET.indent(root)
     return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"

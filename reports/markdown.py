@@ -1,7 +1,13 @@
-"""The report in Markdown (GitHub's dialect), for a CI summary or a mail."""
+"""The report in Markdown (GitHub's dialect), for a CI summary or a mail: the verdict first, then what is
+to be dealt with, then what was tested; all else is folded away."""
 import re
 
-from reports import text
+from reports import matrix, text
+from reports import results as R
+
+# Findings that are told in full, and characters of a program: hosts cut summaries that are too long.
+_MOST = 20
+_LONGEST = 8000
 
 # A diagnosis may hold anything; in Markdown these would format, link or break the table.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
@@ -27,25 +33,33 @@ def block(value, language=""):
     return [fence + language, value, fence]
 
 
+def _rows(headings, rows, numeric=()):
+    lines = ["| " + " | ".join(headings) + " |",
+             "|" + "|".join("--:" if heading in numeric else ":--" for heading in headings) + "|"]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _details(summary, lines):
+    """Folded away until somebody wants it."""
+    return ["<details><summary>%s</summary>" % escape(summary), ""] + lines + ["", "</details>", ""]
+
+
 def _table(results):
-    lines = ["| " + " | ".join(text.HEADINGS) + " |",
-             "|" + "|".join("--:" if heading in text.NUMERIC else ":--"
-                            for heading in text.HEADINGS) + "|"]
-    for job in results.jobs:
-        lines.append("| " + " | ".join(escape(cell) for cell in text.row(job)) + " |")
-    return lines
+    return _rows(text.HEADINGS, [[escape(cell) for cell in text.row(job)] for job in results.jobs],
+                 text.NUMERIC)
 
 
 def _finding(finding):
     lines = ["### %s: %s" % (escape(finding.strategy), escape(finding.property)), ""]
-    if finding.flaky:
-        lines += ["**Flaky:** it was seen, but replays of its program are clean.", ""]
-    if finding.known:
-        lines += ["Known: an earlier run in this folder stored it.", ""]
+    standing = text.standing(finding)
+    if standing:
+        lines += ["**%s.**" % escape(standing[:1].upper() + standing[1:]), ""]
     if finding.diagnosis:
         lines += [escape(finding.diagnosis), ""]
     lines += ["- found by %s" % escape(text.how_found(finding)),
               "- signature %s, file %s" % (code(finding.signature), code(finding.path))]
+    if finding.file:
+        lines.append("- guilty: %s" % code(text.location(finding)))
     if finding.site:
         lines.append("- at: %s" % escape(finding.site))
     lines.append("")
@@ -53,10 +67,108 @@ def _finding(finding):
         # A command is typed, so it stays as it is.
         lines += block("\n".join(finding.commands.values()), "sh") + [""]
     if finding.text:
-        lines += ["<details><summary>The %s</summary>" % (
-            "minimal program" if finding.operations is not None else "log's end"), ""]
-        lines += block(finding.text) + ["", "</details>", ""]
+        lines += _details("The minimal program" if finding.operations is not None else
+                          "The log's end", block(_cut(finding.text)))
     return lines
+
+
+def _cut(program):
+    """A summary that is too long is not shown at all by some hosts."""
+    return program if len(program) <= _LONGEST else program[:_LONGEST] + "\n(%s more)" % text.count(
+        len(program) - _LONGEST, "character")
+
+
+def _in_short(finding):
+    return "- %s: %s, %s: %s" % (escape(finding.strategy), code(finding.property),
+                                 escape(text.standing(finding) or finding.status),
+                                 escape(text.one_line(finding.diagnosis, 160)))
+
+
+def _findings(results):
+    """Those to be dealt with in full, the others in a line each."""
+    open_ones = [finding for finding in results.findings if finding.status in R.OPEN]
+    others = [finding for finding in results.findings if finding.status not in R.OPEN]
+    lines = []
+    if open_ones:
+        lines += ["## Findings", ""]
+        for finding in open_ones[:_MOST]:
+            lines += _finding(finding)
+        if len(open_ones) > _MOST:
+            lines += ["And %s:" % text.count(len(open_ones) - _MOST, "more finding"), ""]
+            lines += [_in_short(finding) for finding in open_ones[_MOST:]] + [""]
+    for status, title in ((R.KNOWN_ONE, "Known, and accepted"), (R.FIXED, "Fixed")):
+        chosen = [finding for finding in others if finding.status == status]
+        if chosen:
+            lines += _details("%s: %d" % (title, len(chosen)), [_in_short(each) for each in chosen])
+    return lines
+
+
+def _matrix(results):
+    """A row for each strategy: how much is green, and by name what is not."""
+    if not results.matrix:
+        return []
+    rows = []
+    for strategy in results.strategies:
+        cells = {}
+        for cell in results.matrix:
+            if cell.strategy == strategy.name:
+                cells.setdefault(cell.state, []).append(cell)
+        power = [cell.power for cell in results.matrix
+                 if cell.strategy == strategy.name and cell.power]
+        rows.append([code(strategy.name), text.number(len(cells.get(matrix.GREEN, ())))] + [
+            ", ".join(code(cell.property) for cell in cells.get(state, ())) or "–"
+            for state in (matrix.FINDING, matrix.KNOWN, matrix.NEVER, matrix.WEAK)] + [
+                "%d of %d" % tuple(map(sum, zip(*power))) if power else "–"])
+    lines = ["## Checks", "", escape(text.matrix(results)), ""]
+    lines += _rows(("strategy", "green", "finding", "known", "never exercised", "weak", "power"),
+                   rows, ("green", "power"))
+    lines += ["", "Power: planted bugs that a check reported, of those that it reported and those "
+              "that nothing reported, over its checks. Weak: such a one survived."]
+    if results.kills_from:
+        lines[-1] += " They were last tried on %s." % escape(results.kills_from)
+    names = [strategy.name for strategy in results.strategies]
+    by_key = {(cell.strategy, cell.property): cell for cell in results.matrix}
+    full = [[code(each.id)] + [_cell(by_key.get((name, each.id))) for name in names]
+            for each in results.properties]
+    return lines + [""] + _details(
+        "How often each property was judged",
+        _rows(["property"] + [code(name) for name in names], full, [code(name) for name in names]))
+
+
+def _cell(cell):
+    if cell is None or cell.state == matrix.NOT_APPLICABLE:
+        return "–"
+    mark = {matrix.GREEN: "", matrix.NEVER: "**never**"}.get(cell.state, "**%s** " % cell.state)
+    return mark + (_short(cell.exercised) if cell.exercised else "" if mark else "0")
+
+
+def _short(value):
+    """`12k`, `3.4M`: of a large table, the order of magnitude is what is read."""
+    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return "%.3g%s" % (value / limit, unit)
+    return "%d" % value
+
+
+def _tested(results):
+    """What was really tested, in a line."""
+    parts = [text.count(results.executions, "program")]
+    if results.operations:
+        parts.append(text.count(results.operations, "operation"))
+    if results.cpu_seconds:
+        parts.append("%.1f CPU hours" % (results.cpu_seconds / 3600))
+    parts.append("%s on %s" % (text.duration(results.seconds), text.count(results.cores, "core")))
+    return "Tested: %s." % ", ".join(parts)
+
+
+def _coverage(results):
+    rows = [[code(row.file), text.number(row.covered), text.number(row.lines),
+             "%.1f %%" % (100 * row.covered / row.lines) if row.lines else "–",
+             "%.1f %%" % (100 * row.regions_covered / row.regions) if row.regions else "–"]
+            for row in results.coverage]
+    headings = ("file", "covered", "lines", "of lines", "of regions")
+    return _details("Coverage of the strategies' sources", _rows(headings, rows, headings[1:])) \
+        if rows else []
 
 
 def render(results):
@@ -64,13 +176,19 @@ def render(results):
     title = "# Assay: %s" % results.verdict
     if results.plant:
         title += ", with the planted bug %s" % escape(results.plant)
-    lines = [title, "", escape(text.summary(results)), ""] + _table(results) + [""]
-    if results.findings:
-        lines += ["## Findings", ""]
-        for finding in results.findings:
-            lines += _finding(finding)
+    lines = [title, "", escape(text.summary(results)), "", escape(_tested(results)), ""]
+    lines += _findings(results) + _matrix(results)
+    lines += _details("Jobs: strategies on engines", _table(results)) if results.matrix else \
+        _table(results) + [""]
+    lines += _coverage(results)
+    for phase in results.phases:
+        if phase.state in ("failed", "skipped"):
+            lines.append("- %s: %s%s" % (escape(phase.name), phase.state,
+                                         ": " + escape(phase.note) if phase.note else ""))
     facts = [("started", results.started), ("cores", str(results.cores)),
              ("asked for", "%g minutes" % results.minutes), ("seed", str(results.seed)),
              ("sources", results.version or "unknown")]
-    lines.append("; ".join("%s: %s" % (key, escape(value)) for key, value in facts))
+    if results.campaign:
+        facts.append(("campaign", results.campaign))
+    lines += ["", "; ".join("%s: %s" % (key, escape(value)) for key, value in facts)]
     return "\n".join(lines) + "\n"

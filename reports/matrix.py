@@ -4,13 +4,12 @@ A check that never ran is not green, and one that let a planted bug pass is weak
 another of its expected properties reported says nothing about this one.
 """
 from reports import results as R
-from reports import text
 
 FINDING, KNOWN, NEVER, WEAK, GREEN, NOT_APPLICABLE = STATES = (
     "finding", "known", "never exercised", "weak", "green", "not applicable")
 
 # For one character in plain text.
-SIGNS = {FINDING: "✗", KNOWN: "k", NEVER: "?", WEAK: "!", GREEN: "✓", NOT_APPLICABLE: "·"}
+SIGNS = {FINDING: "X", KNOWN: "k", NEVER: "?", WEAK: "!", GREEN: "+", NOT_APPLICABLE: "."}
 
 
 def base(strategy):
@@ -34,20 +33,24 @@ def _power(cell, kills):
          cell.otherwise if killers else cell.survived).append(bug)
 
 
+def _count(value, noun):
+    return "%s %s%s" % ("{:,}".format(value).replace(",", " "), noun, "" if value == 1 else "s")
+
+
 def _judge(cell, applies, statuses):
     if any(status in R.OPEN for status in statuses):
-        return FINDING, text.count(len(cell.findings), "finding")
+        return FINDING, _count(len(cell.findings), "finding")
     if R.KNOWN_ONE in statuses:
-        return KNOWN, "known: " + text.count(len(cell.findings), "accepted finding")
+        return KNOWN, "known: " + _count(len(cell.findings), "accepted finding")
     if not cell.exercised:
         return (NEVER, "never exercised") if applies else (
             NOT_APPLICABLE, "the strategy promises nothing that this could be about")
-    times = "exercised %s" % text.count(cell.exercised, "time")
+    times = "exercised %s" % _count(cell.exercised, "time")
     if cell.survived:
         return WEAK, "%s; %s survived: %s" % (
-            times, text.count(len(cell.survived), "planted bug"), ", ".join(cell.survived))
+            times, _count(len(cell.survived), "planted bug"), ", ".join(cell.survived))
     return GREEN, times + ("; reported %d of %s" % (
-        cell.power[0], text.count(cell.power[1], "planted bug")) if cell.power else "")
+        cell.power[0], _count(cell.power[1], "planted bug")) if cell.power else "")
 
 
 def build(results):

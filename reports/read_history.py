@@ -49,6 +49,9 @@ _STATES = """
 SELECT strategy, count(*) AS seen, sum(hits) AS hits, sum(hits = 1) AS once, sum(hits = 2) AS twice
 FROM state_hits WHERE campaign = ? GROUP BY strategy ORDER BY strategy"""
 
+_BEFORE = """
+SELECT finding, status, max(campaign) FROM campaign_findings WHERE campaign < ? GROUP BY finding"""
+
 # The campaigns before, with what verdict_of wants to know of them.
 _FORMER = """
 SELECT c.id, c.uuid, c.command, c.started, c.state, c.assay AS version, c.error,
@@ -109,13 +112,14 @@ def _findings(history, campaign, jobs, folder):
         if row["engine"]:
             of_finding[row["engine"]] = of_finding.get(row["engine"], 0) + row["inputs"]
         by_job.setdefault(row["finding"], []).append(row["job"])
+    before = {row["finding"]: row["status"] for row in history.query(_BEFORE, campaign)}
     findings = []
     for row in history.query(_FINDINGS, campaign):
         path = os.path.join(folder, row["path"]) if folder else row["path"]
         replays = {"runs": row["runs"], "same": row["same"]} if row["runs"] else {}
         finding = _made(R.Finding, row, path=path, commands=R.commands(path), version=row["assay"],
                         replays=replays, since=row["stored"], flaky=row["status"] == R.FLAKY,
-                        inputs=inputs.get(row["id"], {}),
+                        inputs=inputs.get(row["id"], {}), before=before.get(row["id"], ""),
                         story=_json(row["story"], dict) if row["story"] else None)
         findings.append(finding)
         hit = [jobs[job] for job in by_job.get(row["id"], []) if job in jobs] or [

@@ -28,7 +28,7 @@ free_list: overlap (flaky)
     out/x/overlap-1
     reproduce: ci/repro out/x/overlap-1
 
-1 finding, 1 235 067 executions in 1:01"""
+1 finding (1 flaky), 1 235 067 executions in 1:01"""
 
 
 def example():
@@ -70,6 +70,21 @@ class VerdictTest(unittest.TestCase):
     def test_a_finding_outweighs(self):
         self.assertEqual(1, example().exit_code)
 
+    def test_an_accepted_finding_does_not_hide_what_could_not_run(self):
+        known = results.Finding("n", "a", "p", "s", status=results.KNOWN_ONE)
+        ran, idle = results.Job("a", "afl", executions=1), results.Job("b", "afl")
+        phase = results.Phase("coverage", "failed")
+        for made, code in ((results.Results(jobs=[ran], findings=[known]), 3),
+                           (results.Results(jobs=[ran, idle], findings=[known]), 2),
+                           (results.Results(jobs=[ran], findings=[known], phases=[phase]), 2),
+                           (results.Results(jobs=[ran], phases=[phase]), 2)):
+            self.assertEqual(code, made.exit_code)
+
+    def test_what_was_fixed_is_no_finding_of_this_campaign(self):
+        fixed = results.Finding("n", "a", "p", "s", status=results.FIXED)
+        self.assertEqual(0, results.Results(jobs=[results.Job("a", "afl", executions=1)],
+                                            findings=[fixed]).exit_code)
+
 
 class TerminalTest(unittest.TestCase):
     def test_golden(self):
@@ -78,6 +93,23 @@ class TerminalTest(unittest.TestCase):
 
     def test_hostile_text_cannot_drive_the_terminal(self):
         self.assertNotRegex(terminal.render(hostile()), "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+    def test_summary_of_each_verdict(self):
+        ran = results.Job("a", "afl", executions=5)
+        found = {status: results.Finding(status, "a", "p", "s", status=status)
+                 for status in results.STATUSES}
+        for statuses, jobs, begins in (
+                ((), [ran], "clean: no finding, 5 executions"),
+                (("fixed",), [ran], "clean: no finding, 1 fixed, 5 executions"),
+                (("known",), [ran], "only known findings: 1 known, 5 executions"),
+                (("new",), [ran], "1 finding, 5 executions"),
+                (("new", "known"), [ran], "2 findings (1 new, 1 known), 5 executions"),
+                (("known",), [], "could not run: 0 of 0 jobs executed nothing or broke off")):
+            made = results.Results(jobs=jobs, findings=[found[status] for status in statuses])
+            self.assertTrue(text.summary(made).startswith(begins), text.summary(made))
+        failed = results.Results(jobs=[ran], phases=[results.Phase("power", "failed", note="no disk")])
+        self.assertEqual("could not run: 5 executions in 0:00; power failed: no disk",
+                         text.summary(failed))
 
 
 class MarkdownTest(unittest.TestCase):
@@ -103,22 +135,28 @@ class MarkdownTest(unittest.TestCase):
 
 
 class JunitTest(unittest.TestCase):
+    """Of runs without a history; campaign_test.py has those with one."""
+
     def test_cases(self):
         root = ET.fromstring(junit.render(example()))
         self.assertEqual(("3", "1", "1"), tuple(map(root.get, ("tests", "failures", "errors"))))
         cases = root.findall("testsuite/testcase")
-        self.assertEqual(["bump on libFuzzer", "free_list on libFuzzer", "free_list on AFL++"],
-                         [case.get("name") for case in cases])
+        self.assertEqual(["assay.bump.libfuzzer", "assay.free_list.libfuzzer", "assay.free_list.afl"],
+                         [case.get("classname") for case in cases])
         self.assertIsNone(cases[0].find("failure"))
         failure = cases[1].find("failure")
         self.assertEqual("overlap", failure.get("type"))
+        self.assertIn("heap\nallocate 0", failure.get("message"))
         for part in ("operation 3: overlaps", "allocate 0", "ci/repro out/x/overlap-1", "flaky"):
             self.assertIn(part, failure.text)
         self.assertEqual("no afl-fuzz", cases[2].find("error").get("message"))
 
     def test_hostile_text_stays_text(self):
-        data = junit.render(hostile())
+        made = hostile()
+        made.jobs[1].strategy = made.findings[0].strategy
+        data = junit.render(made)
         root = ET.fromstring(data)
+        # What broke it off is a case of its own.
         self.assertEqual(3, len(root.findall("testsuite/testcase")))
         self.assertIn("<b>]]> & \"'| `tick`", root.find(".//failure").text)
         self.assertNotIn(b"\x1b", data)
@@ -155,14 +193,14 @@ class FilesTest(unittest.TestCase):
     def test_whole_or_not_at_all(self):
         with tempfile.TemporaryDirectory() as folder:
             files.write_all(hostile(), folder)
-            self.assertEqual(["report.json", "report.md", "report.xml"],
+            self.assertEqual(["report.json", "report.md", "report.sarif", "report.xml"],
                              sorted(os.listdir(folder)))
             path = os.path.join(folder, "report.md")
             with self.assertRaises(TypeError):
                 files.write_whole(path, 7)
             with self.assertRaises(OSError):
                 files.write_whole(os.path.join(path, "x"), "data")
-            self.assertEqual(3, len(os.listdir(folder)))
+            self.assertEqual(4, len(os.listdir(folder)))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ class Finding:
     reason: str = ""         # of a known one: why it is accepted
     expires: str = ""        # and until which day
     since: str = ""          # when it was stored first, UTC
+    before: str = ""         # its status in the latest earlier campaign that tells of it, or empty
     sanitizer: str = ""      # of the job that found it
     file: str = ""           # the guilty line, from the sources' root, or empty
     line: typing.Optional[int] = None

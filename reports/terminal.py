@@ -1,5 +1,7 @@
-"""The report for a terminal: a table of jobs, then each finding in a few lines."""
-from reports import text
+"""The report for a terminal: a table of jobs, each finding in a few lines, what was not tested, and the
+verdict last, where the eye is."""
+from reports import matrix, text
+from reports import results as R
 
 
 def _table(rows):
@@ -15,12 +17,18 @@ def _table(rows):
 
 
 def _finding(finding):
-    flags = [flag for flag in ("flaky", "known") if getattr(finding, flag)]
+    earlier = finding.known or finding.before
+    flags = [finding.status] if finding.status != R.NEW else []
     title = "%s: %s%s" % (text.one_line(finding.strategy), text.one_line(finding.property),
-                          " (%s)" % ", ".join(flags) if flags else "")
+                          " (%s)" % ", ".join(flags + ["stored before"] * bool(earlier and not flags))
+                          if flags or earlier else "")
     lines = [title]
     if finding.diagnosis:
         lines.append("    " + text.one_line(finding.diagnosis, 320))
+    if finding.file:
+        lines.append("    in " + text.location(finding))
+    if finding.status in (R.KNOWN_ONE, R.FIXED):
+        lines.append("    " + text.standing(finding))
     size = text.count(finding.operations, "operation") + "; " \
         if finding.operations is not None else ""
     lines.append("    %sfound by %s" % (size, text.how_found(finding)))
@@ -30,10 +38,26 @@ def _finding(finding):
     return lines
 
 
+def _matrix(results):
+    """What is not green, by name: a check that never ran, and one that let a planted bug pass."""
+    lines = [text.matrix(results)] if results.matrix else []
+    for state in (matrix.NEVER, matrix.WEAK):
+        found = {}
+        for cell in results.matrix:
+            if cell.state == state:
+                found.setdefault(cell.property, []).append(cell.strategy)
+        for property_id, strategies in found.items():
+            lines.append("    %s: %s on %s" % (state, text.one_line(property_id),
+                                               text.one_line(", ".join(strategies), 120)))
+    return lines
+
+
 def render(results):
     """Returns the text, without a final newline."""
     lines = _table([text.HEADINGS] + [text.row(job) for job in results.jobs])
     for finding in results.findings:
         lines += [""] + _finding(finding)
+    if results.matrix:
+        lines += [""] + _matrix(results)
     lines += ["", text.summary(results)]
     return "\n".join(lines)

@@ -1,6 +1,9 @@
 """How numbers, times and hostile text look in every report."""
 import re
 
+from reports import matrix as rules
+from reports import results as R
+
 # What XML 1.0 cannot carry even escaped, and no terminal should be sent.
 _UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd]")
 
@@ -51,6 +54,12 @@ def engine(name):
     return ENGINES.get(name, one_line(name))
 
 
+def job_name(job):
+    """`libFuzzer, address`; what no sanitizer watches is the engine alone."""
+    plain = job.sanitizer in ("", "none")
+    return engine(job.engine) + ("" if plain else ", " + one_line(job.sanitizer))
+
+
 HEADINGS = ("strategy", "engine", "time", "executions", "exec/s", "coverage", "corpus", "findings",
             "verdict")
 
@@ -67,31 +76,93 @@ def row(job):
         verdict += ": executed nothing"
     elif job.note:
         verdict += " (%s)" % one_line(job.note, 120)
-    return (job.strategy, engine(job.engine), duration(job.seconds), number(job.executions),
-            number(job.rate), number(job.coverage), number(job.corpus), number(len(job.findings)),
-            verdict)
+    return (job.strategy, job_name(job), duration(job.seconds), number(job.executions),
+            number(job.rate), number(job.coverage), number(job.corpus),
+            number(len(job.findings) + len(job.known_findings)), verdict)
+
+
+def statuses(results):
+    """`2 new, 1 flaky, 1 known`; '' if there is no finding."""
+    told = [(len(results.of_status(status)), status) for status in R.STATUSES]
+    return ", ".join("%s %s" % (number(many), status) for many, status in told if many)
+
+
+def _findings(results):
+    """`1 finding`; with its status if that is not new."""
+    line = count(len(results.findings), "finding")
+    told = statuses(results)
+    return line if len(results.of_status(R.NEW)) == len(results.findings) else "%s (%s)" % (line, told)
 
 
 def summary(results):
     """The verdict in one line."""
     tail = " in %s" % duration(results.seconds)
     executions = count(results.executions, "execution")
-    if results.verdict == "finding":
-        line = "%s, %s%s" % (count(len(results.findings), "finding"), executions, tail)
-    elif results.verdict == "clean":
-        line = "clean: no finding, %s%s" % (executions, tail)
+    broken = sum(job.verdict == R.COULD_NOT_RUN for job in results.jobs)
+    verdict = results.verdict
+    if verdict == R.FINDING:
+        line = "%s, %s%s" % (_findings(results), executions, tail)
+    elif verdict == R.CLEAN:
+        fixed = len(results.of_status(R.FIXED))
+        line = "clean: no finding, %s%s%s" % (
+            "%s fixed, " % number(fixed) if fixed else "", executions, tail)
+    elif verdict == R.KNOWN:
+        line = "only known findings: %s, %s%s" % (statuses(results), executions, tail)
     elif results.error:
         line = "could not run: broke off after %s%s" % (executions, tail)
-    else:
-        broken = sum(job.verdict == "could not run" for job in results.jobs)
+    elif broken or not results.failed_phases:
         line = "could not run: %d of %s executed nothing or broke off, %s%s" % (
             broken, count(len(results.jobs), "job"), executions, tail)
+    else:
+        line = "could not run: %s%s" % (executions, tail)
+    if verdict == R.COULD_NOT_RUN and results.findings:
+        line += "; " + _findings(results)
+    for phase in results.failed_phases:
+        line += "; %s failed: %s" % (one_line(phase.name), one_line(phase.note) or "it does not say why")
     if results.stopped:
         line += "; stopped early by " + one_line(results.stopped)
     waiting = sum(job.not_started for job in results.jobs)
     if waiting:
         line += ", %s not started" % count(waiting, "job")
+    if results.state == "running" and not results.ended:
+        line += "; it has not ended"
     return line + ("; " + one_line(results.error, 320) if results.error else "")
+
+
+def matrix(results):
+    """What the matrix comes to, in one line; '' if there is none."""
+    counts = rules.counts(results)
+    told = ["%s %s" % (number(many), state) for state, many in counts.items()
+            if many and state != rules.NOT_APPLICABLE]
+    return "checks (strategy x property): " + ", ".join(told) if told else ""
+
+
+def standing(finding):
+    """What is to be known of its status, in words; '' of a new one."""
+    if finding.status == R.FLAKY:
+        if finding.replays:
+            return "flaky: %d of %s showed it" % (
+                finding.replays["same"], count(finding.replays["runs"], "replay"))
+        return "flaky: it was seen, but replays of its program are clean"
+    if finding.status == R.KNOWN_ONE:
+        return "known: accepted%s%s" % (
+            " until " + one_line(finding.expires) if finding.expires else "",
+            ": " + one_line(finding.reason, 320) if finding.reason else "")
+    if finding.status == R.FIXED:
+        return "fixed: all replays of its program are clean"
+    if finding.known or finding.before:
+        return "an earlier run in this folder stored it" + (
+            ", " + one_line(finding.since) if finding.since else "")
+    return ""
+
+
+def location(finding):
+    """`allocators/tlsf.c:388 (merge_right)`, or ''."""
+    if not finding.file:
+        return ""
+    return one_line("%s%s%s" % (
+        finding.file, ":%d" % finding.line if finding.line else "",
+        " (%s)" % finding.function if finding.function else ""))
 
 
 def how_found(finding):
@@ -104,4 +175,5 @@ def how_found(finding):
     line = engine(finding.engine)
     if parts:
         line += ", after " + " and ".join(parts)
-    return line + "; " + count(sum(finding.inputs.values()), "input")
+    inputs = sum(finding.inputs.values())
+    return line + ("; " + count(inputs, "input") if inputs else "")
