@@ -12,7 +12,7 @@ import threading
 NAME = "history.db"
 
 # Of history.sql: grows with each change, and a step in _MIGRATIONS brings older databases here.
-SCHEMA = 2
+SCHEMA = 3
 
 _SCHEMA_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "history.sql")
 
@@ -36,6 +36,7 @@ CREATE TABLE applicable (
   PRIMARY KEY (campaign, strategy, property)
 ) WITHOUT ROWID;
 """,
+    2: "ALTER TABLE findings ADD COLUMN guilty TEXT NOT NULL DEFAULT '';",
 }
 
 # Seconds to wait for another process that writes.

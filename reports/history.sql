@@ -156,6 +156,7 @@ CREATE TABLE findings (            -- one per identity
   file TEXT NOT NULL DEFAULT '',   -- the guilty line, where ASan or the walk knows it, from the sources' root
   line INTEGER,
   function TEXT NOT NULL DEFAULT '',
+  guilty TEXT NOT NULL DEFAULT '', -- what that line is, in words
   operations INTEGER,              -- of the minimal program
   build TEXT NOT NULL DEFAULT 'assay',
   tier TEXT NOT NULL DEFAULT 'full',

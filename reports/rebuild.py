@@ -16,7 +16,7 @@ from reports import files, history, record
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
 
 # Of findings' .json files that are columns too.
-_FACTS = ("diagnosis", "site", "file", "line", "function", "operations", "build", "tier",
+_FACTS = ("diagnosis", "site", "file", "line", "function", "guilty", "operations", "build", "tier",
           "first_visible", "source")
 
 

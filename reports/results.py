@@ -75,6 +75,7 @@ class Finding:
     file: str = ""           # the guilty line, from the sources' root, or empty
     line: typing.Optional[int] = None
     function: str = ""
+    guilty: str = ""         # what that line is, in words
     c_program: str = ""      # shows it against the vtable, or empty
     explanation: str = ""    # what `assay repro` tells
     story: typing.Optional[dict] = None       # what `assay repro --json` tells
