@@ -36,8 +36,8 @@ examples:
   ci/pr --base HEAD~3 --minutes 20
   ci/pr --only fuzzing --minutes 2
 
-From nothing, a build alone takes longer than this command has: use a cache (ci/remote_cache, or
-Bazel's --disk_cache in .bazelrc.user).
+From nothing, a build alone takes longer than this command has: use a cache (--disk-cache,
+--remote-cache).
 
 exit codes: 0 clean, 1 new finding or failed test, 2 something could not run, or not in this time;
 3 only known findings
@@ -76,6 +76,10 @@ def parse_options(arguments):
                              "($GITHUB_BASE_REF, else origin/main, else main)")
     parser.add_argument("--only", action="append", default=[], choices=list(_PARTS),
                         metavar="STEP", help="only this step; may be repeated")
+    parser.add_argument("--disk-cache", metavar="DIR",
+                        help="where Bazel keeps what it built and tested, and looks for it")
+    parser.add_argument("--remote-cache", metavar="URL",
+                        help="the same for several machines (ci/remote_cache)")
     parser.add_argument("--known", metavar="FILE",
                         help="findings that are accepted (ci/known_findings.toml)")
     parser.add_argument("--out", metavar="DIR", default=os.path.join(ROOT, "out", "pr"),
@@ -84,6 +88,11 @@ def parse_options(arguments):
     parser.add_argument("--commands", metavar="DIR", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.only = options.only or list(_PARTS)
+    options.caches = []
+    if options.disk_cache:
+        options.caches.append("--disk_cache=" + os.path.abspath(options.disk_cache))
+    if options.remote_cache:
+        options.caches.append("--remote_cache=" + options.remote_cache)
     return options
 
 
@@ -151,8 +160,8 @@ class Judgement:
         try:
             if name == "fuzzing":
                 return self._fuzz(change, seconds)
-            return pr_steps.tests(self._runner, name, _TAGS[name], ["//..."], seconds, ROOT,
-                                  os.path.join(self._folder, "logs", "events.json"))
+            return pr_steps.tests(self._runner, name, _TAGS[name] + self._options.caches, ["//..."],
+                                  seconds, ROOT, os.path.join(self._folder, "logs", "events.json"))
         except OSError as error:
             return pr_steps.Outcome(name, pr_steps.BROKEN, "%s: %s" % (
                 error.filename or name, error.strerror or error))
@@ -187,12 +196,11 @@ class Judgement:
     def _overnight(self):
         return os.path.join(self._options.commands or os.path.join(ROOT, "ci"), "overnight")
 
-    @staticmethod
-    def _build_command(strategies):
+    def _build_command(self, strategies):
         paths = [workbench.target_path(strategy, engine)
                  for strategy in strategies for engine in workbench.ENGINES]
         labels = [workbench.label_of(path) for path in paths + [workbench.MUTATOR]]
-        return ["bazel", "build", "--config=ci", "--", "//:assay", "//:assay_asan", *labels]
+        return ["bazel", "build", "--config=ci", *self._options.caches, "--", "//:assay", "//:assay_asan", *labels]
 
     @staticmethod
     def _fitting(strategies, seconds):

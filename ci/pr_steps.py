@@ -152,8 +152,9 @@ def campaign(runner, name, command, seconds, cwd):
     begin = time.monotonic()
     code, log = runner.run(name, command, seconds, cwd)
     outcome = Outcome(name, _STATES.get(code, BROKEN), seconds=time.monotonic() - begin, log=log)
-    last = last_lines(log, 1)
-    outcome.says = "it did not end in time" if code is None else last
+    said = [line for line in last_lines(log).splitlines()
+            if line.strip() and not line.startswith("report: ")]
+    outcome.says = "it did not end in time" if code is None else (said or ["it said nothing"])[-1]
     if outcome.state == BROKEN:
         outcome.details = [(" ".join(command[:1]), last_lines(log))]
     return outcome

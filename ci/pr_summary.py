@@ -1,6 +1,6 @@
 """What ci/pr says at its end: for people in Markdown and plain text."""
 from ci import pr_steps
-from reports import text
+from reports import sarif, text
 from reports.markdown import block, code, escape
 
 _VERDICTS = {
@@ -14,7 +14,7 @@ _VERDICTS = {
 _MOST = 200_000
 
 EMPTY_SARIF = {
-    "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+    "$schema": sarif.SCHEMA_URI,
     "version": "2.1.0",
     "runs": [{"tool": {"driver": {"name": "Assay", "rules": []}}, "results": []}],
 }
