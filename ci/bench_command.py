@@ -6,7 +6,8 @@ workload on every strategy, on glibc, jemalloc, mimalloc and tcmalloc (each in a
 interleaved round by round, CPU time). The report goes to standard output: each bound that the
 project holds itself to, with its ratio, spread and verdict; speed and fragmentation of all; the worst
 single operations; the machine. It is also written as DIR/report.md, with DIR/results.json (all
-figures of all rounds) and plots (SVG).
+figures of all rounds) and plots (SVG). With --history the figures become a campaign of that
+folder's history.db as well, for reports to tell trends.
 """
 import argparse
 import datetime
@@ -14,22 +15,24 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from bench import bounds, machine, rounds, subjects, trace_recorder, workloads  # noqa: E402
 from bench.results import Results  # noqa: E402
-from ci import plotting, run_folder, workbench  # noqa: E402
+from ci import campaign, plotting, run_folder, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, names, positive  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
-from reports import bench_markdown, files  # noqa: E402
+from reports import bench_markdown, benchmark_rows, files, rebuild, record, text  # noqa: E402
 
 EPILOG = """\
 examples:
   ci/bench                                         all there is, some minutes
   ci/bench --strategies tlsf,buddy --workloads churn,pow2
   ci/bench --trace out/my.trace --rounds 9
+  ci/bench --history out/overnight                 to be compared with former campaigns
 
 Ctrl-C or SIGTERM ends the measuring, not the report: what was measured is told.
 
@@ -42,7 +45,15 @@ not run
 _FULL = (100, 30, (100, 1000, 10000, 100000, 1000000))
 _QUICK = (5, 5, (100, 1000, 10000))
 
+# Of a campaign, which must end in time: from so many seconds on it measures like ci/bench, else like
+# --quick, round after round, and neither recorded traces nor single operations.
+_ENOUGH = 600
+_BRIEF = (5, 5, ())
+_MOST_ROUNDS = 5
+
 MEASURE, ASSAY, PRELOAD = "bench/measure.elf", "assay.elf", "harness/record_preload.so"
+
+TARGETS = ("//:assay", "//bench:measure", "//" + PRELOAD.replace("/", ":"))
 
 
 def parse_options(arguments):
@@ -64,6 +75,8 @@ def parse_options(arguments):
                         help="exit with 1 if a bound does not hold or could not be measured")
     parser.add_argument("--out", metavar="DIR",
                         help="folder for the report (out/bench/<time> in the checkout)")
+    parser.add_argument("--history", metavar="DIR",
+                        help="also store the figures in DIR/history.db, as a campaign of their own")
     # For tests: a folder like bazel-bin with everything built. Nothing is set up or built then.
     parser.add_argument("--prebuilt", metavar="DIR", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -85,15 +98,30 @@ def trace_name(path, taken):
     return name
 
 
+class Deadline:
+    """In the place of Interrupt, where someone else decides how long it may take."""
+
+    def __init__(self, seconds, stop):
+        self._end, self._stop = time.monotonic() + seconds, stop
+
+    def install(self):
+        """Signals are that someone's."""
+
+    @property
+    def name(self):
+        return "request" if self._stop() else "time" if time.monotonic() >= self._end else ""
+
+
 class Bench:
     """One run, from options to report."""
 
-    def __init__(self, options, status):
+    def __init__(self, options, status, interrupt, bench, scale):
+        """`interrupt` says when it is over, by its name; `scale` is _FULL or the like."""
         self._options, self._status = options, status
-        self._interrupt = Interrupt("ci/bench", "there is no report")
-        self._bench = workbench.Workbench(options.prebuilt)
+        self._interrupt = interrupt
+        self._bench = bench
         self._folder = os.path.abspath(options.out)
-        self._budget, self._seconds, self._sizes = _QUICK if options.quick else _FULL
+        self._budget, self._seconds, self._sizes = scale
 
     def prepare(self):
         """Builds, and knows then what there is to measure."""
@@ -101,10 +129,7 @@ class Bench:
         for path in options.trace:
             if not os.path.isfile(path):
                 raise CannotRun("%s: no such file" % path)
-        if not options.prebuilt:
-            workbench.set_up("--bench")
-            self._status.say("building (from nothing this takes a minute or two)")
-        self._bench.build(["//:assay", "//bench:measure", "//" + PRELOAD.replace("/", ":")])
+        self._bench.build(TARGETS)
         self._strategies = self._choose_strategies()
         traces = []
         for path in options.trace:
@@ -244,11 +269,75 @@ class Bench:
         return self._folder
 
 
+class Quiet:
+    """In the place of Status; `say` gets what is done right now."""
+
+    def __init__(self, say):
+        self.progress = say
+
+    def say(self, line):
+        self.progress(line)
+
+
+def measure_into_history(bench, history, of_campaign, strategies, seconds, stop,
+                         say=lambda line: None, folder=None):
+    """The benchmarks of a campaign, in about `seconds` or until `stop()`: as many rounds as there is
+    time for, those of ci/bench if it is enough. Replaces what the history has of them. `bench`: a
+    Workbench, which builds TARGETS if need be, before the time begins; `folder`: for scratch. Returns
+    what was left out, or "". CannotRun if nothing was measured."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix="bench-") as scratch:
+        brief = seconds < _ENOUGH
+        names_of = [w.name for w in workloads.BUILT_IN]
+        options = argparse.Namespace(
+            strategies=list(strategies), workloads=names_of if brief else [], trace=[],
+            rounds=_MOST_ROUNDS, out=scratch)
+        bench.build(TARGETS)
+        run = Bench(options, Quiet(say), Deadline(seconds, stop), bench,
+                    _BRIEF if brief else _FULL)
+        run.prepare()
+        told = run.measure().to_dict()
+    if not benchmark_rows.store(history, of_campaign, told):
+        raise CannotRun("nothing was measured in %s" % text.duration(told["seconds"]))
+    left_out = ["no recorded traces and no single operations: less than %s" % text.duration(
+        _ENOUGH)] if brief else []
+    if told["rounds_done"] < 1:
+        known = {row["workload"] for row in told["runs"] if row["speed"]}
+        left_out.append("ended in its first round, after %s" % ", ".join(sorted(known)))
+    return "; ".join(left_out)
+
+
+def _store(folder, told):
+    """Adds a campaign to the history of a RunFolder; returns how many rows, and their name."""
+    try:
+        history = rebuild.open_folder(folder.path, lambda line: print(line, file=sys.stderr))
+        mine = campaign.Campaign.begin(history, folder, "bench", assay=told["version"],
+                                       options={"rounds": told["rounds"]})
+        with mine.writing():
+            history.write("UPDATE campaigns SET started = ? WHERE id = ?", told["started"], mine.id)
+            history.write("UPDATE runs SET started = ? WHERE id = ?", told["started"], mine.run)
+            stored = benchmark_rows.store(history, mine.id, told)
+        mine.set_phase("benchmarks", "done", told["seconds"])
+        mine.end(told["stopped"], told["error"])
+        record.checkpoint(history, mine.id, folder.path)
+        history.close()
+    except OSError as error:
+        raise CannotRun(run_folder.explain(error, folder.path)) from error
+    return stored, "figure"
+
+
 def main(arguments=None):
     options = parse_options(arguments)
     status = status_line.Status(sys.stderr)
-    bench = Bench(options, status)
+    bench = Bench(options, status, Interrupt("ci/bench", "there is no report"),
+                  workbench.Workbench(options.prebuilt), _QUICK if options.quick else _FULL)
+    folder = None
     try:
+        if options.history:
+            # Now, so that nobody measures for minutes and hears then that it is in use.
+            folder = run_folder.RunFolder(options.history, folders=("campaigns",))
+        if not options.prebuilt:
+            workbench.set_up("--bench")
+            status.say("building (from nothing this takes a minute or two)")
         bench.prepare()
         results = bench.measure()
         status.clear()
@@ -257,6 +346,9 @@ def main(arguments=None):
         print("report: %s results.json%s" % (
             shown(os.path.join(bench.folder, "report.md")),
             " and %d plots" % len(plots) if plots else ""))
+        if options.history:
+            print("history: %s in %s" % (text.count(*_store(folder, told)),
+                                         shown(os.path.join(options.history, "history.db"))))
         held = all(bound["verdict"] == bounds.HELD for bound in told["bounds"])
         return 1 if options.strict and not held else 0
     except CannotRun as error:
@@ -266,6 +358,9 @@ def main(arguments=None):
     except KeyboardInterrupt:
         bench.discard()
         print("ci/bench: interrupted before the measuring began", file=sys.stderr)
+    finally:
+        if folder:
+            folder.release()
     return 2
 
 

@@ -13,6 +13,10 @@ import xml.etree.ElementTree as ET
 
 CI = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(CI)
+sys.path.insert(0, ROOT)
+from ci import bench_command, run_folder, workbench  # noqa: E402
+from reports import made_up  # noqa: E402
+from reports.history import History  # noqa: E402
 
 TRACE = """heap source=fixed capacity=65536
 allocate 0 size=100 align=16
@@ -92,6 +96,61 @@ class BenchTest(unittest.TestCase):
                 text = "".join(root.itertext())
                 self.assertIn("glibc", text)
                 self.assertIn("(%s)" % name, report)
+
+    def test_history(self):
+        """A campaign of its own, which a second run does not touch."""
+        folder = self.path("history")
+        for _ in range(2):
+            code, printed, err = self.run_it("--quick", "--strategies", "arena", "--workloads",
+                                             "region", "--history", folder)
+            self.assertEqual(0, code, err)
+            self.assertIn("history: ", printed)
+        told = self.results()
+        history = History(os.path.join(folder, "history.db"))
+        self.addCleanup(history.close)
+        campaigns = history.query("SELECT * FROM campaigns")
+        self.assertEqual([("bench", "ended")] * 2, [(row["command"], row["state"])
+                                                    for row in campaigns])
+        rows = history.query("SELECT * FROM benchmarks WHERE campaign = 2 AND metric = 'time'")
+        self.assertEqual(
+            sorted((run["subject"], run["summary"]["ns"]["median"]) for run in told["runs"]
+                   if run["summary"]["ns"]),
+            sorted((row["strategy"] + (":" + row["variant"] if row["variant"] else ""), row["value"])
+                   for row in rows))
+        self.assertIn("arena:keeps_chunks", [run["subject"] for run in told["runs"]])
+        for row in campaigns:
+            self.assertTrue(os.path.exists(os.path.join(folder, "campaigns", row["uuid"],
+                                                        "record.json")))
+
+    def test_history_in_use(self):
+        folder = run_folder.RunFolder(self.path("history"), folders=())
+        self.addCleanup(folder.release)
+        code, _, err = self.run_it("--quick", "--history", folder.path)
+        self.assertEqual(2, code)
+        self.assertIn("is in use by process %d" % os.getpid(), err)
+
+    def test_into_a_campaign(self):
+        """As a phase of a campaign: within its time, stopped by it, and repeated."""
+        mine = made_up.Campaign()
+        bench = workbench.Workbench(ROOT)
+
+        def measure(seconds, stop=lambda: False):
+            note = bench_command.measure_into_history(
+                bench, mine.history, mine.id, ["tlsf"], seconds, stop, folder=self.path())
+            return note, mine.history.query(
+                "SELECT * FROM benchmarks WHERE campaign = ? ORDER BY workload", mine.id)
+        lines = []
+        note, rows = measure(8, lambda: lines.append(1))
+        self.assertIn("no recorded traces", note)
+        self.assertGreater(len(lines), 1)
+        self.assertIn(("tlsf", "lifo64", "time"), [
+            (row["strategy"], row["workload"], row["metric"]) for row in rows])
+        # Once more, after a kill: rows are replaced.
+        _, again = measure(8)
+        self.assertEqual(len({tuple(row)[:5] for row in again}), len(again))
+        with self.assertRaises(workbench.CannotRun):
+            measure(8, lambda: True)
+        self.assertEqual([], os.listdir(self.path()))
 
     def test_interrupted(self):
         """What was measured is told."""
