@@ -1,25 +1,33 @@
 """Turns suspects (inputs that an engine calls findings) into findings, while fuzzing goes on.
 
-suspect -> verdict -> known? -> minimal program -> known? -> stored. One thread of its own; each
-step is a child process, so that no input can hurt it. A suspect whose replay is clean becomes a
-finding that is marked flaky: never is one dropped.
+suspect -> queue on the disk -> verdict -> known? -> N replays -> minimal program -> known? -> N replays
+-> stored -> off the queue. One thread of its own; each step is a child process, so that no input can
+hurt it. Verdicts are asked for by the hundred, and everything behind them is done once per identity:
+a bug that every input shows costs little.
+
+All replays agree: confirmed. Else, even if all are clean, the finding is marked flaky: never is one
+dropped.
 """
+import errno
 import os
-import queue
 import re
 import threading
 import time
 import zlib
 
-from ci import corpus_folder, judge
+from ci import casebook, finding_store, judge, suspects
 from reports import results
+
+# Replays of a finding, each in a fresh process.
+REPLAYS = 5
 
 # Seconds for minimising one finding; when the run is over, only these.
 _MINIMISE = 20
 _MINIMISE_LATE = 5
 
-# A suspect whose replay is clean gets as many chances.
-_REPLAYS = 3
+# Suspects that are taken up together, and seconds between batches that are not full.
+_BATCH = 400
+_PACE = 0.5
 
 _ASSERTION = re.compile(r"ASSERTION FAILED: (\S+)")
 _ERROR = re.compile(r"ERROR: (?:assay: )?(.*)")
@@ -28,126 +36,258 @@ _ERROR = re.compile(r"ERROR: (?:assay: )?(.*)")
 class Detective:
     """Started by the constructor; finish() waits for what is queued."""
 
-    def __init__(self, assay, store, folder, environments, on_finding=lambda finding: None):
-        """`assay` is a Judge, `folder` one for temporary files, `environments` the variables that a
-        strategy's fuzz target needs, {strategy: {name: value}}."""
+    def __init__(self, assay, campaign, environments, on_finding=lambda finding: None, known=None,
+                 replays=REPLAYS):
+        """`assay` is a Judge, `campaign` a Campaign, whose folder has the findings and the queue;
+        `environments` the variables that a strategy's fuzz target needs, {strategy: {name: value}};
+        `known` the known findings."""
         self._judge = assay
-        self._store = store
-        self._folder = folder
+        self._campaign = campaign
         self._environments = environments
         self._on_finding = on_finding
-        self._suspects = queue.Queue()
-        self._seen = {}          # (strategy, sha1) -> identity, or None while it is in question
-        self._identities = {}    # (strategy, property, signature) -> Finding
-        self._lock = threading.Lock()
+        self._replays = replays
+        self._scratch = campaign.folder.join("tmp", "detective")
+        os.makedirs(self._scratch, exist_ok=True)
+        self._queue = suspects.Queue(campaign.folder.join("suspects"))
+        self._lock = threading.RLock()   # of the book
+        self._book = casebook.Casebook(finding_store.FindingStore(campaign.folder.join("findings")),
+                                       campaign.history, campaign.id, known)
+        self._findings = self._book.findings
         self._late = False
-        self.began = time.monotonic()
-        self.error = None        # what ended the thread, such as a full disk
-        self.problems = []       # suspects that could not be judged
+        self.error = None        # what stopped the thread, such as a full disk
+        self.problems = ["%s is damaged" % path for path in self._queue.damaged]
         self._thread = threading.Thread(target=self._work, name="detective", daemon=True)
         self._thread.start()
 
     def report(self, suspect):
-        """Takes a suspect over."""
-        suspect.seconds = time.monotonic() - self.began
-        self._suspects.put(suspect)
+        """Takes a suspect over: it is on the disk when this returns. OSError if it could not be."""
+        suspect.seconds = self._campaign.clock()
+        self._queue.put(suspect)
 
     @property
     def findings(self):
-        """The findings so far, in the order in which they were found."""
-        with self._lock:
-            distinct = {id(finding): finding for finding in self._identities.values()}
-        return sorted(distinct.values(), key=lambda finding: finding.seconds or 0)
+        """This campaign's findings so far, in the order in which they were found."""
+        return list(self._findings)
 
     @property
     def waiting(self):
-        return self._suspects.unfinished_tasks
+        return len(self._queue)
+
+    @property
+    def skipped(self):
+        """Suspects that were not kept, since enough waited that claimed the same."""
+        return sum(self._queue.skipped.values())
+
+    def go_on(self):
+        """After an error whose cause is gone."""
+        self.error = None
+        self._queue.wake()
 
     def finish(self):
-        """Waits until every suspect has been dealt with."""
+        """Waits until every suspect has been dealt with. What an error leaves in the queue is there
+        for the next run."""
         self._late = True
-        self._suspects.put(None)
+        self._queue.wake()
         self._thread.join()
 
     def _work(self):
         while True:
-            suspect = self._suspects.get()
-            try:
-                if suspect is None:
+            entries = [] if self.error else self._queue.take(_BATCH)
+            if not entries:
+                if self._late:
                     return
-                if self.error is None:
-                    self._investigate(suspect)
-            except OSError as error:
-                self.error = error
-            finally:
-                self._suspects.task_done()
-
-    def _investigate(self, suspect):
-        data = suspect.data if suspect.data is not None else b""
-        key = (suspect.strategy, corpus_folder.sha1(data))
-        if suspect.data is not None and key in self._seen:
-            self._count(self._seen[key], suspect)
-            return
-        path = os.path.join(self._folder, "suspect")
-        with open(path, "wb") as f:
-            f.write(data)
-        verdict = None
-        if suspect.data is not None:
+                self._queue.wait(0.2)
+                continue
             try:
-                verdict = self._replays(suspect, path)
-            except judge.CannotJudge as error:
-                # It is a finding all the same.
-                self.problems.append("%s: %s" % (suspect.strategy, error))
-        if verdict:
-            finding = self._solved(suspect, path, verdict)
+                with self._lock:
+                    self._investigate(entries)
+                self._linger()
+            except OSError as error:
+                self._queue.put_back(entries)
+                self.error = error
+            except Exception as error:  # pylint: disable=broad-except
+                # Whatever it is: what is left unjudged must not pass for judged.
+                self._queue.put_back(entries)
+                self.error = OSError(errno.EIO, "%s: %s" % (type(error).__name__, error),
+                                     self._queue.folder)
+
+    def _linger(self):
+        """Where many suspects come one by one, one process may judge many nevertheless."""
+        end = time.monotonic() + _PACE
+        while not self._late and len(self._queue) < _BATCH and time.monotonic() < end:
+            self._queue.wait(max(0.0, end - time.monotonic()))
+
+    # ## A batch of suspects, all of one strategy
+
+    def _investigate(self, entries):
+        lineup = []
+        for entry in entries:
+            try:
+                suspect = entry.read()
+            except ValueError as error:
+                self.problems.append(str(error))
+                self._queue.remove([entry])
+                continue
+            if self._book.seen(suspect):
+                self._queue.remove([entry])
+            else:
+                lineup.append((entry, suspect))
+        groups, unsolved = self._compare(lineup)
+        self._sight_again(groups)
+        for identity, members in groups.items():
+            self._solve(identity, members)
+            self._queue.remove([entry for entry, _, _, _ in members])
+        for entry, suspect, path in unsolved:
+            self._doubt(suspect, path)
+            self._queue.remove([entry])
+        for name in os.listdir(self._scratch):
+            os.unlink(os.path.join(self._scratch, name))
+
+    def _compare(self, lineup):
+        """({identity: [(entry, suspect, path, verdict)]}, [(entry, suspect, path)] without any)."""
+        groups, unsolved, paths = {}, [], {}
+        for entry, suspect in lineup:
+            path = os.path.join(self._scratch, str(entry.number))
+            with open(path, "wb") as f:
+                f.write(suspect.data or b"")
+            paths[entry] = path
+        for sanitizer in sorted({suspect.sanitizer for _, suspect in lineup}):
+            some = [(entry, suspect) for entry, suspect in lineup if suspect.sanitizer == sanitizer]
+            verdicts = self._verdicts([paths[entry] for entry, suspect in some
+                                       if suspect.data is not None], some[0][1].strategy, sanitizer)
+            for entry, suspect in some:
+                verdict = verdicts.get(paths[entry])
+                if verdict:
+                    groups.setdefault((suspect.strategy, *verdict.identity), []).append(
+                        (entry, suspect, paths[entry], verdict))
+                else:
+                    unsolved.append((entry, suspect, paths[entry]))
+        return groups, unsolved
+
+    def _verdicts(self, paths, strategy, sanitizer):
+        verdicts = {}
+        try:
+            if len(paths) > 1:
+                verdicts = self._judge.verdicts(strategy, paths, sanitizer)
+        except judge.CannotJudge:
+            pass    # one by one, then
+        for path in paths:
+            if path not in verdicts:
+                try:
+                    verdicts[path] = self._judge.verdict(strategy, path, sanitizer)
+                except judge.CannotJudge as error:
+                    # It is a finding all the same.
+                    self._complain(strategy, error)
+        return verdicts
+
+    def _sight_again(self, groups):
+        """What shows nothing but known identities: one transaction for all of it."""
+        settled = {identity: self._book.find(identity) for identity in groups}
+        settled = {identity: case for identity, case in settled.items() if case and case.settled}
+        if not settled:
+            return
+        self._book.sight([(case, [suspect for _, suspect, _, _ in groups[identity]])
+                          for identity, case in settled.items()])
+        self._queue.remove([entry for identity in settled for entry, _, _, _ in groups[identity]])
+        for identity in settled:
+            del groups[identity]
+
+    # ## An identity that has to be looked into
+
+    def _solve(self, identity, members):
+        # The shortest is minimised soonest.
+        _, suspect, path, verdict = min(members, key=lambda member: member[3].operations)
+        everyone = [suspect] + [other for _, other, _, _ in members if other is not suspect]
+        case = self._book.find(identity)
+        if case and not case.here and not case.on_a_word:
+            # The program of an earlier campaign is minimal already.
+            self._enter_stored(case)
+        if case and case.settled:
+            self._close(case, everyone)
+            return
+        same = self._same(verdict.build, suspect.strategy, path, verdict.identity)
+        if same < self._replays:
+            if case is None or case.finding.status == results.FIXED:
+                case = case or self._new_case(suspect, verdict)
+                self._store(case, path, verdict, same)
+            self._close(case, everyone)
+            return
+        if case is None or case.identity != identity:
+            case, path, verdict = self._minimal(suspect, path, verdict)
         else:
-            finding = self._flaky(suspect, path, data)
-        if suspect.data is not None:
-            self._seen[key] = finding
+            _, path, verdict = self._minimal(suspect, path, verdict, identity)
+        if case and case.settled:
+            self._book.alias(case, identity[2])
+            self._close(case, everyone)
+            return
+        case = case or self._new_case(suspect, verdict)
+        self._store(case, path, verdict, self._replays, aliases=[identity[2]])
+        self._close(case, everyone)
+        self._book.tidy(case)
 
-    def _replays(self, suspect, path):
-        for _ in range(1 if suspect.kind == "hang" else _REPLAYS):
-            verdict = self._judge.verdict(suspect.strategy, path)
-            if verdict:
-                return verdict
-        return None
+    def _enter_stored(self, case):
+        """Judges a case of an earlier campaign by its own program, if that still shows it."""
+        finding = case.finding
+        same = self._same(finding.build, finding.strategy, finding.path, case.identity[1:])
+        if same == self._replays:
+            self._book.judge(case, self._replays, same)
+            self._book.record(case)
+            self._on_finding(finding)
 
-    def _solved(self, suspect, path, verdict):
-        identity = (suspect.strategy, verdict.property, verdict.signature)
-        if identity in self._identities:
-            finding = self._identities[identity]
-            self._count(finding, suspect)
-            return finding
-        minimal = path + ".min"
-        verdict = self._judge.minimise(suspect.strategy, path, verdict, minimal,
+    def _same(self, build, strategy, path, identity):
+        """How many of the replays show it."""
+        try:
+            told = self._judge.replays(build, strategy, path, self._replays)
+        except judge.CannotJudge as error:
+            self._complain(strategy, error)
+            return 0
+        return sum(other is not None and other.identity == identity for other in told)
+
+    def _complain(self, strategy, error):
+        problem = "%s: %s" % (strategy, error)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def _minimal(self, suspect, path, verdict, wanted=None):
+        """The smallest program that all replays confirm: (the case that it has already, its path, its
+        verdict). It may show the property elsewhere, so under another identity, unless one is
+        `wanted`."""
+        strategy, minimal = suspect.strategy, path + ".min"
+        smaller = self._judge.minimise(strategy, path, verdict, minimal,
                                        _MINIMISE_LATE if self._late else _MINIMISE)
-        smaller = (suspect.strategy, verdict.property, verdict.signature)
-        finding = self._identities.get(smaller) or self._earlier(smaller)
-        if finding is None:
-            finding = self._new(suspect, minimal, verdict)
-        self._remember(finding, suspect, identity, smaller)
-        return finding
+        identity = (strategy, *smaller.identity)
+        case = self._book.find(identity)
+        if case and case.settled and not wanted:
+            return case, minimal, smaller
+        # One that was stored when the machine died, before the history knew it.
+        stored = self._book.unstored(identity)
+        for candidate in ([stored.path] if stored else []) + [minimal]:
+            if wanted in (None, identity) and self._same(
+                    smaller.build, strategy, candidate, smaller.identity) == self._replays:
+                if candidate != minimal:
+                    smaller = self._judge.once(smaller.build, strategy, candidate) or smaller
+                return case, candidate, smaller
+        return None, path, verdict
 
-    def _earlier(self, identity):
-        finding = self._store.stored(*identity)
-        if finding:
-            finding.seconds = finding.executions = None
-        return finding
+    def _new_case(self, suspect, verdict):
+        return casebook.Case(results.Finding(
+            name="", strategy=suspect.strategy, property=verdict.property,
+            signature=verdict.signature))
 
-    def _new(self, suspect, path, verdict):
+    def _store(self, case, path, verdict, same, aliases=()):
+        """The case's files, from a program."""
+        finding, strategy = case.finding, case.finding.strategy
         with open(path, "rb") as f:
             data = f.read()
-        finding = results.Finding(
-            name="", strategy=suspect.strategy, property=verdict.property,
-            signature=verdict.signature, diagnosis=verdict.diagnosis, site=verdict.site,
-            operations=verdict.operations, build=verdict.build, tier=judge.TIER,
-            engine=suspect.engine, executions=suspect.executions, seconds=suspect.seconds,
-            text=self._judge.text_form(suspect.strategy, path, verdict, self._folder))
-        story = self._judge.story(suspect.strategy, path, verdict.build)
-        self._store.add(finding, data, story=story,
-                        c_program=self._judge.c_form(suspect.strategy, path, verdict),
-                        explanation=self._explanation(finding, path) if story else "")
-        return finding
+        finding.diagnosis, finding.site = verdict.diagnosis, verdict.site
+        finding.operations, finding.build = verdict.operations, verdict.build
+        finding.tier = judge.TIER
+        self._book.judge(case, self._replays, same)
+        finding.text = self._judge.text_form(strategy, path, verdict, self._scratch)
+        story = self._judge.story(strategy, path, verdict.build)
+        self._book.add(case, data, aliases, story=story,
+                       c_program=self._judge.c_form(strategy, path, verdict),
+                       explanation=self._explanation(finding, path) if story else "")
 
     def _explanation(self, finding, path):
         """Without the line that names the file."""
@@ -157,9 +297,26 @@ class Detective:
             return ""
         return told.split("\n\n", 1)[-1]
 
-    def _flaky(self, suspect, path, data):
-        """A finding on the engine's word alone."""
-        log, property_id, diagnosis = suspect.log, suspect.property, suspect.diagnosis
+    def _close(self, case, everyone):
+        """The history gets to know it."""
+        finding, suspect = case.finding, everyone[0] if everyone else None
+        if suspect and finding.seconds is None:
+            finding.engine, finding.sanitizer = suspect.engine, suspect.sanitizer
+            finding.executions, finding.seconds = suspect.executions, suspect.seconds
+        if self._book.record(case, everyone):
+            self._on_finding(finding)
+        self._findings = self._book.findings
+
+    # ## A suspect that no build of assay shows
+
+    def _doubt(self, suspect, path):
+        """Replays may show it yet, some of them; else it is a finding on the engine's word alone."""
+        if suspect.data is not None and not self._is_known_word(suspect):
+            verdict = self._late_verdict(suspect, path)
+            if verdict:
+                self._solve((suspect.strategy, *verdict.identity), [(None, suspect, path, verdict)])
+                return
+        property_id, diagnosis, log = suspect.property, suspect.diagnosis, suspect.log
         if suspect.data is not None and not property_id and suspect.kind == "crash":
             # AFL++ keeps no log: the fuzz target itself may tell.
             failed, log = judge.replay_log(
@@ -169,34 +326,81 @@ class Detective:
             match = _ERROR.search(log)
             diagnosis = match.group(1) if match else ""
         property_id = property_id or suspect.kind
-        # Numbers differ from time to time: addresses, sizes.
-        place = re.sub(r"0x[0-9a-f]+|\d+", "N", diagnosis)
-        signature = "%08x" % zlib.crc32(("%s %s" % (property_id, place)).encode())
-        identity = (suspect.strategy, property_id, signature)
-        finding = self._identities.get(identity) or self._earlier(identity)
-        if finding is None:
-            finding = results.Finding(
+        signature = _word(property_id, diagnosis)
+        case = self._book.find((suspect.strategy, property_id, signature))
+        if case is None:
+            case = casebook.Case(results.Finding(
                 name="", strategy=suspect.strategy, property=property_id, signature=signature,
                 diagnosis=diagnosis or "%s said so; replays are clean" % suspect.engine,
-                flaky=True, tier=judge.TIER, build=judge.ASAN, engine=suspect.engine,
-                executions=suspect.executions, seconds=suspect.seconds, text=log[-4000:])
-            self._store.add(finding, data, log=log or "(the engine left no log)\n")
-        self._remember(finding, suspect, identity)
-        return finding
+                tier=judge.TIER, build=judge.ASAN, text=log[-4000:]))
+            self._book.judge(case, self._replays if suspect.data is not None else 0, 0)
+            self._book.add(case, suspect.data or b"", log=log or "(the engine left no log)\n")
+        elif not case.here:
+            self._book.judge(case, self._replays if suspect.data is not None else 0, 0)
+        self._close(case, [suspect])
 
-    def _remember(self, finding, suspect, *identities):
-        with self._lock:
-            new = all(known is not finding for known in self._identities.values())
-            for identity in identities:
-                self._identities[identity] = finding
-        if new and finding.seconds is None:
-            # Stored by an earlier run; found again by this one.
-            finding.engine, finding.seconds = suspect.engine, suspect.seconds
-            finding.executions = suspect.executions
-        self._count(finding, suspect)
-        if new:
-            self._on_finding(finding)
+    def _is_known_word(self, suspect):
+        case = suspect.property and self._book.find(
+            (suspect.strategy, suspect.property, _word(suspect.property, suspect.diagnosis)))
+        return bool(case and case.settled)
 
-    def _count(self, finding, suspect):
-        with self._lock:
-            finding.inputs[suspect.engine] = finding.inputs.get(suspect.engine, 0) + 1
+    def _late_verdict(self, suspect, path):
+        """The first of some more replays that is not clean, or None. A hang's have taken long."""
+        if suspect.kind in ("hang", "out-of-memory"):
+            return None
+        try:
+            for _ in range(self._replays - 1):
+                verdict = self._judge.verdict(suspect.strategy, path, suspect.sanitizer)
+                if verdict:
+                    return verdict
+        except judge.CannotJudge as error:
+            self._complain(suspect.strategy, error)
+        return None
+
+    # ## What earlier campaigns stored
+
+    def replay_stored(self, strategies, stop=lambda: False):
+        """Runs the findings of earlier campaigns again: each is still there, or fixed. What this
+        campaign knows of already is left out, so that it may be called again."""
+        for case in self._book.cases():
+            if stop():
+                return
+            if case.here or case.on_a_word or case.finding.strategy not in strategies:
+                continue
+            try:
+                with self._lock:
+                    if not case.here:
+                        self._replay(case)
+            except judge.CannotJudge as error:
+                self._complain(case.finding.strategy, error)
+
+    def _replay(self, case):
+        finding = case.finding
+        try:
+            with open(finding.path, "rb") as f:
+                data = f.read()
+        except OSError as error:
+            self._complain(finding.path, error.strerror)
+            return
+        told = self._judge.replays(finding.build, finding.strategy, finding.path, self._replays)
+        shown = [verdict for verdict in told if verdict]
+        same = sum(verdict.identity == (finding.property, finding.signature) for verdict in shown)
+        fixed = ""
+        if not shown:
+            if case.formerly == results.FIXED:
+                return    # that was told then
+            fixed = "its program is clean now"
+        elif len(shown) == self._replays and not same:
+            # It fails otherwise: that is a finding of its own.
+            fixed = "its program shows %s %s now" % shown[0].identity
+            self.report(suspects.Suspect(finding.strategy, "corpus", "crash", data, "",
+                                         property=shown[0].property, diagnosis=shown[0].diagnosis,
+                                         sanitizer="none", job=self._campaign.job(
+                                             (finding.strategy, "corpus", "none"))))
+        self._book.judge(case, self._replays, same, fixed)
+        self._close(case, [])
+
+
+def _word(property_id, diagnosis):
+    """The signature of what only an engine said."""
+    return "%08x" % zlib.crc32(("%s %s" % (property_id, suspects.place(diagnosis))).encode())

@@ -12,7 +12,6 @@ import dataclasses
 import json
 import os
 import re
-import shlex
 
 from ci import corpus_folder, provenance, workbench
 from reports import bug_report, files, heap_map, results
@@ -26,12 +25,6 @@ _NAME = re.compile(r"(?P<stem>.+-[0-9a-f]{8})-[0-9a-f]{40}")
 def file_stem(property_id, signature):
     """`<property>-<signature>` as part of a file's name, which must be a Bazel label."""
     return "%s-%s" % (re.sub(r"[^A-Za-z0-9._+-]", "-", property_id), signature)
-
-
-def commands(path):
-    """What a person types to go on with a finding; the .json file tells ci/repro the strategy."""
-    base = "ci/repro " + shlex.quote(path)
-    return {"repro": base, "emit_c": base + " --emit-c", "gdb": base + " --gdb"}
 
 
 class Unusable(Exception):
@@ -92,7 +85,7 @@ class FindingStore:
         known = {field.name for field in dataclasses.fields(results.Finding)}
         fields = {key: value for key, value in fields.items() if key in known}
         fields.update(name=name, strategy=strategy, property=property_id, signature=signature,
-                      path=path, known=True, inputs={}, commands=commands(path))
+                      path=path, known=True, inputs={}, commands=results.commands(path))
         finding = results.Finding(**fields)
         try:
             with open(path + (".log" if finding.flaky else ".txt"), encoding="utf-8",
@@ -102,7 +95,35 @@ class FindingStore:
             pass
         return finding
 
-    def add(self, finding, data, c_program="", log="", story=None, explanation=""):
+    def aliases(self, path):
+        """Other signatures that were brought down to a stored finding."""
+        try:
+            aliases = read_facts(path + ".json").get("aliases")
+        except (FileNotFoundError, Unusable):
+            return set()
+        return {alias for alias in aliases if isinstance(alias, str)} if isinstance(
+            aliases, list) else set()
+
+    def sweep(self, names):
+        """Of the identities in {(strategy, property, signature): name}, deletes the files that have
+        another name: what was replaced, or was to replace it, when the machine died. And all that
+        was being written then."""
+        by_stem = {name: {} for name in os.listdir(self.folder)}
+        for (strategy, property_id, signature), name in names.items():
+            by_stem.setdefault(strategy, {})[file_stem(property_id, signature)] = name
+        for strategy, wanted in by_stem.items():
+            folder = os.path.join(self.folder, strategy)
+            try:
+                there = os.listdir(folder)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            for entry in there:
+                match = _NAME.match(entry)
+                if match and (wanted.get(match.group("stem"), match.group()) != match.group() or
+                              entry.endswith(".tmp")):
+                    os.unlink(os.path.join(folder, entry))
+
+    def add(self, finding, data, c_program="", log="", story=None, explanation="", aliases=()):
         """Stores a finding whose name and path are not set yet, and sets them; and what its story
         tells."""
         folder = os.path.join(self.folder, finding.strategy)
@@ -111,11 +132,12 @@ class FindingStore:
                                   corpus_folder.sha1(data))
         path = os.path.join(folder, finding.name)
         finding.path = path
-        finding.commands = commands(path)
+        finding.commands = results.commands(path)
         finding.version = workbench.source_version()
         finding.source = provenance.source_hash(finding.strategy)
+        finding.c_program, finding.explanation, finding.story = c_program, explanation, story
         if story:
-            finding.replays = story.get("replays") or {}
+            finding.replays = finding.replays or story.get("replays") or {}
             sooner = story.get("first_visible")
             finding.first_visible = "%s after %s" % (
                 sooner["verdict"], sooner["diagnosis"]) if sooner else ""
@@ -130,10 +152,10 @@ class FindingStore:
         picture = self._draw(story, path)
         if not finding.flaky:
             # A report that is sent somewhere must not name this machine's folders.
-            sent = dataclasses.replace(finding, commands=commands(finding.name))
+            sent = dataclasses.replace(finding, commands=results.commands(finding.name))
             files.write_whole(path + ".md", bug_report.render(
                 sent, story, explanation, c_program, picture))
-        self.describe(finding)
+        self.describe(finding, aliases)
 
     @staticmethod
     def _draw(story, path):
@@ -146,12 +168,15 @@ class FindingStore:
             return ""
         return path + ".svg"
 
-    def describe(self, finding):
-        """Writes what is known about a stored finding."""
+    def describe(self, finding, aliases=()):
+        """Writes what is known about a stored finding; not what a campaign thinks of it."""
         fields = {"schema": SCHEMA}
         fields.update(dataclasses.asdict(finding))
         # They hold wherever the files go.
-        fields["commands"] = commands(finding.name)
-        for key in ("text", "known", "path", "inputs"):
+        fields["commands"] = results.commands(finding.name)
+        for key in ("text", "known", "path", "inputs", "status", "reason", "expires", "c_program",
+                    "explanation", "story"):
             del fields[key]
+        if aliases:
+            fields["aliases"] = list(aliases)
         files.write_whole(finding.path + ".json", json.dumps(fields, indent=2) + "\n")

@@ -10,7 +10,7 @@ import sys
 import time
 
 from ci import campaign as campaigns
-from ci import detective, finding_store, judge, provenance, recovery, run_folder
+from ci import detective, judge, provenance, recovery, run_folder
 from ci import supervisor, workbench
 from ci.engine_kinds import SANITIZERS
 from ci.workbench import CannotRun, shown
@@ -175,10 +175,8 @@ class FuzzingRun:
         # Whatever the user's own environment says: verdicts are made in this tier.
         environments = {strategy: {"ASSAY_STRATEGY": strategy, "ASSAY_TIER": judge.TIER}
                         for strategy in self.strategies}
-        os.makedirs(folder.join("tmp", "suspects"))
-        self.sleuth = detective.Detective(
-            self.assay, finding_store.FindingStore(folder.join("findings")),
-            folder.join("tmp", "suspects"), environments, self._on_finding)
+        self.sleuth = detective.Detective(self.assay, self.campaign, environments,
+                                          self._on_finding)
         recovery.recover(self.history, folder, self.sleuth.report, programs)
         self.chief = supervisor.Supervisor(
             self.campaign, self.jobs, programs, self.sleuth, self.status, seed=self.options.seed,
@@ -232,7 +230,7 @@ class FuzzingRun:
         """Enters each finding with every job that hit it."""
         for finding in outcome.findings:
             finding.path = shown(finding.path)
-            finding.commands = finding_store.commands(finding.path)
+            finding.commands = results.commands(finding.path)
             for job in outcome.jobs:
                 if job.strategy == finding.strategy and finding.inputs.get(job.engine):
                     job.findings.append(finding.name)

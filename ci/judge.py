@@ -10,7 +10,10 @@ import os
 from ci import process
 from ci.engine_session import engines
 
-PLAIN, ASAN = "assay", "assay_asan"
+PLAIN, ASAN, TSAN = "assay", "assay_asan", "assay_tsan"
+
+# What sees more than ASAN and PLAIN of a suspect that came from a job with this sanitizer.
+_FIRST = {"thread": TSAN}
 
 # As the fuzz targets run.
 TIER = "full"
@@ -33,6 +36,10 @@ class Verdict:
     operations: int
     build: str
 
+    @property
+    def identity(self):
+        return self.property, self.signature
+
     @classmethod
     def from_json(cls, line, build):
         """Of a line of `assay run --json`; None if it says clean. ValueError if it is no verdict.
@@ -52,16 +59,25 @@ class CannotJudge(Exception):
 
 
 class Judge:
-    """Runs the two builds of assay."""
+    """Runs the builds of assay."""
 
     def __init__(self, programs):
-        """`programs`: {PLAIN: path, ASAN: path}."""
+        """`programs`: {PLAIN: path, ASAN: path}, and TSAN where there are threads."""
         self._programs = programs
+
+    def builds(self, sanitizer=""):
+        """Those to ask about a suspect, one after the other."""
+        first = _FIRST.get(sanitizer)
+        return ([first] if first in self._programs else []) + [ASAN, PLAIN]
 
     def _environment(self, build):
         if build == PLAIN:
             return None
         env = engines.environment(engines.SANITIZERS)
+        if build == TSAN:
+            # Its verdict names the functions.
+            env["TSAN_OPTIONS"] = "abort_on_error=1:halt_on_error=1:" + env.get("TSAN_OPTIONS", "")
+            return env
         env["ASAN_OPTIONS"] += ":symbolize=0"
         env["UBSAN_OPTIONS"] += ":symbolize=0"
         return env
@@ -74,30 +90,62 @@ class Judge:
             raise CannotJudge("%s: %s" % (command[0], error.strerror)) from error
         return code, out, err
 
-    def verdict(self, strategy, path):
-        """The verdict on one program: that of the ASan build, or else of the plain one. None: clean
-        in both."""
-        for build in (ASAN, PLAIN):
-            code, out, err = self._assay(
-                build, ["run", "--strategy", strategy, "--tier", TIER, "--json", "--quiet", path])
-            if code == 0:
-                continue
+    def _run(self, build, strategy, paths, seconds=PATIENCE):
+        """`assay run` on them: (exit code, its verdicts {path: Verdict or None}, what it complained
+        of). A path without verdict was not judged."""
+        code, out, err = self._assay(
+            build, ["run", "--strategy", strategy, "--tier", TIER, "--json", "--quiet"] + paths,
+            seconds)
+        verdicts = {}
+        for line in out.splitlines():
             try:
-                verdict = Verdict.from_json(out.strip().splitlines()[-1], build)
-            except (IndexError, ValueError) as error:
-                raise CannotJudge(_last_line(err) or "%s ended with exit code %s" % (
-                    build, code)) from error
+                verdicts[json.loads(line)["file"]] = Verdict.from_json(line, build)
+            except (ValueError, KeyError, TypeError):
+                pass    # cut off
+        return code, verdicts, err
+
+    def once(self, build, strategy, path):
+        """The verdict of one build on one program, in a process of its own; None: clean."""
+        code, verdicts, err = self._run(build, strategy, [path])
+        if path not in verdicts:
+            raise CannotJudge(_last_line(err) or (
+                "%s took longer than %d s" % (build, PATIENCE) if code is None else
+                "%s ended with exit code %s" % (build, code)))
+        return verdicts[path]
+
+    def verdict(self, strategy, path, sanitizer=""):
+        """The verdict on one program: that of the first build which has one. None: clean in all."""
+        for build in self.builds(sanitizer):
+            verdict = self.once(build, strategy, path)
             if verdict:
                 return verdict
         return None
 
+    def verdicts(self, strategy, paths, sanitizer=""):
+        """The same of many programs: {path: Verdict or None}. One process judges many of them:
+        assay runs each program in a process of its own. What is missing could not be judged like
+        that."""
+        found, left = {}, list(paths)
+        for build in self.builds(sanitizer):
+            clean = []
+            for start in range(0, len(left), _BATCH):
+                batch = left[start:start + _BATCH]
+                _, verdicts, _ = self._run(build, strategy, batch, PATIENCE + len(batch))
+                found.update({path: verdict for path, verdict in verdicts.items() if verdict})
+                clean += [path for path in batch if path in verdicts and not verdicts[path]]
+            left = clean
+        found.update(dict.fromkeys(left))
+        return found
+
+    def replays(self, build, strategy, path, count):
+        """The verdicts of as many runs, each in a fresh process."""
+        return [self.once(build, strategy, path) for _ in range(count)]
+
     def shows(self, build, strategy, path, wanted):
         """True if the build alone shows the property `wanted`."""
-        _, out, _ = self._assay(
-            build, ["run", "--strategy", strategy, "--tier", TIER, "--json", "--quiet", path])
         try:
-            verdict = Verdict.from_json(out.strip().splitlines()[-1], build)
-        except (IndexError, ValueError):
+            verdict = self.once(build, strategy, path)
+        except CannotJudge:
             return False
         return verdict is not None and verdict.property == wanted
 
@@ -108,20 +156,13 @@ class Judge:
             if stop():
                 return
             batch = paths[start:start + _BATCH]
-            code, out, err = self._assay(
-                PLAIN, ["run", "--strategy", strategy, "--tier", TIER, "--json", "--quiet"] + batch,
-                seconds=PATIENCE + len(batch))
-            judged = 0
-            for line in out.splitlines():
-                try:
-                    if Verdict.from_json(line, PLAIN):
-                        yield json.loads(line)["file"], True
-                    judged += 1
-                except ValueError:
-                    pass
+            code, verdicts, err = self._run(PLAIN, strategy, batch, PATIENCE + len(batch))
+            for path, verdict in verdicts.items():
+                if verdict:
+                    yield path, True
             if code not in (0, 1):
                 raise CannotJudge(_last_line(err) or "assay ended with exit code %s" % code)
-            yield judged, None
+            yield len(verdicts), None
 
     def minimise(self, strategy, path, verdict, output, seconds):
         """Writes the smallest program with the same property to `output`; returns its verdict.

@@ -8,7 +8,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import campaign, corpus_folder, detective, engine_kinds, engine_session  # noqa: E402
-from ci import fakes, finding_store  # noqa: E402
+from ci import fakes  # noqa: E402
 from ci import judge, process, run_folder, shares, supervisor  # noqa: E402
 from reports import results  # noqa: E402
 
@@ -47,13 +47,12 @@ class SupervisorTest(unittest.TestCase):
         assay = judge.Judge({name: os.path.join(self.tree, name + ".elf")
                              for name in (judge.PLAIN, judge.ASAN)})
         environments = {"alpha": {"FAKE": what}}
-        sleuth = detective.Detective(assay, finding_store.FindingStore(folder.join("findings")),
-                                     folder.join("tmp"), environments)
         self.status = Quiet()
         key = "alpha", engine, "none"
         history = campaign.open_history(folder)
         self.addCleanup(history.close)
         night = campaign.Campaign.begin(history, folder, "fuzz")
+        sleuth = detective.Detective(assay, night, environments)
         chief = supervisor.Supervisor(
             night, {key: job}, {key: os.path.join(self.tree, "fuzz", "alpha_%s.elf" % engine)},
             sleuth, self.status, environments=environments, seeds=seeds, stop=stop or (lambda: 0))
@@ -101,7 +100,8 @@ class SupervisorTest(unittest.TestCase):
         self.assertEqual(["overlap"], list(findings))
         # Some sessions more than the cap: those that ended while the first was being judged.
         self.assertIn(job.crashes, range(supervisor.CAP, 2 * supervisor.CAP))
-        self.assertEqual(job.crashes, findings["overlap"].inputs["libfuzzer"])
+        # They all are the same input.
+        self.assertEqual({"libfuzzer": 1}, findings["overlap"].inputs)
         self.assertEqual(10 * job.crashes, job.executions)
         self.assertIn("known findings", job.note)
 
