@@ -19,7 +19,8 @@ WIDTH = 880        # of the map, at least
 MARGIN = 16
 MOST_ROWS = 48     # more operations are folded
 MOST_EDGES = 160   # more addresses are drawn to scale
-CHARACTERS = 40    # of an operation's text
+CHARACTERS = 38    # of an operation's text
+BESIDE = 27        # of it, where its result stands beside it
 
 FONT = "DejaVu Sans Mono, Liberation Mono, monospace"
 
@@ -242,13 +243,14 @@ def draw_operations(picture, story, rows):
     for index in range(rows.first, rows.last):
         step, y = story["steps"][index], rows(index)
         guilty = index == rows.guilty
-        words = step["text"] if len(step["text"]) <= CHARACTERS else (
-            step["text"][:CHARACTERS - 3] + "...")
+        told = step["result"] in ("refused", "skipped", "begun")
+        room = BESIDE if told else CHARACTERS
+        words = step["text"] if len(step["text"]) <= room else step["text"][:room - 3] + "..."
         grey = step["result"] in ("skipped", "not reached")
         picture.text("%s%4d %s" % (">" if guilty else " ", index, words), MARGIN, y + 4,
                      fill=GUILTY if guilty else "#888888" if grey else INK,
                      font_weight="bold" if guilty else "normal")
-        if step["result"] in ("refused", "skipped", "begun"):
+        if told:
             picture.text(step["result"], MARGIN + TEXT - 10, y + 4, fill="#666666", font_size="10",
                          text_anchor="end")
         if guilty:

@@ -60,7 +60,7 @@ def _facts(finding, results):
         ("shows in", text.one_line(finding.site), False),
         ("first visible", text.one_line(finding.first_visible), False),
         ("replays", _replays(finding), False), ("found by", found, False), ("since", since, False),
-        ("minimal program", "" if finding.operations is None else
+        ("program", "" if finding.operations is None else
          text.count(finding.operations, "operation"), False),
         ("build", "%s, tier %s%s" % (finding.build, finding.tier, ", Assay " + finding.version
                                      if finding.version else ""), False),

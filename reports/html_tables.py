@@ -138,19 +138,38 @@ def coverage(results):
 
 
 def benchmarks(results):
-    rows = []
-    for mark in results.benchmarks:
-        name = mark.strategy + (" (%s)" % mark.variant if mark.variant else "")
-        spread = "" if mark.low is None or mark.high is None else "%.4g – %.4g" % (mark.low, mark.high)
-        rows.append(SimpleNamespace(
-            strategy=name, workload=mark.workload, metric=mark.metric, value=mark.value,
-            words="%.4g %s" % (mark.value, mark.unit), spread=spread, rounds=mark.rounds))
+    """A table for each metric, strategies down and workloads across."""
+    tables = []
+    for metric, unit in dict.fromkeys((mark.metric, mark.unit) for mark in results.benchmarks):
+        marks = [mark for mark in results.benchmarks if (mark.metric, mark.unit) == (metric, unit)]
+        cells = {(_variant(mark), mark.workload): mark for mark in marks}
+        workloads = list(dict.fromkeys(mark.workload for mark in marks))
+        best = {workload: min(mark.value for mark in marks if mark.workload == workload)
+                for workload in workloads}
+        rows = []
+        for name in dict.fromkeys(map(_variant, marks)):
+            rows.append(SimpleNamespace(name=name, cells=[_mark(cells.get((name, workload)), best)
+                                                          for workload in workloads]))
+        tables.append(SimpleNamespace(
+            rows=rows, columns=[("Strategy", False)] + [(workload, True) for workload in workloads],
+            caption="%s, %s: medians and quartiles of up to %s; less is better, the least is marked" % (
+                metric, unit, text.count(max(mark.rounds for mark in marks), "round"))))
     why = next(("The phase benchmarks was %s: %s" % (phase.state, phase.note or "nothing said why")
                 for phase in results.phases if phase.name == "benchmarks" and phase.state != "done"),
                "This campaign ran no benchmarks.")
-    return SimpleNamespace(rows=rows, why=why, shown=[], columns=[
-        ("Strategy", False), ("Workload", False), ("Metric", False), ("Median", True),
-        ("Quartiles", True), ("Rounds", True)])
+    return SimpleNamespace(tables=tables, why=why, shown=[])
+
+
+def _variant(mark):
+    return mark.strategy + (" (%s)" % mark.variant if mark.variant else "")
+
+
+def _mark(mark, best):
+    if mark is None:
+        return SimpleNamespace(words="–", spread="", value="", best=False)
+    spread = "" if mark.low is None or mark.high is None else "%.3g–%.3g" % (mark.low, mark.high)
+    return SimpleNamespace(words="%.4g" % mark.value, spread=spread, value=mark.value,
+                           best=mark.value == best[mark.workload])
 
 
 _STATUS = {R.FINDING: "bad", R.CLEAN: "clean", R.KNOWN: "known", R.COULD_NOT_RUN: "bad",

@@ -11,7 +11,7 @@ import unittest.mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from reports import (history, html_findings, html_page, html_queries, html_words,  # noqa: E402
-                     inline_svg, results, sample_campaign)
+                     inline_svg, page_browser, results, sample_campaign)
 
 VOID = {"meta", "link", "br", "input", "hr", "img"}
 HEADINGS = {"h1", "h2", "h3", "h4"}
@@ -270,6 +270,14 @@ class PageTest(unittest.TestCase):
             with open(path, encoding="utf-8") as file:
                 self.assertEqual(self.page.source, file.read())
             self.assertIn("ci/setup", html_page.write(results.Results(), path))
+
+
+class BrowserTest(unittest.TestCase):
+    def test_without_a_browser_the_cure_is_told(self):
+        with unittest.mock.patch("shutil.which", return_value=None):
+            with self.assertRaisesRegex(page_browser.NoBrowser, "run ci/setup --test"):
+                with page_browser.browser():
+                    pass
 
 
 class PictureTest(unittest.TestCase):
