@@ -90,8 +90,11 @@
         && (!form.get("property") || item.dataset.property === form.get("property"))
         && has(item.textContent, form.get("words"));
       const rows = all("#findings-table tbody tr");
-      rows.forEach((row) => { row.hidden = !shows(row); });
-      all("article.finding").forEach((item) => { item.hidden = !shows(item); });
+      rows.forEach((row) => {
+        row.hidden = !shows(row);
+        const link = row.querySelector("a");
+        if (link) document.getElementById(link.hash.slice(1)).hidden = row.hidden;
+      });
       return plural(rows.filter((row) => !row.hidden).length, "finding") + " of " + rows.length;
     },
     jobs(form) {
