@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "harness/oracle.h"
+
 enum { THREADS = STRATEGY_CONCURRENT | STRATEGY_ALLOCATES_CONCURRENTLY };
 
 // What is not listed is asked of every strategy.
@@ -35,6 +37,11 @@ static const struct {
 
 bool property_applies(enum property property, const struct strategy *strategy) {
   if (property == PROPERTY_invariant) return strategy->invariants && strategy->invariants[0];
+  // A bound that promises no request at all.
+  if (property == PROPERTY_spurious_oom)
+    return strategy->footprint(1, strategy->min_align, 1) != SIZE_MAX;
+  if (property == PROPERTY_nondeterministic && strategy->max_align > ORACLE_ELSEWHERE_ALIGN)
+    return false;
   for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
     if (rules[i].property != property) continue;
     unsigned traits = strategy->traits;

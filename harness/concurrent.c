@@ -323,25 +323,29 @@ static void announce(struct run *run) {
 
 // ## The stretch: after. All threads are still again.
 
-static void count(struct run *run, const struct task *task) {
+static void count(struct run *run, const struct task *task, size_t *answers) {
   struct run_counts *counts = &run->oracle->counts;
   counts->operations += !task->skipped;
   counts->skipped += task->skipped;
   counts->refused += task->refused;
   if (task->skipped) return;
-  run_exercise(run, PROPERTY_race);
-  if (task->before.start) run_exercise(run, PROPERTY_content);
-  switch (task->operation.kind) {
-  case OP_RELEASE:
-    run_exercise(run, PROPERTY_release_refused);
-    break;
-  case OP_USE:
-    run_exercise(run, PROPERTY_usable_size);
-    break;
-  default:
-    run->answers += !task->refused;
-    break;
-  }
+  run->calls++;
+  if (memory_shows_races()) run_exercise(run, PROPERTY_race);
+  enum operation_kind kind = task->operation.kind;
+  bool former = task->before.start && kind != OP_ALLOCATE && kind != OP_ALLOCATE_ZEROED;
+  if (former) run_exercise(run, PROPERTY_content);
+  if (kind == OP_RELEASE) run_exercise(run, PROPERTY_release_refused);
+  if (kind == OP_USE) run_exercise(run, PROPERTY_usable_size);
+  if (kind == OP_RELEASE || kind == OP_USE) return;
+  if (task->refusable) run_exercise(run, PROPERTY_oversize_accepted);
+  if (task->refused) return;
+  if (run_align(run, task->operation.align) > 1) run_exercise(run, PROPERTY_alignment);
+  run_exercise(run, PROPERTY_bounds);
+  // Before it there were others, or there are others now.
+  if (run->oracle->shadow.count + *answers > former) run_exercise(run, PROPERTY_overlap);
+  ++*answers;
+  if (kind == OP_ALLOCATE_ZEROED) run_exercise(run, PROPERTY_zeroed);
+  if (former) run_exercise(run, PROPERTY_resize_prefix);
 }
 
 static bool is_request(const struct task *task) {
@@ -350,7 +354,7 @@ static bool is_request(const struct task *task) {
 
 // Whether even all requests of the stretch at once would have fitted.
 static void verify_refusals(struct run *run, size_t injected) {
-  size_t need = add_saturating(run_overhead(run), run->claimed);
+  size_t need = run->claimed, requests = 0;
   const struct task *refused = NULL;
   for (size_t i = stretch.count; i-- > 0;) {
     const struct task *task = &tasks[i];
@@ -360,15 +364,16 @@ static void verify_refusals(struct run *run, size_t injected) {
                           run->strategy->footprint((size_t)op->size * op->count,
                                                    run_align(run, op->align), run->heap.page_size));
     if (task->refused) refused = task;
+    requests++;
   }
-  if (!refused || injected || run->oracle->arena.exhausted) return;
-  run_exercise(run, PROPERTY_spurious_oom);
+  if (!run_promised(run, need) || (refused && (injected || run->oracle->arena.exhausted))) return;
+  run->oracle->counts.exercised[PROPERTY_spurious_oom] += requests;
+  if (!refused) return;
   run->index = refused->index;
-  if (need <= run->heap.capacity)
-    run_violated(run, PROPERTY_spurious_oom,
-                 "refused, although %zu bytes of %zu suffice by the strategy's bound for all that "
-                 "was asked for at that time",
-                 need, run->heap.capacity);
+  run_violated(run, PROPERTY_spurious_oom,
+               "refused, although %zu bytes of %zu suffice by the strategy's bound for all that "
+               "was asked for at that time",
+               run_overhead(run) + need, run->heap.capacity);
 }
 
 static void shadow_put(struct run *run, const struct task *task, const struct extent *block) {
@@ -478,7 +483,8 @@ bool concurrent_run(struct run *run) {
   watch_races = false;
   if (!worked) abort();
   run->phase = "quiescence";
-  for (size_t i = 0; i < stretch.count; i++) count(run, &tasks[i]);
+  size_t answers = 0;
+  for (size_t i = 0; i < stretch.count; i++) count(run, &tasks[i], &answers);
   verify_refusals(run, run->faults.injected - injected);
   update_shadow(run);
   update_claims(run);

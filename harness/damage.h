@@ -29,6 +29,8 @@ enum { PLAIN = 1, ASAN = 2, MSAN = 4, VALGRIND = 8 };
 
 struct damage {
   const char *property;  // the id that must come out, or "clean"
+  const char *near;      // of "clean": the id that nearly came out, and was judged
+  bool idle;             // there was nothing to judge it by: it counts as not exercised
   const char *what;      // is done, or nearly done
   const struct strategy *victim;
   struct strategy with;  // functions that replace the victim's

@@ -133,6 +133,12 @@ static void *overflows(struct allocator *self, size_t size, size_t align) {
   return victim->allocate(self, size, align);
 }
 
+static void *wraps(struct allocator *self, size_t size, size_t align) {
+  volatile unsigned most = 0xffffffff;
+  if (size == TRIGGER) most = most + 1;
+  return victim->allocate(self, size, align);
+}
+
 static void *decides_by_dirt(struct allocator *self, size_t size, size_t align) {
   unsigned char *block = victim->allocate(self, size, align);
   if (size == TRIGGER && *(volatile unsigned char *)block == 0xA5) block++;
@@ -159,6 +165,21 @@ static void *recurses(struct allocator *self, size_t size, size_t align) {
   return victim->allocate(self, size, align);
 }
 
+static __attribute__((noinline)) unsigned deepen_to(unsigned depth, unsigned end) {
+  volatile unsigned char frame[256];
+  frame[0] = (unsigned char)depth;
+  return depth == end ? 0 : deepen_to(depth + 1, end) + frame[0];
+}
+static void *recurses_far(struct allocator *self, size_t size, size_t align) {
+  volatile unsigned start = 0;
+  if (size == TRIGGER) start = deepen_to(start, 1000);
+  return victim->allocate(self, size, align);
+}
+
+static void *returns_late(struct allocator *self, size_t size, size_t align) {
+  for (volatile unsigned i = 0; size == TRIGGER && i < 1000000;) i = i + 1;
+  return victim->allocate(self, size, align);
+}
 static void *never_returns(struct allocator *self, size_t size, size_t align) {
   volatile bool forever = size == TRIGGER;
   while (forever) {
@@ -255,16 +276,19 @@ static const struct damage damage_access[] = {
      .program = TWO_BLOCKS,
      .builds = MSAN},
     {.property = "clean",
+     .near = "touched-live-block",
      .what = "a read of the byte before another block",
      .victim = &free_list_strategy,
      .with = {.allocate = reads_before_live},
      .program = TWO_BLOCKS},
     {.property = "clean",
+     .near = "touched-live-block",
      .what = "all bytes of a block written and read before it is returned",
      .victim = &free_list_strategy,
      .with = {.allocate = fills_what_it_returns},
      .program = TWO_BLOCKS},
     {.property = "clean",
+     .near = "touched-live-block",
      .what = "all bytes of a block written when it is released",
      .victim = &free_list_strategy,
      .with = {.release = fills_what_is_released},
@@ -283,16 +307,21 @@ static const struct damage damage_access[] = {
      .program = TWO_BLOCKS,
      .says = "1 bytes lower"},
     {.property = "clean",
+     .near = "overlapping-copy",
      .what = "memcpy to where the original ends",
      .victim = &bump_strategy,
      .with = {.allocate = copies_next_to},
      .program = TWO_BLOCKS},
     {.property = "clean",
+     .near = "overlapping-copy",
+     .idle = true,
      .what = "memcpy onto the original itself",
      .victim = &bump_strategy,
      .with = {.allocate = copies_onto_itself},
      .program = TWO_BLOCKS},
     {.property = "clean",
+     .near = "overlapping-copy",
+     .idle = true,
      .what = "memmove on ranges that overlap",
      .victim = &bump_strategy,
      .with = {.allocate = moves_one_up},
@@ -350,11 +379,13 @@ static const struct damage damage_access[] = {
      .program = "allocate 0 size=77; release 0; allocate 1 size=9",
      .heap = "capacity=32768 page=64"},
     {.property = "clean",
+     .near = "outside-heap",
      .what = "a write to a page that is about to go back",
      .victim = &page_bump_strategy,
      .with = {.release = writes_before_return},
      .program = "allocate 0 size=77; release 0; allocate 1 size=9"},
     {.property = "clean",
+     .near = "outside-heap",
      .what = "the first byte of the heap read, the last one written",
      .victim = &bump_strategy,
      .with = {.allocate = writes_both_ends},
@@ -374,6 +405,25 @@ static const struct damage damage_access[] = {
      .program = "allocate 0 size=77",
      .builds = MSAN},
 
+    {.property = "clean",
+     .near = "undefined-behaviour",
+     .what = "a sum that wraps",
+     .victim = &bump_strategy,
+     .with = {.allocate = wraps},
+     .program = "allocate 0 size=77"},
+
+    {.property = "clean",
+     .near = "crash",
+     .what = "a recursion that ends",
+     .victim = &bump_strategy,
+     .with = {.allocate = recurses_far},
+     .program = "allocate 0 size=77"},
+    {.property = "clean",
+     .near = "hang",
+     .what = "a loop that ends",
+     .victim = &bump_strategy,
+     .with = {.allocate = returns_late},
+     .program = "allocate 0 size=77"},
     {.property = "crash",
      .what = "a write through NULL",
      .victim = &bump_strategy,
@@ -445,6 +495,7 @@ static const struct damage damage_access[] = {
      .tiers = PARANOID,
      .says = "create"},
     {.property = "clean",
+     .near = "nondeterministic",
      .what = "static state and addresses that decide nothing",
      .victim = &bump_strategy,
      .with = {.allocate = asks_and_does_not_mind},

@@ -63,6 +63,12 @@ static void memory_guard_silence(bool silent) {
 
 unsigned memory_races(void) { return other_tool ? (unsigned)VALGRIND_COUNT_ERRORS : 0; }
 
+#ifdef BUILT_WITH_TSAN
+bool memory_shows_races(void) { return true; }
+#else
+bool memory_shows_races(void) { return other_tool; }
+#endif
+
 #else  // without Valgrind's header there is nothing to ask
 
 bool memory_on_valgrind;
@@ -80,6 +86,14 @@ unsigned memory_guard_errors(void) { return 0; }
 static void memory_guard_silence(bool silent) { (void)silent; }
 
 unsigned memory_races(void) { return 0; }
+
+bool memory_shows_races(void) {
+#ifdef BUILT_WITH_TSAN
+  return true;
+#else
+  return false;
+#endif
+}
 
 #endif
 

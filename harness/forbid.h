@@ -37,6 +37,19 @@ extern bool memory_on_valgrind;  // set before main
 #define MEMORY_ON_VALGRIND memory_on_valgrind
 #endif
 
+// What a build tells of an instruction: that it accesses what is forbidden; that its behaviour is
+// undefined. MSan sees bytes that are forbidden as undefined ones.
+#ifdef BUILT_WITH_MSAN
+#define MEMORY_SHOWS_TOUCHES 0
+#else
+#define MEMORY_SHOWS_TOUCHES MEMORY_GUARDED
+#endif
+#if defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN)
+#define MEMORY_SHOWS_UNDEFINED 1
+#else
+#define MEMORY_SHOWS_UNDEFINED 0
+#endif
+
 void memory_guard_forbid(const void *start, size_t size);
 void memory_guard_grant(void *start, size_t size, bool contents);
 void memory_guard_open(const void *start, size_t size);
@@ -71,11 +84,14 @@ static inline unsigned memory_errors(void) {
   return MEMORY_ON_VALGRIND ? memory_guard_errors() : 0;
 }
 
-// Races that drd or helgrind has reported so far; 0 in other builds.
+// Races that drd or helgrind has reported so far; 0 in other builds. Whether races are told at all,
+// by them or by TSan.
 #if defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN)
 static inline unsigned memory_races(void) { return 0; }
+static inline bool memory_shows_races(void) { return false; }
 #else
 unsigned memory_races(void);
+bool memory_shows_races(void);
 #endif
 
 // Fills with one byte, past interceptors.

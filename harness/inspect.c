@@ -93,7 +93,8 @@ static void check_invariants(struct run *run) {
   run_enter(run);
   struct broken_invariant broken = run->strategy->check(run->allocator);
   run_leave(run);
-  run_exercise(run, PROPERTY_invariant);
+  if (run->strategy->invariants && run->strategy->invariants[0])
+    run_exercise(run, PROPERTY_invariant);
   if (broken.number) run_broken_invariant(run, &broken);
 }
 
@@ -129,10 +130,11 @@ struct inspection inspect_after(struct run *run, enum property blame) {
   verify_returns(run);
   check_invariants(run);
   struct walker walker = {.run = run, .blame = blame, .seen.hash = 1};
+  run_exercise(run, PROPERTY_walk);
+  if (blame != PROPERTY_walk) run_exercise(run, blame);
   run_enter(run);
   run->strategy->walk(run->allocator, visit, &walker);
   run_leave(run);
-  run_exercise(run, PROPERTY_walk);
   if (walker.bytes != run->account.bytes)
     run_violated(run, PROPERTY_walk, "the spans have %zu bytes, but %zu were acquired",
                  walker.bytes, run->account.bytes);
@@ -191,7 +193,9 @@ bool inspect_affordable(const struct run *run) {
 }
 
 void verify_returns(struct run *run) {
-  run_exercise(run, PROPERTY_source_leak);
+  if (run->account.changes != run->returns_seen || run->account.errors > 0)
+    run_exercise(run, PROPERTY_source_leak);
+  run->returns_seen = run->account.changes;
   if (run->account.errors > 0)
     run_violated(run, PROPERTY_source_leak,
                  "%zu times memory went back to the source that it did not "

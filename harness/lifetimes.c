@@ -63,7 +63,6 @@ void operation_rollback(struct run *run) {
   run_enter(run);
   run->strategy->rollback(run->allocator, to->mark);
   run_leave(run);
-  run_exercise(run, PROPERTY_rollback);
   ended_some(run, PROPERTY_rollback);
   if (!to->walk) return;
   if (inspect_after(run, PROPERTY_rollback).hash != to->walk)
@@ -90,10 +89,10 @@ static void hear_collected(void *context, void *block) {
   struct graph_node *node = graph_find(&run->oracle->graph, &run->oracle->shadow, block);
   if (!node || node->collected)
     run_violated(run, PROPERTY_walk, "%#tx was collected, where no live block begins", offset);
-  run_exercise(run, PROPERTY_reachable_collected);
   const struct shadow_block *shadow = &run->oracle->shadow.blocks[node->block - 1];
   if (node->reached) {
     char name[BLOCK_NAME_SIZE];
+    run_exercise(run, PROPERTY_reachable_collected);
     run_blame(run, (const void *)shadow->start, shadow->size);
     run_violated(run, PROPERTY_reachable_collected,
                  "the block of %s was collected, though it can be reached from the roots",
@@ -126,13 +125,15 @@ static void collect(struct run *run, uint64_t noise) {
   size_t told = 0;
   for (size_t i = shadow->count; i-- > 0;) {
     const struct graph_node *node = &graph->nodes[shadow->blocks[i].serial];
+    if (node->reached)
+      run_exercise(run, PROPERTY_reachable_collected);
+    else if (noise == 0)
+      run_exercise(run, PROPERTY_garbage_kept);
     if (node->collected) {
       told++;
       block_changes(run, shadow->blocks[i].serial);
       end(run, &shadow->blocks[i]);
-    } else if (noise == 0) {
-      run_exercise(run, PROPERTY_garbage_kept);
-      if (node->reached) continue;
+    } else if (noise == 0 && !node->reached) {
       char name[BLOCK_NAME_SIZE];
       run_blame(run, (void *)shadow->blocks[i].start, shadow->blocks[i].size);
       run_violated(run, PROPERTY_garbage_kept,

@@ -60,10 +60,13 @@ struct snapshot {
   uint64_t walk;
   size_t bytes;
   size_t injected;
+  struct traffic traffic;
 };
 
 static struct snapshot snapshot_take(struct run *run, bool likely) {
-  struct snapshot before = {.bytes = run->account.bytes, .injected = run->faults.injected};
+  struct snapshot before = {.bytes = run->account.bytes,
+                            .injected = run->faults.injected,
+                            .traffic = {run->account.changes, run->faults.requests}};
   // Most requests are met; a walk before each of them is for the most patient.
   if ((likely || run_at_least(run, TIER_PARANOID)) && inspect_affordable(run)) {
     before.walk = inspect(run).hash;
@@ -80,14 +83,18 @@ static void verify_refusal(struct run *run, const struct snapshot *before, bool 
   if (!rightly && !injected && !run->oracle->arena.exhausted) {
     size_t footprint = run->strategy->footprint((size_t)(op->size * op->count),
                                                 run_align(run, op->align), run->heap.page_size);
-    size_t need = add_saturating(add_saturating(run_overhead(run), run->claimed), footprint);
-    run_exercise(run, PROPERTY_spurious_oom);
-    if (need <= run->heap.capacity)
+    size_t need = add_saturating(run->claimed, footprint);
+    if (run_promised(run, need)) {
+      run_exercise(run, PROPERTY_spurious_oom);
       run_violated(run, PROPERTY_spurious_oom,
-                   "refused, although %zu bytes of %zu suffice by the strategy's bound", need,
-                   run->heap.capacity);
+                   "refused, although %zu bytes of %zu suffice by the strategy's bound",
+                   run_overhead(run) + need, run->heap.capacity);
+    }
   }
-  run_exercise(run, PROPERTY_failed_op_changed_state);
+  // That tells something only where the source was asked.
+  if (run->account.changes != before->traffic.changes ||
+      run->faults.requests != before->traffic.requests)
+    run_exercise(run, PROPERTY_failed_op_changed_state);
   if (run->account.bytes > before->bytes)
     run_violated(run, PROPERTY_failed_op_changed_state,
                  "refused, but the allocator holds %zu bytes of its source instead of %zu",
@@ -103,9 +110,12 @@ void address_verify(struct run *run, const void *address, size_t size, size_t al
   const struct arena *arena = &run->oracle->arena;
   intptr_t offset = arena_offset(arena, address);
   run_blame(run, address, size);
+  if (align > 1) run_exercise(run, PROPERTY_alignment);
   if (address_of(address) & (align - 1))
     run_violated(run, PROPERTY_alignment, "%#tx is not aligned to %zu", offset, align);
-  if (!(run->strategy->traits & STRATEGY_FOREIGN) && !arena_holds(arena, address, size))
+  bool inside = !(run->strategy->traits & STRATEGY_FOREIGN);
+  if (inside) run_exercise(run, PROPERTY_bounds);
+  if (inside && !arena_holds(arena, address, size))
     run_violated(run, PROPERTY_bounds, "%#tx..%#tx is not inside what the source gave", offset,
                  offset + (intptr_t)size);
   run->guilty_size = 0;
@@ -137,6 +147,12 @@ void run_claim(struct run *run, const void *block, size_t size, size_t align) {
                   address_of(block) + footprint);
 }
 
+// The block was given. Had it been refused, would that have been a violation?
+static void claim(struct run *run, const void *block, size_t size, size_t align) {
+  run_claim(run, block, size, align);
+  if (run_promised(run, run->claimed)) run_exercise(run, PROPERTY_spurious_oom);
+}
+
 void run_note_block(struct run *run, const void *address, size_t size) {
   run->step.offset = arena_offset(&run->oracle->arena, address);
   run->step.size = size;
@@ -161,18 +177,19 @@ static _Noreturn void accepted_wrongly(struct run *run, const void *block) {
 // The answer to a request for a new block.
 static void settle(struct run *run, void *block, const struct snapshot *before, bool refusable) {
   const struct operation *op = &run->operation;
+  if (refusable) run_exercise(run, PROPERTY_oversize_accepted);
   if (!block) {
     verify_refusal(run, before, refusable);
     return;
   }
-  run->answers++;
   if (refusable) accepted_wrongly(run, block);
   size_t size = (size_t)op->size * op->count, align = run_align(run, op->align);
   address_verify(run, block, size, align);
+  if (run->oracle->shadow.count > 0) run_exercise(run, PROPERTY_overlap);
   struct shadow_block *added = shadow_add(&run->oracle->shadow, address_of(block), size, op->slot);
   if (!added) overlaps(run, PROPERTY_overlap, address_of(block), size, NULL);
   if (op->kind == OP_ALLOCATE_ZEROED) verify_zero(run, block, size);
-  run_claim(run, block, size, align);
+  claim(run, block, size, align);
   write_payload(run, added, 0);
   run_note_block(run, block, size);
 }
@@ -208,17 +225,18 @@ static void resize(struct run *run) {
     settle(run, moved, &before, refusable);
     return;
   }
+  if (refusable) run_exercise(run, PROPERTY_oversize_accepted);
   if (!moved) {
     memory_forbid(former, block->size);
     block_verify(run, block);
     verify_refusal(run, &before, refusable);
     return;
   }
-  run->answers++;
   if (refusable) accepted_wrongly(run, moved);
   size_t old_size = block->size, kept = old_size < size ? old_size : size;
   address_verify(run, moved, size, align);
   block_changes(run, block->serial);
+  if (shadow->count > 1) run_exercise(run, PROPERTY_overlap);
   if (!shadow_move(shadow, block, address_of(moved), size))
     overlaps(run, PROPERTY_overlap, address_of(moved), size, block);
   run_exercise(run, PROPERTY_resize_prefix);
@@ -233,7 +251,7 @@ static void resize(struct run *run) {
                  "%#tx, of %zu bytes",
                  wrong, kept, old_size, from, from == to ? "is still at" : "moved to", to, size);
   }
-  run_claim(run, moved, size, align);
+  claim(run, moved, size, align);
   write_payload(run, block, kept);
   run_note_block(run, moved, size);
 }
@@ -326,7 +344,6 @@ static void reset(struct run *run) {
   run_leave(run);
   verify_returned(run, PROPERTY_reset);
   if (!run_at_least(run, TIER_FULL)) return;
-  run_exercise(run, PROPERTY_reset);
   struct inspection now = inspect_after(run, PROPERTY_reset);
   // It may have kept memory of its source to have it at hand.
   if (run->account.bytes == run->fresh_bytes && now.hash != run->fresh_walk)
@@ -341,11 +358,11 @@ static void verify_detected(struct run *run, const void *address, enum release_r
                             enum property property) {
   uint64_t before = inspect_affordable(run) ? inspect(run).hash : 0;
   run->misuse = property;
+  run_exercise(run, property);
   run_enter(run);
   enum release_result result = run->strategy->release(run->allocator, (void *)address);
   run_leave(run);
   run->misuse = PROPERTY_NONE;
-  run_exercise(run, property);
   if (result != wanted)
     run_violated(run, property, "release of %#tx was %s",
                  arena_offset(&run->oracle->arena, address),

@@ -24,6 +24,7 @@ struct source *run_open_sources(struct run *run, struct source *bottom) {
   source_account_init(&run->account, &run->limit.base, oracle->stretches,
                       oracle->stretches_capacity);
   source_faults_init(&run->faults, &run->account.base);
+  run->returns_seen = 0;
   return &run->faults.base;
 }
 
@@ -39,18 +40,21 @@ static void create(struct run *run, struct source *source) {
   run_enter(run);
   run->allocator = run->strategy->create(source, &options);
   run_leave(run);
+  // The bound is about requests: it says that create succeeds where the smallest of them fits.
+  size_t least = run->strategy->footprint(1, run->strategy->min_align, run->heap.page_size);
+  bool promised =
+      run_promised(run, least) && !run->faults.injected && !run->oracle->arena.exhausted;
+  if (promised) run_exercise(run, PROPERTY_spurious_oom);
   if (run->allocator) return;
   verify_returns(run);
+  run_exercise(run, PROPERTY_source_leak);
   if (run->account.bytes > 0)
     run_violated(run, PROPERTY_source_leak, "failed, but kept %zu bytes of its source",
                  run->account.bytes);
-  // The bound is about requests: it says that create succeeds where the smallest of them fits.
-  size_t least = run->strategy->footprint(1, run->strategy->min_align, run->heap.page_size);
-  size_t need = add_saturating(run_overhead(run), least);
-  if (need <= run->heap.capacity && !run->faults.injected && !run->oracle->arena.exhausted)
+  if (promised)
     run_violated(run, PROPERTY_spurious_oom,
                  "failed on %zu bytes, although the bound says that %zu suffice",
-                 run->heap.capacity, need);
+                 run->heap.capacity, run_overhead(run) + least);
 }
 
 static void destroy(struct run *run) {
@@ -59,6 +63,7 @@ static void destroy(struct run *run) {
   run->strategy->destroy(run->allocator);
   run_leave(run);
   verify_returns(run);
+  run_exercise(run, PROPERTY_source_leak);
   if (run->account.bytes > 0) {
     const struct source_stretch *first = &run->account.stretches[0];
     run_blame(run, first->start, first->size);
@@ -196,13 +201,16 @@ static void step(struct run *run, const struct record *record) {
   if (settings->after && first) settings->after(settings->context, &run->step);
 }
 
-// Each address that a request returned was checked for all of these.
-static void count_answers(struct run *run) {
-  static const enum property checked[] = {PROPERTY_alignment, PROPERTY_bounds, PROPERTY_overlap,
-                                          PROPERTY_oversize_accepted};
-  for (size_t i = 0; i < sizeof checked / sizeof *checked; i++)
-    run->oracle->counts.exercised[checked[i]] += run->answers;
-  run->answers = 0;
+void run_count_calls(struct run *run) {
+  uint64_t *exercised = run->oracle->counts.exercised;
+  exercised[PROPERTY_crash] += run->calls;
+  exercised[PROPERTY_hang] += run->calls;
+  exercised[PROPERTY_outside_heap] += run->calls;
+  if (MEMORY_SHOWS_UNDEFINED) exercised[PROPERTY_undefined_behaviour] += run->calls;
+  run->calls = 0;
+  unsigned long copies = watch_copies();
+  exercised[PROPERTY_overlapping_copy] += copies - run->oracle->copies;
+  run->oracle->copies = copies;
 }
 
 static void count_acquisitions(struct run *run) {
@@ -217,7 +225,7 @@ static void abandon_heap(struct run *run) {
   arena_close(&run->oracle->arena);
   run->allocator = NULL;
   run->phase = NULL;
-  count_answers(run);
+  run_count_calls(run);
 }
 
 static void run_once(struct run *run) {
@@ -419,9 +427,8 @@ static struct passes choose_passes(const struct oracle *self, const struct strat
     all = self->settings.twice;
     some = turn % ONCE_MORE_ONE_IN == 0;
   }
-  // The other addresses are no multiple of a larger alignment: its offsets rightly differ.
   return (struct passes){
-      .elsewhere = (all || some) && strategy->max_align <= ARENA_ALIGN / 2,
+      .elsewhere = (all || some) && strategy->max_align <= ORACLE_ELSEWHERE_ALIGN,
       .without_refused = all || (some && turn / ONCE_MORE_ONE_IN % 2 == 0),
       .either = !all,
   };
@@ -440,6 +447,7 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
   // Threads meet differently each time, and foreign blocks lie anywhere.
   if (concurrent_possible(strategy, &run.heap) || strategy->traits & STRATEGY_FOREIGN)
     passes = (struct passes){0};
+  self->copies = watch_copies();
   run_in_progress = &run;
   run_passes(&run, &passes);
   run_in_progress = NULL;

@@ -47,6 +47,10 @@ struct step {
 };
 typedef void step_observer(void *context, const struct step *step);
 
+// The other addresses are no multiple of a larger alignment: offsets of strategies that serve one
+// rightly differ there.
+#define ORACLE_ELSEWHERE_ALIGN (ARENA_ALIGN / 2)
+
 struct oracle_settings {
   enum tier tier;
   bool timed;
@@ -57,7 +61,23 @@ struct oracle_settings {
   void *context;          // of the observers
 };
 
-// What a run did. A property that was never exercised was not tested.
+// What runs did. A property that was never exercised was not tested.
+//
+// `exercised` counts, in every pass and for every property, the checks that were made and could
+// have failed on this strategy in this build: an allocator exists that would have been told of.
+//
+//   - A check that is void here counts nothing: that one block overlaps no other when it is alone,
+//     that a refusal that the bound does not forbid was one, that a release was taken for a double
+//     one where none was made, that nothing is touched in a build that does not see it.
+//   - What is watched rather than asked counts per call of the allocator (crash, hang,
+//     outside-heap, undefined-behaviour; touched-live-block while a block is live), per operation
+//     beside other threads (race), and per copy (overlapping-copy).
+//   - A run that ends in a violation has counted the check that failed. The other checks of threads
+//     that ran then are lost.
+//
+// Counts of one property compare with themselves only: what one check covers differs from property
+// to property. `differential` is no property of one strategy: it never
+// counts here (differential.h).
 struct run_counts {
   uint64_t operations;  // carried out; these three in first passes only
   uint64_t refused;
@@ -100,6 +120,7 @@ struct oracle {
   size_t stretches_capacity;
   struct first_answer *answers;  // of each operation in the first pass
   size_t answers_capacity;
+  unsigned long copies;  // of watch_copies() that are counted already
   struct fresh_heap fresh[FRESH_HEAPS];
   struct run_counts counts;  // since oracle_init
 };

@@ -13,6 +13,7 @@
 
 #include "allocators/check.h"
 #include "allocators/registry.h"
+#include "harness/applies.h"
 #include "harness/damage_access.h"
 #include "harness/damage_lifetimes.h"
 #include "harness/program_file.h"
@@ -42,22 +43,30 @@ struct outcome {
   bool clean;
   char errors[512];  // the line that starts with `ERROR:`
   char id[64];
-  void *frames[FRAMES];  // return addresses where the verdict was handed over
-  bool by_sanitizer;     // whose report has the stack then
+  // What the process told of itself.
+  struct evidence {
+    uint64_t exercised[PROPERTY_COUNT];
+    void *frames[FRAMES];  // return addresses where the verdict was handed over; zero if clean
+  } told;
+  bool by_sanitizer;  // whose report has the stack then
 };
 
-static int frames_to;
+static int evidence_to;
+static struct oracle damaged_oracle;
 
 // All of the harness is compiled with frame pointers. (backtrace() would load a library first.)
-static void write_frames(const struct verdict *verdict) {
-  (void)verdict;
+static void write_evidence(const struct verdict *verdict) {
+  // First, as MSan may object to what of the stack is no frame.
+  const uint64_t *exercised = damaged_oracle.counts.exercised;
+  if (write(evidence_to, exercised, sizeof damaged_oracle.counts.exercised) < 0) abort();
+  void *frames[FRAMES] = {0};
   const struct frame {
     const struct frame *caller;
     void *return_address;
   } *frame = __builtin_frame_address(0);
-  void *frames[FRAMES];
-  for (int i = 0; i < FRAMES; i++, frame = frame->caller) frames[i] = frame->return_address;
-  if (write(frames_to, frames, sizeof frames) != sizeof frames) abort();
+  for (int i = 0; verdict && i < FRAMES; i++, frame = frame->caller)
+    frames[i] = frame->return_address;
+  if (write(evidence_to, frames, sizeof frames) != sizeof frames) abort();
 }
 
 static struct strategy damaged_strategy(const struct damage *damage) {
@@ -100,16 +109,16 @@ static void parse(struct program *program, const struct damage *damage, enum hea
 
 static _Noreturn void run_damaged(const struct damage *damage, enum tier tier,
                                   enum heap_source source) {
-  static struct oracle oracle;
   static struct program program;
   struct strategy strategy = damaged_strategy(damage);
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
   alarm(150);
   victim = damage->victim;
   parse(&program, damage, source);
-  property_on_violation(write_frames);
-  oracle_init(&oracle, &(struct oracle_settings){.tier = tier});
-  if (!oracle_run(&oracle, &strategy, &program)) _exit(3);
+  property_on_violation(write_evidence);
+  oracle_init(&damaged_oracle, &(struct oracle_settings){.tier = tier});
+  if (!oracle_run(&damaged_oracle, &strategy, &program)) _exit(3);
+  write_evidence(NULL);
   _exit(0);
 }
 
@@ -132,23 +141,23 @@ static struct outcome observe(const struct damage *damage, enum tier tier,
                               enum heap_source source) {
   static char text[1 << 20];
   struct outcome outcome = {0};
-  int errors[2], frames[2];
-  CHECK(pipe(errors) == 0 && pipe(frames) == 0);
+  int errors[2], evidence[2];
+  CHECK(pipe(errors) == 0 && pipe(evidence) == 0);
   fflush(NULL);
   pid_t pid = fork();
   CHECK(pid >= 0);
   if (pid == 0) {
     dup2(errors[1], STDERR_FILENO);
     close(errors[0]);
-    frames_to = frames[1];
+    evidence_to = evidence[1];
     run_damaged(damage, tier, source);
   }
   close(errors[1]);
-  close(frames[1]);
+  close(evidence[1]);
   text[read_all(errors[0], text, sizeof text - 1)] = 0;
-  read_all(frames[0], (char *)outcome.frames, sizeof outcome.frames);
+  read_all(evidence[0], (char *)&outcome.told, sizeof outcome.told);
   close(errors[0]);
-  close(frames[0]);
+  close(evidence[0]);
   int status;
   CHECK(waitpid(pid, &status, 0) == pid);
   outcome.clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -178,14 +187,20 @@ static const struct {
 // What each property's first violation looked like.
 static struct outcome seen[PROPERTY_COUNT];
 
+// Of each property, whether a run that nearly violated it judged it.
+static bool nearly[PROPERTY_COUNT];
+
+static bool is_clean(const struct damage *damage) { return strcmp(damage->property, "clean") == 0; }
+
 static bool as_expected(const struct damage *damage, const struct outcome *outcome) {
-  if (strcmp(damage->property, "clean") == 0) return outcome->clean && !outcome->id[0];
+  if (is_clean(damage)) return outcome->clean && !outcome->id[0];
   return !outcome->clean && strcmp(outcome->id, damage->property) == 0 &&
          strstr(outcome->errors, damage->property) &&
          (!damage->says || strstr(outcome->errors, damage->says));
 }
 
-static bool try_row(const struct damage *damage, enum tier tier, enum heap_source source) {
+static bool try_row(const struct damage *damage, enum tier tier, enum heap_source source,
+                    bool *exercised) {
   struct outcome outcome = observe(damage, tier, source);
   enum property property = property_find(outcome.id);
   if (property && !seen[property].id[0]) {
@@ -194,7 +209,16 @@ static bool try_row(const struct damage *damage, enum tier tier, enum heap_sourc
     // is long enough.)
     struct outcome again = property == PROPERTY_hang ? outcome : observe(damage, tier, source);
     CHECK(strcmp(again.errors, outcome.errors) == 0 && strcmp(again.id, outcome.id) == 0);
-    CHECK(memcmp(again.frames, outcome.frames, sizeof again.frames) == 0);
+    CHECK(memcmp(again.told.frames, outcome.told.frames, sizeof again.told.frames) == 0);
+  }
+  if (is_clean(damage)) {
+    uint64_t judged = outcome.told.exercised[property_find(damage->near)];
+    nearly[property_find(damage->near)] |= judged > 0;
+    *exercised |= judged > 0;
+  } else if (property && !outcome.told.exercised[property]) {
+    fprintf(stderr, "%s, tier %d: %s failed and does not count as exercised\n", damage->what,
+            (int)tier, outcome.id);
+    return false;
   }
   if (as_expected(damage, &outcome)) return true;
   fprintf(stderr, "%s on %s, tier %d, source %d: expected %s%s%s, got %s\n  %s\n", damage->what,
@@ -209,24 +233,48 @@ static bool try_row(const struct damage *damage, enum tier tier, enum heap_sourc
 
 static bool applies(unsigned set, unsigned bit) { return !set || set & bit; }
 
+// To fork.
+static bool slow(void) { return (current_build() & (MSAN | VALGRIND)) != 0; }
+
+// Properties that this build cannot tell of, or that another test is about.
+static bool cannot_see(enum property property) {
+  switch (property) {
+  case PROPERTY_undefined_behaviour:
+    return !(current_build() & (ASAN | MSAN));
+  case PROPERTY_touched_live_block:
+    return !(current_build() & (ASAN | VALGRIND));
+  case PROPERTY_race:          // threads_oracle_test.c
+  case PROPERTY_differential:  // differential_test.c
+    return true;
+  default:
+    return false;
+  }
+}
+
 static void test_damage(void) {
   size_t wrong = 0, runs = 0;
   for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
     for (size_t i = 0; i < tables[t].count; i++) {
       const struct damage *damage = &tables[t].rows[i];
       if (!applies(damage->builds, current_build())) continue;
-      bool tried = false;
+      bool tried = false, exercised = false;
       for (unsigned tier = TIER_FAST; tier <= TIER_PARANOID; tier++)
         for (unsigned source = 0; source < HEAP_SOURCES; source++) {
           if (!applies(damage->tiers, 1u << tier) || !applies(damage->sources, 1u << source))
             continue;
           if (source == HEAP_FIXED && damage->victim->needs & SOURCE_RECLAIMS) continue;
           if (source == HEAP_PAGES && damage->victim->needs & SOURCE_PERSISTS) continue;
-          if (tried && current_build() & (MSAN | VALGRIND)) continue;  // slow to fork
+          if (tried && slow()) continue;
           tried = true;
-          wrong += !try_row(damage, (enum tier)tier, (enum heap_source)source);
+          wrong += !try_row(damage, (enum tier)tier, (enum heap_source)source, &exercised);
           runs++;
         }
+      if (!is_clean(damage) || !tried || exercised != damage->idle) continue;
+      // A tier that was not tried may be the one that judges it.
+      if (!damage->idle && (cannot_see(property_find(damage->near)) || slow())) continue;
+      fprintf(stderr, "%s: %s was %sexercised\n", damage->what, damage->near,
+              exercised ? "" : "not ");
+      wrong++;
     }
   printf("%zu damaged runs\n", runs);
   CHECK(wrong == 0);
@@ -235,11 +283,12 @@ static void test_damage(void) {
 // Every property failed at least once, but for what the build cannot see.
 static void test_all_properties(void) {
   for (int property = 1; property < PROPERTY_COUNT; property++) {
-    if (property == PROPERTY_undefined_behaviour && !(current_build() & (ASAN | MSAN))) continue;
-    if (property == PROPERTY_touched_live_block && !(current_build() & (ASAN | VALGRIND))) continue;
+    if (cannot_see((enum property)property)) continue;
+    if (!nearly[property] && !slow())
+      fprintf(stderr, "never judged where it nearly failed: %s\n",
+              property_id((enum property)property));
+    CHECK(nearly[property] || slow());
     if (property == PROPERTY_content && current_build() == VALGRIND) continue;
-    if (property == PROPERTY_race) continue;          // threads_oracle_test.c
-    if (property == PROPERTY_differential) continue;  // differential_test.c
     if (!seen[property].id[0])
       fprintf(stderr, "never seen: %s\n", property_id((enum property)property));
     CHECK(seen[property].id[0]);
@@ -252,7 +301,7 @@ static void test_stacks_differ(void) {
     for (int b = 1; b < a; b++) {
       if (!seen[a].id[0] || !seen[b].id[0]) continue;
       if (seen[a].by_sanitizer || seen[b].by_sanitizer) continue;
-      CHECK(memcmp(seen[a].frames, seen[b].frames, sizeof seen[a].frames) != 0);
+      CHECK(memcmp(seen[a].told.frames, seen[b].told.frames, sizeof seen[a].told.frames) != 0);
     }
 }
 
@@ -284,7 +333,7 @@ static int check_names(void) {
   CHECK(strstr(outcome.errors, " in damage_by_writing"));
   outcome = observe(find_row("overlap"), TIER_FULL, HEAP_FIXED);
   bool found = false;
-  for (int i = 0; i < FRAMES; i++) found |= is_named(outcome.frames[i], "violated_overlap");
+  for (int i = 0; i < FRAMES; i++) found |= is_named(outcome.told.frames[i], "violated_overlap");
   CHECK(found);
   return 0;
 }
@@ -320,7 +369,7 @@ static uint64_t below(uint64_t limit) {
 static struct record random_heap(void) {
   struct heap heap = {.source = (enum heap_source)below(HEAP_SOURCES),
                       .page_size = (size_t)64 << below(7),
-                      .capacity = ((size_t)64 << below(10)) + below(64),
+                      .capacity = ((size_t)64 << (below(8) ? below(10) : below(13))) + below(64),
                       .skew = (unsigned)below(64),
                       .variant = (unsigned)below(3),
                       .slots = 16};
@@ -347,8 +396,26 @@ static void run_on_all(struct oracle *oracle, const char *text) {
     CHECK(oracle_run(oracle, entry->strategy, &program));
 }
 
+// What counts as exercised is what applies, on each strategy.
+static void judge_what_applies(uint64_t exercised[][PROPERTY_COUNT], enum tier tier) {
+  bool agree = true;
+  for (size_t i = 0; registry[i].name; i++)
+    for (int property = 1; property < PROPERTY_COUNT; property++) {
+      bool applies_to = property_applies((enum property)property, registry[i].strategy);
+      bool chance = tier == TIER_FAST || slow() || cannot_see((enum property)property) ||
+                    property == PROPERTY_overlapping_copy;
+      if (exercised[i][property] ? applies_to : !applies_to || chance) continue;
+      fprintf(stderr, "%s, tier %d: %s %s, and was exercised %d times\n", registry[i].name,
+              (int)tier, property_id((enum property)property),
+              applies_to ? "applies" : "does not apply", (int)exercised[i][property]);
+      agree = false;
+    }
+  CHECK(agree);
+}
+
 static void test_clean_strategies(void) {
-  enum { LENGTH = 40 };
+  enum { LENGTH = 40, STRATEGIES = 64 };
+  static uint64_t exercised[STRATEGIES][PROPERTY_COUNT];
   size_t rounds = MEMORY_ON_VALGRIND ? 40 : 2000;
   struct record records[LENGTH + 1];
   static struct oracle oracle;
@@ -361,17 +428,22 @@ static void test_clean_strategies(void) {
       records[0] = random_heap();
       for (size_t i = 1; i <= LENGTH; i++) records[i] = random_operation();
       struct program program = {.records = records, .count = 1 + below(LENGTH + 1)};
-      for (const struct registry_entry *entry = registry; entry->name; entry++)
-        CHECK(oracle_run(&oracle, entry->strategy, &program));
+      for (size_t i = 0; registry[i].name; i++) {
+        CHECK(i < STRATEGIES);
+        uint64_t former[PROPERTY_COUNT];
+        memcpy(former, oracle.counts.exercised, sizeof former);
+        CHECK(oracle_run(&oracle, registry[i].strategy, &program));
+        for (int property = 1; property < PROPERTY_COUNT; property++)
+          exercised[i][property] += oracle.counts.exercised[property] - former[property];
+      }
     }
+    judge_what_applies(exercised, (enum tier)tier);
+    memset(exercised, 0, sizeof exercised);
     // What was never exercised was not tested.
     for (int property = 1; property < PROPERTY_COUNT; property++) {
-      bool counted = property != PROPERTY_touched_live_block &&
-                     property != PROPERTY_overlapping_copy &&
-                     property != PROPERTY_undefined_behaviour && property != PROPERTY_crash &&
-                     property != PROPERTY_hang && property != PROPERTY_race &&
-                     property != PROPERTY_differential &&
-                     (tier != TIER_FAST || (property != PROPERTY_nondeterministic));
+      bool counted = !cannot_see((enum property)property) &&
+                     (tier != TIER_FAST ||
+                      (property != PROPERTY_nondeterministic && property != PROPERTY_rollback));
       if (counted && !oracle.counts.exercised[property])
         fprintf(stderr, "never exercised: %s\n", property_id((enum property)property));
       if (counted) CHECK(oracle.counts.exercised[property] > 0);

@@ -13,11 +13,14 @@ static size_t left_out_before(const struct run *run, size_t index) {
 
 // Did the first pass end with the same walk, or likewise without an allocator?
 void pass_walk(struct run *run, uint64_t walk) {
-  if (run->pass == PASS_FIRST)
+  if (run->pass == PASS_FIRST) {
     run->last_walk = walk;
-  else if (walk == run->last_walk)
     return;
-  else if (run->pass == PASS_WITHOUT_REFUSED)
+  }
+  run_exercise(run, run->pass == PASS_WITHOUT_REFUSED ? PROPERTY_failed_op_changed_state
+                                                      : PROPERTY_nondeterministic);
+  if (walk == run->last_walk) return;
+  if (run->pass == PASS_WITHOUT_REFUSED)
     run->difference = (struct difference){.found = true, .at_end = true, .index = run->index};
   else if (!walk != !run->last_walk)
     run_violated(run, PROPERTY_nondeterministic,
@@ -45,12 +48,12 @@ static void compare_answer(struct run *run) {
   intptr_t answer = answer_of(run);
   bool same = answer == first->offset && run->step.size == first->size;
   if (run->pass == PASS_WITHOUT_REFUSED) {
-    run_exercise(run, PROPERTY_failed_op_changed_state);
+    if (run->leaving_out && answer != skipped) run_exercise(run, PROPERTY_failed_op_changed_state);
     if (!same)
       run->difference = (struct difference){.found = true, .index = run->index, .answer = answer};
     return;
   }
-  run_exercise(run, PROPERTY_nondeterministic);
+  if (answer != skipped || !same) run_exercise(run, PROPERTY_nondeterministic);
   if (same) return;
   if (answer == first->offset)
     run_violated(run, PROPERTY_nondeterministic,
@@ -74,6 +77,7 @@ bool pass_begins(struct run *run) {
   if (run->pass != PASS_WITHOUT_REFUSED) return true;
   uint32_t left_out = run->oracle->answers[run->index].left_out;
   if (left_out == 0) return true;
+  run->leaving_out = true;
   // Faults strike the acquisitions that they struck before.
   run->faults.acquisitions += left_out - 1;
   if (operation_can_die(run->operation.kind)) run->crash_barrier = 0;

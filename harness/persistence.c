@@ -81,11 +81,11 @@ void operation_reopen(struct run *run) {
   shadow_rebase(&oracle->shadow, oracle->arena.base);
   for (size_t i = 0; i < oracle->shadow.count; i++)
     memory_forbid((void *)oracle->shadow.blocks[i].start, oracle->shadow.blocks[i].size);
+  run_exercise(run, PROPERTY_recovery);
   run_enter(run);
   run->allocator =
       run->strategy->open(source, &(struct strategy_options){.variant = run->heap.variant});
   run_leave(run);
-  run_exercise(run, PROPERTY_recovery);
   if (!run->allocator) run_violated(run, PROPERTY_recovery, "the closed heap does not open");
   if (inspect_after(run, PROPERTY_recovery).hash != walk)
     run_violated(run, PROPERTY_recovery, "the walk is not what it was before the heap was closed");

@@ -47,13 +47,15 @@ struct run {
   size_t fresh_bytes;        // acquired after create
   size_t claimed;            // footprints of all blocks allocated since there was none; not
                              // kept up once it is more than the heap
-  uint64_t answers;          // addresses that requests returned
+  uint64_t calls;            // into the allocator; not those that something else is judged by
+  size_t returns_seen;       // changes of the account when returns were verified last
   bool releases_again;       // the program has OP_RELEASE_AGAIN
   long credit;               // for walks
   long walk_cost;            // of the last one
   enum pass pass;
   bool noted;                    // answers are, as other passes follow
   size_t left_out;               // operations that can be, so far
+  bool leaving_out;              // PASS_WITHOUT_REFUSED: some were, by now
   struct traffic traffic;        // before the operation in progress
   struct difference difference;  // of PASS_WITHOUT_REFUSED
   bool refused;                  // the operation in progress was
@@ -104,14 +106,22 @@ const struct shadow_block *run_block_at(const struct run *run, const void *addre
 // Same, for `invariant:<strategy>.I<number>`.
 _Noreturn void run_broken_invariant(struct run *run, const struct broken_invariant *broken);
 
+// A check is made that can fail (oracle.h): call it where the check is made, and before it fails.
 static inline void run_exercise(struct run *run, enum property property) {
   run->oracle->counts.exercised[property]++;
 }
+// What every call into the allocator judges, of those that were made since the last time.
+void run_count_calls(struct run *run);
 
 // What the stated bound allows an allocator for itself: whole pages.
 static inline size_t run_overhead(const struct run *run) {
   size_t overhead;
   return align_up(run->strategy->overhead, run->heap.page_size, &overhead) ? overhead : SIZE_MAX;
+}
+
+// Whether the bound promises that these footprints, all together, can be had.
+static inline bool run_promised(const struct run *run, size_t footprints) {
+  return add_saturating(run_overhead(run), footprints) <= run->heap.capacity;
 }
 
 static inline bool run_at_least(const struct run *run, enum tier tier) {

@@ -378,6 +378,8 @@ static bool as_expected(const struct row *row, const struct verdict *verdict, un
   return clean || row->operation < 0 || verdict->operation == (size_t)row->operation;
 }
 
+static uint64_t races_judged;  // in clean runs
+
 static bool try_row(const struct row *row, unsigned threads, enum heap_source source) {
   static struct program program;
   struct strategy strategy = damaged_strategy(row);
@@ -390,6 +392,7 @@ static bool try_row(const struct row *row, unsigned threads, enum heap_source so
     CHECK(isolate_run(&run, &settings, &strategy, &program));
     if (should_be_clean || run.verdict.property != PROPERTY_NONE) break;
   }
+  if (run.verdict.property == PROPERTY_NONE) races_judged += run.counts.exercised[PROPERTY_race];
   unsigned reports = count_reports();
   if (as_expected(row, &run.verdict, reports)) return true;
   printf("%s, %u threads, source %d: expected %s, got %s, %u reports\n  %s\n", row->what, threads,
@@ -412,5 +415,10 @@ int main(void) {
         runs++;
       }
   printf("%u runs\n", runs);
+  // Where something sees them.
+  if ((races_judged > 0) != ((current_build() & DETECTORS) != 0)) {
+    printf("races were judged %llu times\n", (unsigned long long)races_judged);
+    wrong++;
+  }
   return wrong != 0;
 }

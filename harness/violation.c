@@ -86,6 +86,9 @@ void run_violated(struct run *run, enum property property, const char *format, .
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
   struct verdict verdict = compose(run, watch_place(), property, text, NULL);
+  run_count_calls(run);
+  // What threads judge is counted when all are still: this one does not come to that.
+  if (find_place(run, watch_place()).beside) run_exercise(run, property);
   property_violated(&verdict, run->strategy->name);
 }
 
@@ -98,6 +101,7 @@ void run_broken_invariant(struct run *run, const struct broken_invariant *broken
   snprintf(text, sizeof text, "I%u does not hold%s: %s", broken->number, where,
            run->strategy->invariants[broken->number - 1]);
   struct verdict verdict = compose(run, watch_place(), PROPERTY_invariant, text, NULL);
+  run_count_calls(run);
   snprintf(verdict.id, sizeof verdict.id, "invariant:%s.I%u", run->strategy->name, broken->number);
   property_violated(&verdict, run->strategy->name);
 }
@@ -160,6 +164,8 @@ static void on_watch(const struct watch_report *report) {
     snprintf(text, sizeof text, "%s%s%s%s", property_text(property), what,
              report->site ? " in " : "", report->site ? report->site : "");
   struct verdict verdict = compose(run, report->place, property, text, report->site);
+  run_count_calls(run);
+  if (find_place(run, report->place).beside) run_exercise(run, property);
   if (printed_later)
     property_announce(&verdict, run->strategy->name);
   else
@@ -168,6 +174,11 @@ static void on_watch(const struct watch_report *report) {
 
 void run_enter(struct run *run) {
   run->errors = memory_errors();
+  run->calls += !run->misuse;
+  // Touching a foreign block is a crash.
+  if (MEMORY_SHOWS_TOUCHES && run->oracle->shadow.count > 0 && !run->misuse &&
+      !(run->strategy->traits & STRATEGY_FOREIGN))
+    run_exercise(run, PROPERTY_touched_live_block);
   watch_tick();
   watch_enter();
 }

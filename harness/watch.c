@@ -57,6 +57,8 @@ void *__wrap_memcpy(void *to, const void *from, size_t size);
 void *__wrap_memcpy(void *to, const void *from, size_t size) {
   if (watch_inside()) {
     uintptr_t a = (uintptr_t)to, b = (uintptr_t)from;
+    unsigned long copies = atomic_load_explicit(&watch_here->copies, memory_order_relaxed);
+    atomic_store_explicit(&watch_here->copies, copies + (a != b), memory_order_relaxed);
     // Equal addresses are a copy onto itself, which compilers emit for assignments of structures.
     if (a != b && (a < b ? b - a : a - b) < size) {
       char what[96];
@@ -66,6 +68,13 @@ void *__wrap_memcpy(void *to, const void *from, size_t size) {
     }
   }
   return __real_memcpy(to, from, size);
+}
+
+unsigned long watch_copies(void) {
+  unsigned long copies = 0;
+  for (unsigned i = 0; i < WATCH_PLACES; i++)
+    copies += atomic_load_explicit(&places[i].copies, memory_order_relaxed);
+  return copies;
 }
 
 // ## Sanitizers

@@ -43,6 +43,7 @@ enum { WATCH_PLACES = 8 };
 struct watch_place {
   atomic_bool inside;
   atomic_ulong progress;
+  atomic_ulong copies;
 };
 extern _Thread_local struct watch_place *watch_here;
 
@@ -73,6 +74,10 @@ bool watch_stuck(void);
 
 // Returns in the thread that asks first. Any other sleeps from then on: one report is enough.
 void watch_silence_others(void);
+
+// Calls of memcpy by the allocator that could have been on ranges that overlap, since the start, of
+// all threads.
+unsigned long watch_copies(void);
 
 // Whether several threads use the allocator now.
 extern atomic_bool watch_races;
