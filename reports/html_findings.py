@@ -56,7 +56,7 @@ def _facts(finding, results):
         since = "%s, by %s campaign" % (words.moment(finding.since), "an earlier"
                                         if finding.since < results.started else "this")
     facts = [
-        ("guilty line", place, False), ("that is", getattr(finding, "guilty", ""), False),
+        ("guilty line", place, False), ("that is", finding.guilty, False),
         ("shows in", text.one_line(finding.site), False),
         ("first visible", text.one_line(finding.first_visible), False),
         ("replays", _replays(finding), False), ("found by", found, False), ("since", since, False),

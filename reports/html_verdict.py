@@ -20,6 +20,12 @@ _TILES = {
     R.FIXED: "were found before, clean now"}
 
 
+# Phase, what it leaves in the results, and what that is.
+_MEASURED = (("coverage", "coverage", "Lines of the allocators"),
+             ("power", "kills", "Planted bugs, and so the power of each check"),
+             ("benchmarks", "benchmarks", "Speed and memory"))
+
+
 def head(results):
     """What this is a report of."""
     bits = ["started %s UTC" % words.moment(results.started)] if results.started else []
@@ -74,6 +80,10 @@ def verdict(results):
     sentences.append("%s of programs with %s on the allocators, in %s of CPU time." % (
         text.count(results.executions, "execution"), text.count(results.operations, "operation"),
         words.hours(results.cpu_seconds)))
+    never = rules.counts(results)[rules.NEVER]
+    if never:
+        sentences.append("It says nothing of %s of a strategy and a property, which %s never judged." % (
+            text.count(never, "pair"), "was" if never == 1 else "were"))
     sentences.append(_since(results, number))
     return SimpleNamespace(
         kind=_KINDS[results.verdict], headline=_headline(results, number), sentences=sentences,
@@ -97,7 +107,7 @@ def _since(results, number):
     line = "Since the campaign of %s (verdict: %s; %s): %d fixed, %d found for the first time" % (
         words.moment(last.started), last.verdict, text.count(last.executions, "execution"),
         number[R.FIXED], number[R.NEW] - old)
-    return line + ("; of the new ones %d were there before, and nobody has reviewed them." % old
+    return line + ("; %d of the new ones known since an earlier campaign, but not reviewed." % old
                    if old else ".")
 
 
@@ -174,6 +184,14 @@ def _skipped(results):
             skipped.append((strategy.name, "no job was planned for it"))
         elif strategy.name not in ran:
             skipped.append((strategy.name, "none of its jobs executed anything"))
+    named = {phase.name for phase in results.phases}
+    for phase, measured, what in _MEASURED:
+        if results.command == "overnight" and phase not in named and not getattr(results, measured):
+            skipped.append((what, "not measured"))
+    never = rules.counts(results)[rules.NEVER]
+    if never:
+        skipped.append(("%s of a strategy and a property" % text.count(never, "pair"),
+                        "never judged; the matrix shows which"))
     return skipped
 
 
