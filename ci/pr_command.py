@@ -132,7 +132,7 @@ class Judgement:
             len(change.files), change.base[:12], " ".join(change.strategies) or "nothing", change.why))
         shutil.rmtree(os.path.join(self._folder, "logs"), ignore_errors=True)
         self._runner = pr_steps.Runner(os.path.join(self._folder, "logs"), self._say,
-                                       lambda: bool(self._interrupt.name))
+                                       lambda: self._interrupt.name)
         self._interrupt.install()
         begin = time.monotonic()
         self._end = begin + options.minutes * 60
@@ -175,7 +175,7 @@ class Judgement:
                                      ROOT)
         left = end - time.monotonic() - _REPORT
         if code is None:
-            return pr_steps.Outcome(name, pr_steps.UNFINISHED, "the build took all the time",
+            return pr_steps.Outcome(name, pr_steps.UNFINISHED, "the build: " + self._runner.why,
                                     seconds=seconds, log=log)
         # A target that cannot be built is the campaign's to tell.
         strategies, engines, note = self._fitting(change.strategies, left)

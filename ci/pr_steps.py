@@ -41,14 +41,20 @@ class Outcome:
 
 
 class Runner:
-    """Runs commands, their output in files, and ends them when their time is over."""
+    """Runs commands, their output in files, and ends them when their time is over. `stopped` gives the
+    name of the signal that stopped all, or ""."""
 
     def __init__(self, folder, say, stopped):
         self._folder, self._say, self._stopped = folder, say, stopped
         os.makedirs(folder, exist_ok=True)
 
+    @property
+    def why(self):
+        """Why a command has no exit code."""
+        return self._stopped() and "stopped by " + self._stopped() or "its time was over"
+
     def run(self, name, command, seconds, cwd):
-        """(exit code, or None if its time was over; path of its log)."""
+        """(exit code, or None if it was ended; path of its log)."""
         log = os.path.join(self._folder, name.replace(" ", "-") + ".log")
         with open(log, "ab") as said:
             child = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=said,
@@ -123,7 +129,7 @@ def tests(runner, name, options, targets, seconds, cwd, events):
     missing = sorted(label for label in labels if label not in results)
     outcome.says = "%d passed, %d failed" % (len(passed), len(failed))
     if code is None:
-        outcome.says += ", %d not run in %s" % (len(missing), text.duration(seconds))
+        outcome.says += ", %d not run: %s" % (len(missing), runner.why)
         outcome.state = FAILED if failed else UNFINISHED
     elif missing or failed:
         outcome.says += ", %d could not be built" % len(missing) if missing else ""
@@ -154,7 +160,7 @@ def campaign(runner, name, command, seconds, cwd):
     outcome = Outcome(name, _STATES.get(code, BROKEN), seconds=time.monotonic() - begin, log=log)
     said = [line for line in last_lines(log).splitlines()
             if line.strip() and not line.startswith("report: ")]
-    outcome.says = "it did not end in time" if code is None else (said or ["it said nothing"])[-1]
+    outcome.says = runner.why if code is None else (said or ["it said nothing"])[-1]
     if outcome.state == BROKEN:
         outcome.details = [(" ".join(command[:1]), last_lines(log))]
     return outcome

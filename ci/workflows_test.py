@@ -38,10 +38,7 @@ def jobs():
 
 
 def help_of(program):
-    # Most commands only start a script, and Bazel has another rule under the name of one of them.
-    script = os.path.join(ROOT, program + "_command.py")
-    result = subprocess.run([script if os.path.exists(script) else os.path.join(ROOT, program),
-                             "--help"], stdin=subprocess.DEVNULL,
+    result = subprocess.run([os.path.join(ROOT, program), "--help"], stdin=subprocess.DEVNULL,
                             capture_output=True, text=True, check=False)
     return result.stdout if result.returncode == 0 else ""
 
