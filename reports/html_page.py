@@ -86,7 +86,9 @@ def render(found):
     script = _read("page.js")
     queries = html_queries.queries(found.campaign_id) if found.campaign_id is not None else {}
     return environment.get_template("page.html.j2").render(
-        head=html_verdict.head(found), verdict=html_verdict.verdict(found),
+        head=html_verdict.head(found), verdict=html_verdict.verdict(
+            found, findings, next((exhibit.says for exhibit in shown.get("saturation", [])
+                                   if exhibit.enough), "")),
         tested=html_verdict.tested(found), matrix=html_tables.matrix(found),
         coverage=html_tables.coverage(found), findings=findings, benchmarks=benchmarks,
         exhibits=[sections[name] for name, _, _ in _SECTIONS], trends=sections["trends"],

@@ -62,7 +62,12 @@ def _headline(results, number):
         R.COULD_NOT_RUN: "Could not run"}[results.verdict]
 
 
-def verdict(results):
+# So many of the findings that are to be dealt with are told at once.
+_AT_ONCE = 8
+
+
+def verdict(results, findings, saturation):
+    """`findings`: as html_findings made them; `saturation`: what the statistics say of it, or ""."""
     number = {status: len(results.of_status(status)) for status in R.STATUSES}
     sentences = []
     if results.error:
@@ -85,8 +90,11 @@ def verdict(results):
         sentences.append("It says nothing of %s of a strategy and a property, which %s never judged." % (
             text.count(never, "pair"), "was" if never == 1 else "were"))
     sentences.append(_since(results, number))
+    if saturation:
+        sentences.append(saturation)
+    to_do = [finding for finding in findings.all if finding.status in R.OPEN]
     return SimpleNamespace(
-        kind=_KINDS[results.verdict], headline=_headline(results, number), sentences=sentences,
+        first=to_do[:_AT_ONCE], more=len(to_do[_AT_ONCE:]), kind=_KINDS[results.verdict], headline=_headline(results, number), sentences=sentences,
         tiles=[(status, number[status], _tile(results, status)) for status in R.STATUSES])
 
 

@@ -229,6 +229,22 @@ class PageTest(Case):
             }).map((e) => e.outerHTML.slice(0, 80));""")
         self.assertEqual([], small)
 
+    def test_everything_to_work_with_has_a_name(self):
+        self.run_(OPEN_ALL)
+        tree = self.browser.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        kinds = {"link", "button", "checkbox", "combobox", "searchbox", "DisclosureTriangle", "table",
+                 "region", "group", "article", "image"}
+        met = set()
+        for node in tree:
+            role = node.get("role", {}).get("value")
+            if node.get("ignored") or role not in kinds:
+                continue
+            met.add(role)
+            if role != "group":      # of which details is one, named by its summary
+                self.assertTrue(node.get("name", {}).get("value"), node)
+        self.assertLessEqual({"link", "button", "checkbox", "combobox", "searchbox", "table", "region",
+                              "article"}, met)
+
     def test_a_copy_button_copies_what_stands_there(self):
         self.browser.driver.execute_cdp_cmd("Browser.grantPermissions", {
             "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]})
