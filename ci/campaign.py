@@ -14,7 +14,13 @@ import shutil
 import time
 import uuid
 
-from reports import history as histories
+from reports import rebuild, record
+
+# In a session's folder: the job's key.
+IDENTITY = "session.json"
+
+# Seconds between records of the campaign; rarer where writing them takes long.
+_RECORD = 300.0
 
 # What a session's row, and each of its samples, says of its progress.
 NUMBERS = ("cpu_seconds", "executions", "operations", "coverage", "features")
@@ -58,6 +64,15 @@ class Campaign:
                           "ended IS NULL", now(), self.id)
             self.run = history.insert("runs", campaign=self.id, started=now())
         os.makedirs(self.path, exist_ok=True)
+        self._next_record = 0.0
+        self.record()
+
+    def record(self):
+        """Writes what a damaged history is rebuilt from."""
+        start = time.monotonic()
+        record.checkpoint(self.history, self.id, self.folder.path)
+        now = time.monotonic()
+        self._next_record = now + max(_RECORD, 500 * (now - start))
 
     @classmethod
     def begin(cls, history, folder, command, **columns):
@@ -145,7 +160,13 @@ class Campaign:
         with self.writing() as history:
             session = history.insert("sessions", job=job, run=self.run, role=role, seed=seed,
                                      began=self.clock())
-        return session, session_folder(self.folder, session)
+        work = session_folder(self.folder, session)
+        os.makedirs(work)
+        # Of use if the history is lost, and this with it.
+        key = next((key for key, row in self._jobs.items() if row == job), ("", "", ""))
+        with open(os.path.join(work, IDENTITY), "w", encoding="utf-8") as f:
+            json.dump(dict(zip(("strategy", "engine", "sanitizer"), key)), f)
+        return session, work
 
     def sample(self, sessions):
         """Writes what running sessions came to so far: {id: columns of sessions and samples}."""
@@ -162,6 +183,8 @@ class Campaign:
                         "coverage", "features", "corpus", "states", "memory")))
             self._touch(history, sum(numbers.get("cpu_seconds") or 0
                                      for numbers in sessions.values()))
+        if time.monotonic() >= self._next_record:
+            self.record()
 
     def close_session(self, session, numbers, how, exit_code=None, exercised=None, states=None,
                       corpus=None):
@@ -220,6 +243,7 @@ class Campaign:
             history.write("UPDATE runs SET ended = ?, how = ? WHERE id = ?", now(), state, self.run)
             history.write("UPDATE campaigns SET ended = ?, state = ?, stopped = ?, error = ? "
                           "WHERE id = ?", now(), state, stopped, error, self.id)
+        self.record()
 
 
 def last(history, command=None):
@@ -294,9 +318,9 @@ def _merge_states(history, session, states):
          for state, hits in states.items()])
 
 
-def open_history(folder):
-    """The history of a claimed campaign folder."""
-    return histories.History(folder.join(histories.NAME))
+def open_history(folder, say=print):
+    """The history of a claimed campaign folder; repaired, if need be, and `say` is told of it."""
+    return rebuild.open_folder(folder.path, say)
 
 
 def _own_cpu():

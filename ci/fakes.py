@@ -7,6 +7,9 @@ only in the ASan build; every other input is clean.
 """
 import os
 import stat
+import struct
+
+from ci.engine_session import counters
 
 ASSAY = r'''
 import json, os, sys
@@ -25,6 +28,11 @@ command = arguments[0]
 if command == "list" and "--properties" in arguments:
     print("overlap  a block overlaps another\ncontent  changed\ntouched-live-block  x\n"
           "invariant:<strategy>.I<n>  does not hold")
+elif command == "list" and "--json" in arguments:
+    properties = ["overlap", "content", "touched-live-block", "invariant"]
+    print(json.dumps({"schema": 1, "properties": [{"id": p, "text": p} for p in properties],
+                      "strategies": [{"name": name, "summary": name, "traits": ["frees"],
+                                      "properties": properties} for name in ("alpha", "beta")]}))
 elif command == "list":
     print("alpha\nbeta" if "--names" in arguments else "alpha+hole   AB-001: a hole [overlap]\n"
           "alpha+twin   twice [overlap]\nbeta+twin    twice [overlap]")
@@ -162,3 +170,20 @@ def build_tree(folder):
     script(os.path.join(folder, "fuzz", "mutator_afl.so"), "")
     script(os.path.join(folder, "bin", "afl-fuzz"), ENGINE)
     return folder
+
+
+def write_counters(path, executions, operations=0, exercised=None, states=None):
+    """What a fuzz target that was told to count leaves behind (fuzz/counters.h)."""
+    rows = {"executions": executions, "operations": operations,
+            **{"exercised:" + name: times for name, times in (exercised or {}).items()}}
+    size = 64
+    names = [name.encode().ljust(size, b"\0") for name in rows]
+    places = list((states or {}).items())
+    numbers = counters._VERSION, len(rows), len(places), size  # pylint: disable=protected-access
+    with open(path, "wb") as f:
+        f.write(counters._HEADER.pack(  # pylint: disable=protected-access
+            counters._MAGIC, *numbers, counters._check(numbers, names)))
+        for name, value in zip(names, rows.values()):
+            f.write(name + struct.pack("=Q", value))
+        for state, hits in places:
+            f.write(struct.pack("=QQ", state, hits))

@@ -5,6 +5,7 @@ copied, and then the campaign's phases follow each other, ending in the reports.
 phases there are, and who fuzzes next.
 """
 import datetime
+import json
 import os
 import sys
 import time
@@ -14,7 +15,8 @@ from ci import detective, judge, provenance, recovery, run_folder
 from ci import supervisor, workbench
 from ci.engine_kinds import SANITIZERS
 from ci.workbench import CannotRun, shown
-from reports import files, results
+from reports import catalogue, files, results
+from reports.history import HistoryError
 
 
 class FuzzingRun:
@@ -78,9 +80,11 @@ class FuzzingRun:
         """Claims the folder and builds; knows then what there is to fuzz."""
         self.folder = run_folder.RunFolder(self.options.out)
         try:
-            self.history = campaigns.open_history(self.folder)
+            self.history = campaigns.open_history(self.folder, self.status.say)
         except OSError as error:
             raise CannotRun(run_folder.explain(error, self.folder.path)) from error
+        except HistoryError as error:
+            raise CannotRun(str(error)) from error
         self.before_building()
         if not self.options.prebuilt:
             try:
@@ -146,6 +150,11 @@ class FuzzingRun:
         self.begin()
         self.campaign.versions(self.version(), {
             strategy: provenance.source_hash(strategy) for strategy in self.strategies})
+        catalogue.store(self.history, self.campaign.id,
+                        json.loads(self.bench.assay("list", "--json")))
+        if not self.plant:
+            for strategy in self.strategies:     # the first rows of all reports
+                self.campaign.job((strategy, "corpus", "none"))
         self._set_out()
         try:
             self.phases()

@@ -6,6 +6,7 @@ Killed before that, the next one does it all again: a suspect is known by its by
 name, and numbers are replaced.
 """
 import datetime
+import json
 import os
 import shutil
 
@@ -31,31 +32,13 @@ def recover(history, folder, report, programs=None):
             datetime.datetime.fromisoformat(since).timestamp() - _SLACK)
     for row in orphans:
         _recover_one(history, folder, row, report, programs or {})
-    _remove_leftovers(history, folder)
+    _remove_leftovers(history, folder, report, programs or {})
     return len(orphans)
 
 
 def _recover_one(history, folder, row, report, programs):
     work = campaign.session_folder(folder, row["id"])
-    key = row["strategy"], row["engine"], row["sanitizer"]
-    engine = ENGINES.get(row["engine"])
-    crashes = 0
-    if engine and os.path.isdir(work):
-        corpus = corpus_folder.Corpus(folder.join("corpus", row["strategy"]))
-        for path in engine.kept(work):
-            data = engine_session.read_input(path)
-            if data is not None:
-                corpus.add(data)
-        for kind, path in engine.artefacts(work):
-            data = engine_session.read_input(path)
-            if data is None:
-                continue
-            crashes += 1
-            report(engine_session.Suspect(
-                row["strategy"], row["engine"], kind, data, programs.get(key, ""),
-                executions=row["executions"], sanitizer=row["sanitizer"], job=row["job"],
-                session=row["id"]))
-            corpus.ban(data)
+    crashes = _harvest(folder, work, row, report, programs)
     counted = engine_session.read_counters(work)
     numbers = {"crashes": crashes or None}
     if counted:
@@ -66,10 +49,45 @@ def _recover_one(history, folder, row, report, programs):
     campaign.remove_session_folder(folder, row["id"])
 
 
-def _remove_leftovers(history, folder):
-    """Folders of sessions whose rows were final before the folder was gone."""
-    running = {str(row["id"]) for row in history.query(
-        "SELECT id FROM sessions WHERE state = 'running'")}
+def _harvest(folder, work, row, report, programs):
+    """Takes over the inputs and suspects below a session's folder; returns how many suspects. `row`
+    has the job's key, and what else is known."""
+    engine = ENGINES.get(row["engine"])
+    if not engine or not os.path.isdir(work):
+        return 0
+    corpus = corpus_folder.Corpus(folder.join("corpus", row["strategy"]))
+    for path in engine.kept(work):
+        data = engine_session.read_input(path)
+        if data is not None:
+            corpus.add(data)
+    crashes = 0
+    for kind, path in engine.artefacts(work):
+        data = engine_session.read_input(path)
+        if data is None:
+            continue
+        crashes += 1
+        report(engine_session.Suspect(
+            row["strategy"], row["engine"], kind, data,
+            programs.get((row["strategy"], row["engine"], row["sanitizer"]), ""),
+            executions=row["executions"], sanitizer=row["sanitizer"], job=row["job"],
+            session=row["id"]))
+        corpus.ban(data)
+    return crashes
+
+
+def _remove_leftovers(history, folder, report, programs):
+    """Folders whose rows were final before the folder was gone; and those without a row, which a
+    history that was rebuilt does not know of."""
+    known = {str(row["id"]) for row in history.query("SELECT id FROM sessions")}
     for name in engine_session.names_in(folder.join("sessions")):
-        if name not in running:
-            shutil.rmtree(folder.join("sessions", name), ignore_errors=True)
+        work = folder.join("sessions", name)
+        if name not in known:
+            try:
+                with open(os.path.join(work, campaign.IDENTITY), encoding="utf-8") as f:
+                    row = dict(json.load(f), executions=None, job=None, id=None)
+                _harvest(folder, work, row, report, programs)
+            except (OSError, ValueError, KeyError) as error:
+                if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                    raise
+                # Killed before there was anything in it, or none of ours.
+        shutil.rmtree(work, ignore_errors=True)

@@ -99,6 +99,10 @@ class Supervisor:
             job = results.Job(strategy, "corpus", sanitizer="none")
             replayed.append(job)
             row = self._campaign.job((strategy, "corpus", "none"))
+            if self._stop():
+                job.not_started = True
+                self._campaign.say_of(row, not_started=1)
+                continue
             session, _ = self._campaign.open_session(row)
             start = time.monotonic()
             try:
