@@ -22,6 +22,9 @@ import engines  # noqa: E402,F401
 GRACE_TO_END = 6.0
 GRACE_TO_OBEY = 4.0
 
+# Seconds after its last change in which a file of a living engine is left alone.
+_WRITING = 1.0
+
 _ASSERTION = re.compile(r"ASSERTION FAILED: (\S+)")
 _ERROR = re.compile(r"ERROR: (?:assay: )?(.*)")
 
@@ -116,23 +119,33 @@ class Session:
 
     def collect(self):
         """Returns the Suspects that the engine stored since the last call."""
+        new = [(kind, path) for kind, path in self.artefacts(self.setting.work)
+               if path not in self._collected and self._is_whole(path)]
+        if new:
+            self.count()
         suspects = []
-        for kind, path in self.artefacts(self.setting.work):
-            if path not in self._collected:
-                data = read_input(path)
-                if data is not None:
-                    self._collected.add(path)
-                    suspects.append(self.suspect(kind, data))
+        for kind, path in new:
+            data = read_input(path)
+            if data is not None:
+                self._collected.add(path)
+                suspects.append(self.suspect(kind, data))
         return suspects
 
     def new_inputs(self):
         """Yields the inputs that it found worth keeping since the last call."""
         for path in self.kept(self.setting.work):
-            if path not in self._kept:
+            if path not in self._kept and self._is_whole(path):
                 self._kept.add(path)
                 data = read_input(path)
                 if data is not None:
                     yield data
+
+    def _is_whole(self, path):
+        """A living engine may be writing it."""
+        try:
+            return bool(self.ended) or time.time() - os.stat(path).st_mtime > _WRITING
+        except OSError:
+            return False
 
     @property
     def log(self):
@@ -224,7 +237,7 @@ class Session:
         setting = self.setting
         return Suspect(setting.strategy, self.NAME, kind, data, setting.program,
                        property=self.property, diagnosis=self.diagnosis, log=self.process.tail,
-                       executions=self.executions, sanitizer=setting.sanitizer, job=setting.job,
+                       executions=self.numbers()["executions"], sanitizer=setting.sanitizer, job=setting.job,
                        session=setting.session)
 
 

@@ -13,7 +13,6 @@ import time
 from ci import campaign as campaigns
 from ci import detective, judge, provenance, recovery, run_folder
 from ci import supervisor, workbench
-from ci.engine_kinds import SANITIZERS
 from ci.workbench import CannotRun, shown
 from reports import catalogue, files, results
 from reports.history import HistoryError
@@ -47,8 +46,7 @@ class FuzzingRun:
 
     def keys(self):
         """The jobs: (strategy, engine, sanitizer)."""
-        return [(strategy, engine, SANITIZERS[engine])
-                for strategy in self.strategies for engine in self.engines]
+        return workbench.jobs(self.strategies, self.engines)
 
     def plan(self):
         """What there is to do before anything is built: choose shares, and say so."""
@@ -103,7 +101,8 @@ class FuzzingRun:
 
     def _build_targets(self):
         """Without a compiler for one engine, the others go on."""
-        paths = {key: workbench.target_path(key[0], key[1], bool(self.plant)) for key in self.jobs}
+        paths = {key: workbench.target_path(*key[:2], bool(self.plant), key[2])
+                 for key in self.jobs}
         wanted = {workbench.label_of(path): path for path in paths.values()}
         if any(key[1] == "afl" for key in self.jobs):
             wanted[workbench.label_of(workbench.MUTATOR)] = workbench.MUTATOR

@@ -20,7 +20,6 @@ from ci import campaign as campaigns  # noqa: E402
 from ci import fuzzing_run, phases, scheduler, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, names, positive  # noqa: E402
-from ci.engine_kinds import SANITIZERS, SANITIZERS_OF  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
 from reports import results, terminal, text  # noqa: E402
 
@@ -62,8 +61,8 @@ def parse_options(arguments):
     parser.add_argument("--engines", type=names, metavar="A,B",
                         help="only these (%s)" % ",".join(workbench.ENGINES))
     parser.add_argument("--sanitizers", type=names, metavar="A,B",
-                        help="only these: address, none, memory, thread (address on libFuzzer, none "
-                             "on AFL++)")
+                        help="only these: %s (address on libFuzzer, none on AFL++)" %
+                             ",".join(workbench.SANITIZERS))
     parser.add_argument("--out", metavar="DIR",
                         help="folder of the campaigns (out/overnight in the checkout)")
     parser.add_argument("--resume", action="store_true",
@@ -148,16 +147,13 @@ class Run(fuzzing_run.FuzzingRun):
         self.engines = workbench.choose(options.engines or [], workbench.ENGINES, "engine")
 
     def keys(self):
-        options = self.options
-        known = list(dict.fromkeys(name for some in SANITIZERS_OF.values() for name in some))
-        wanted = workbench.choose(options.sanitizers or [], known, "sanitizer")
-        keys = [(strategy, engine, sanitizer)
-                for strategy in self.strategies for engine in self.engines
-                for sanitizer in SANITIZERS_OF[engine]
-                if (sanitizer in wanted if options.sanitizers else sanitizer == SANITIZERS[engine])]
+        wanted = self.options.sanitizers or []
+        workbench.choose(wanted, workbench.SANITIZERS, "sanitizer")
+        keys = workbench.jobs(self.strategies, self.engines, wanted,
+                              self.bench.threaded() if "thread" in wanted else ())
         if not keys:
-            raise CannotRun("no engine of %s knows a sanitizer of %s" % (
-                " ".join(self.engines), " ".join(wanted)))
+            raise CannotRun("no target of %s on %s has a sanitizer of %s" % (
+                " ".join(self.strategies), " ".join(self.engines), " ".join(wanted)))
         return keys
 
     def seconds_asked(self):

@@ -5,6 +5,7 @@ numbers into the campaign's history, and starts, stops and restarts them. A find
 fuzzing of its strategy, but a bug that every input shows gets no more than CAP sessions in a row.
 """
 import errno
+import math
 import select
 import time
 import zlib
@@ -76,6 +77,7 @@ class Supervisor:
         for strategy, _, _ in jobs:
             if strategy not in self._corpora:
                 corpus = corpus_folder.Corpus(self._folder.join("corpus", strategy))
+                corpus.sweep(math.inf)
                 corpus.start_from(seeds)
                 self._corpora[strategy] = corpus
         self._corpus_sizes = {}
@@ -223,9 +225,10 @@ class Supervisor:
         if key not in self._programs:
             self._give_up(key, problem="the build did not make its program; ci/setup installs compilers")
             return True
+        role, main = self._role(core)
         name = " ".join((*key, str(self._campaign.run), str(state.sessions), str(core.number)))
         seed = (self._seed + zlib.crc32(name.encode())) & 0x7fffffff
-        session, work = self._campaign.open_session(self._rows[key], seed=seed)
+        session, work = self._campaign.open_session(self._rows[key], role, seed)
         environment = dict(self._environments.get(strategy, {}),
                            ASSAY_COUNTERS=engine_session.counters_file(work))
         state.sessions += 1
@@ -234,7 +237,8 @@ class Supervisor:
                 strategy=strategy, program=self._programs[key],
                 seconds=max(1.0, core.end - time.monotonic()), seed=seed,
                 corpus=self._corpora[strategy].folder, work=work, environment=environment,
-                mutator=self._mutator, sanitizer=sanitizer, job=self._rows[key], session=session))
+                mutator=self._mutator, role=role, main=main, sanitizer=sanitizer,
+                job=self._rows[key], session=session))
         except (OSError, engine_session.engines.CannotRun) as error:
             self._campaign.close_session(session, {}, "died")
             if isinstance(error, OSError) and not isinstance(
@@ -246,6 +250,16 @@ class Supervisor:
         core.next_progress = time.monotonic() + _PROGRESS
         core.next_import = time.monotonic() + _IMPORT
         return True
+
+    def _role(self, core):
+        """(role, the main's folder): of AFL++'s sessions for a strategy, the first is the main."""
+        strategy, engine, _ = core.key
+        if engine != "afl":
+            return "", ""
+        others = [other.session.setting for other in self._cores
+                  if other.session and other.key[:2] == (strategy, engine)]
+        main = next((setting.work for setting in others if setting.role == "main"), "")
+        return ("secondary", main) if main else ("main", "")
 
     def _look_after(self, core):
         now = time.monotonic()
