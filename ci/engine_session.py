@@ -82,6 +82,7 @@ class Session:
         self._collected = set()
         self._kept = set()
         self._found = []         # kinds of the suspects so far
+        self.limit = ""          # that it exceeded, and was stopped for
         self.executions = 0
         self.rate = None
         self.coverage = None
@@ -206,6 +207,8 @@ class Session:
         """How it ended."""
         if self._found and self.process.code != 0:
             return {"hang": "hang", "out-of-memory": "memory"}.get(self._found[-1], "crash")
+        if self.limit:
+            return "memory"
         if self.was_stopped:
             return "stopped"
         return "over" if self.process.code == 0 and not self.early else "died"

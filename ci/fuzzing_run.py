@@ -11,7 +11,7 @@ import sys
 import time
 
 from ci import campaign as campaigns
-from ci import detective, judge, provenance, recovery, run_folder
+from ci import detective, judge, provenance, quotas, recovery, run_folder
 from ci import supervisor, workbench
 from ci.workbench import CannotRun, shown
 from reports import catalogue, files, results
@@ -53,6 +53,10 @@ class FuzzingRun:
 
     def seconds_asked(self):
         raise NotImplementedError
+
+    def limits(self):
+        """quotas.Limits."""
+        return quotas.Limits(free=quotas.MIB)    # as much as there is
 
     def begin(self):
         """Sets `campaign`, a new one or one to be resumed."""
@@ -126,6 +130,7 @@ class FuzzingRun:
     def fuzz(self):
         """Returns the results."""
         self.interrupt.install()
+        quotas.limit_children()
         try:
             return self._fuzz()
         except OSError as error:
@@ -189,7 +194,7 @@ class FuzzingRun:
         self.chief = supervisor.Supervisor(
             self.campaign, self.jobs, programs, self.sleuth, self.status, seed=self.options.seed,
             environments=environments, mutator=copies.get(workbench.MUTATOR, ""),
-            stop=self.stopped, seeds=[os.path.join(workbench.ROOT, "corpus", name)
+            limits=self.limits(), stop=self.stopped, seeds=[os.path.join(workbench.ROOT, "corpus", name)
                                       for name in ("seeds", "regression")])
 
     def phase(self, name, work):
@@ -219,6 +224,8 @@ class FuzzingRun:
         if error:
             self.folder.drop_ballast()
             outcome.error = run_folder.explain(error, self.folder.path)
+        elif self.chief.ended:
+            outcome.error = self.chief.ended
         elif self.sleuth.problems:
             outcome.error = "a finding could not be judged: %s" % self.sleuth.problems[0]
         self._attribute(outcome)
@@ -228,7 +235,8 @@ class FuzzingRun:
             outcome.error = outcome.error or run_folder.explain(failure, self.folder.path)
         self.report = []
         try:
-            self.report = [shown(path) for path in files.write_all(outcome, self.folder.path)]
+            self.report = [shown(path) for path in files.write_all(
+                outcome, self.folder.path, self.campaign.path)]
         except OSError as failure:
             # The terminal still gets it.
             outcome.error = outcome.error or run_folder.explain(failure, self.folder.path)

@@ -17,7 +17,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import campaign as campaigns  # noqa: E402
-from ci import fuzzing_run, phases, scheduler, workbench  # noqa: E402
+from ci import fuzzing_run, phases, quotas, scheduler, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, names, positive  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
@@ -50,6 +50,13 @@ def hours(value):
     return number
 
 
+def size(value):
+    try:
+        return quotas.size(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def parse_options(arguments):
     parser = Parser(prog="ci/overnight", description=__doc__, epilog=EPILOG, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -69,6 +76,15 @@ def parse_options(arguments):
                         help="go on with DIR's last campaign, which was killed or stopped")
     parser.add_argument("--jobs", type=positive, metavar="N",
                         help="engines at the same time (one per core)")
+    limits = quotas.Limits
+    parser.add_argument("--disk", type=size, metavar="SIZE",
+                        help="that DIR may hold (%s)" % text.size(limits.disk))
+    parser.add_argument("--free", type=size, metavar="SIZE",
+                        help="that must stay free on its disk (%s)" % text.size(limits.free))
+    parser.add_argument("--memory", type=size, metavar="SIZE",
+                        help="of all engines (three quarters of what is available at the start)")
+    parser.add_argument("--process-memory", type=size, metavar="SIZE",
+                        help="of one process (%s)" % text.size(limits.process))
     parser.add_argument("--known", metavar="FILE",
                         help="findings that are accepted, each with a reason and an expiry date "
                              "(ci/known_findings.toml)")
@@ -87,7 +103,8 @@ def parse_options(arguments):
 
 
 # What a resumed campaign goes on with.
-KEPT = ("hours", "strategies", "engines", "sanitizers", "jobs", "known", "without", "seed")
+KEPT = ("hours", "strategies", "engines", "sanitizers", "jobs", "known", "without", "seed", "disk",
+        "free", "memory", "process_memory")
 
 
 def check_options(parser, options):
@@ -95,7 +112,7 @@ def check_options(parser, options):
         for name in KEPT:
             if getattr(options, name) is not None:
                 parser.error("--resume goes on with the campaign's own options: leave --%s out" %
-                             name)
+                             name.replace("_", "-"))
         return
     if options.hours is None:
         parser.error("say how long: --hours H, or --resume")
@@ -183,11 +200,18 @@ class Run(fuzzing_run.FuzzingRun):
         self.status.say("the campaign goes on, %s before its end" % text.duration(
             max(0.0, self._plan.seconds - self.campaign.clock())))
 
+    def limits(self):
+        options = self.options
+        return quotas.Limits(**{field: value for field, value in (
+            ("disk", options.disk), ("free", options.free), ("memory", options.memory),
+            ("process", options.process_memory)) if value})
+
     def fuzz(self):
         plan = self._plan
         self.status.say("%s on %s for %s, of which %s for fuzzing" % (
             text.count(len(self.jobs), "job"), text.count(self.options.jobs, "core"),
             text.duration(plan.seconds), text.duration(plan.until("fuzz"))))
+        self.status.say(str(self.limits()))
         return super().fuzz()
 
     # The phases.

@@ -10,7 +10,7 @@ import select
 import time
 import zlib
 
-from ci import corpus_folder, engine_session, judge, process, scheduler
+from ci import corpus_folder, engine_session, judge, process, quotas, scheduler
 from ci.engine_kinds import ENGINES
 from reports import files, results, text
 
@@ -27,6 +27,9 @@ _BACKLOG = 8
 
 # Seconds between looks at the engines' files, AFL++'s gifts to the corpus, and samples.
 _PROGRESS, _IMPORT, SAMPLE = 2.0, 15.0, 10.0
+
+# Between looks at processes and at the disk: a leak takes a gigabyte in a few.
+_LOOK = 2.0
 
 
 class Core:
@@ -58,7 +61,7 @@ class Supervisor:
     """`jobs`: results.Job for each key, (strategy, engine, sanitizer). `programs`: {key: path}, of a job without one the build did not make it."""
 
     def __init__(self, campaign, jobs, programs, detective, status, seed=1, environments=None,
-                 mutator="", seeds=(), stop=lambda: False):
+                 mutator="", seeds=(), stop=lambda: False, limits=None):
         self._campaign = campaign
         self._folder = campaign.folder
         self._programs = programs
@@ -71,8 +74,13 @@ class Supervisor:
         self._states = {key: JobState(job) for key, job in jobs.items()}
         self._rows = {key: campaign.job(key, share=job.share) for key, job in jobs.items()}
         self._remember()
+        self._limits = limits or quotas.Limits()
+        self._guard = quotas.Guard(
+            self._folder.path, self._limits, stop=self._stop_session, thin=lambda strategy: False,
+            end=self._end, say=status.say)
+        self.ended = ""          # why it ended before its time, if neither stopped nor broken off
         self._deadline = None
-        self._next_sample = 0.0
+        self._next_sample = self._next_look = 0.0
         self._corpora = {}
         for strategy, _, _ in jobs:
             if strategy not in self._corpora:
@@ -144,13 +152,13 @@ class Supervisor:
         self._policy = policy
         self._cores = [Core(number) for number in range(cores)]
         try:
-            while not self._stop() and not self._detective.error:
+            while not self._stop() and not self._detective.error and not self.ended:
                 active = False
                 for core in self._cores:
                     active = self._advance(core) or active
                 if not active:
                     break
-                self._sample()
+                self._look()
                 self._show()
                 self._sleep()
         except OSError as error:
@@ -238,6 +246,7 @@ class Supervisor:
                 seconds=max(1.0, core.end - time.monotonic()), seed=seed,
                 corpus=self._corpora[strategy].folder, work=work, environment=environment,
                 mutator=self._mutator, role=role, main=main, sanitizer=sanitizer,
+                memory=self._limits.process >> 20,
                 job=self._rows[key], session=session))
         except (OSError, engine_session.engines.CannotRun) as error:
             self._campaign.close_session(session, {}, "died")
@@ -368,23 +377,51 @@ class Supervisor:
 
     # What is told of it.
 
-    def _sample(self):
+    def _look(self):
+        """At the engines' processes, and at what the folder holds; and takes samples."""
         now = time.monotonic()
-        if now < self._next_sample:
+        if now < self._next_look:
             return
-        self._next_sample = now + SAMPLE
+        self._next_look = now + _LOOK
         running = [core for core in self._cores if core.session and not core.session.ended]
         entries = process.table()
         families = process.family([core.session.process.pid for core in running], entries)
+        held = {}
+        for core in running:
+            members = families[core.session.process.pid]
+            core.session.process.measure(members, entries)
+            held[core.session.setting.session] = [
+                entries[pid].memory for pid in members if pid in entries]
+        self._guard.look(now, held)
+        if now >= self._next_sample:
+            self._next_sample = now + SAMPLE
+            self._sample(running)
+
+    def _sample(self, running):
         samples = {}
         for core in running:
-            session = core.session
-            session.process.measure(families[session.process.pid], entries)
-            session.count()
-            samples[session.setting.session] = dict(
-                session.numbers(), corpus=self._size(core.key[0]))
+            core.session.count()
+            samples[core.session.setting.session] = dict(
+                core.session.numbers(), corpus=self._size(core.key[0]))
             self._tell_policy(core)
         self._campaign.sample(samples)
+
+    def _stop_session(self, number, why):
+        """A quota is exceeded."""
+        for core in self._cores:
+            if core.session and core.session.setting.session == number:
+                core.session.limit = why
+                core.session.stop()
+                self._note(core.key, "a session was stopped: " + why)
+
+    def _end(self, why):
+        self.ended = why
+
+    def _note(self, key, note):
+        job = self._states[key].job
+        job.note = note
+        self._campaign.say_of(self._rows[key], note=note)
+        self._status.say("%s on %s: %s" % (job.strategy, text.engine(job.engine), note))
 
     def _tell_policy(self, core):
         """What the job came to since the policy was last told."""

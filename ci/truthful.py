@@ -150,7 +150,7 @@ class Campaigns:
         command = [sys.executable, os.path.join(ROOT, "ci", "overnight_command.py"), "--prebuilt",
                    self._tree, "--out", self.folder]
         command += ["--resume"] if self.unfinished() else [
-            "--hours", "%.6f" % (self._seconds / 3600), "--jobs", "2", "--seed", "7",
+            "--hours", "%.6f" % (self._seconds / 3600), "--jobs", "2", "--seed", "7", "--free", "1M",
             "--without", "minimise,coverage,power,benchmarks"]
         return subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL,
                                 stdout=self._log, stderr=subprocess.STDOUT)
