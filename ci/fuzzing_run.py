@@ -4,7 +4,6 @@ The folder is claimed, what a killed predecessor left there is accounted for, pr
 copied, and then the campaign's phases follow each other, ending in the reports. Subclasses say which
 phases there are, and who fuzzes next.
 """
-import datetime
 import json
 import os
 import sys
@@ -33,10 +32,11 @@ class FuzzingRun:
         self.found = []
         self.folder = self.history = self.campaign = self.assay = self.sleuth = self.chief = None
         self.jobs = {}           # results.Job by key
-        self.replayed = []
-        self.error = None        # an OSError that broke it off
+        self.report = []         # paths
         self._paths = {}         # of the fuzz targets by key, below bazel-bin
-        self._outcome = None
+        self.programs = {}       # and their copies
+        self.environments = {}   # of the targets, by strategy
+        self.known = None        # findings that are accepted
 
     # What subclasses say.
 
@@ -145,12 +145,11 @@ class FuzzingRun:
     def _on_finding(self, finding):
         self.found.append(finding)
         self.status.say("%s: %s: %s%s\n    %s" % (
-            "known finding" if finding.known else "finding", finding.strategy, finding.property,
-            ", flaky" if finding.flaky else "", shown(finding.path)))
+            "known finding" if finding.known or finding.status == results.KNOWN_ONE else "finding",
+            finding.strategy, finding.property, ", flaky" if finding.flaky else "",
+            shown(finding.path)))
 
     def _fuzz(self):
-        started = datetime.datetime.now(datetime.timezone.utc)
-        clock = time.monotonic()
         self.begin()
         self.campaign.versions(self.version(), {
             strategy: provenance.source_hash(strategy) for strategy in self.strategies})
@@ -160,20 +159,14 @@ class FuzzingRun:
             for strategy in self.strategies:     # the first rows of all reports
                 self.campaign.job((strategy, "corpus", "none"))
         self._set_out()
+        error = None
         try:
             self.phases()
-        except OSError as error:
-            self.error = error
+        except OSError as failure:
+            error = failure
         self.status.clear()
         self.settle()
-        outcome = results.Results(
-            started=started.strftime("%Y-%m-%dT%H:%M:%SZ"), seconds=time.monotonic() - clock,
-            minutes=self.seconds_asked() / 60, cores=self.options.jobs, seed=self.options.seed,
-            version=self.version(), plant=self.plant, stopped=self.interrupt.name,
-            folder=shown(self.folder.path), jobs=self.replayed + list(self.jobs.values()),
-            findings=self.sleuth.findings)
-        self._finish(outcome)
-        return outcome
+        return self._finish(error or self.sleuth.error)
 
     def _set_out(self):
         """Copies the programs, and makes whoever works with them."""
@@ -182,20 +175,21 @@ class FuzzingRun:
         if any(key[1] == "afl" for key in self._paths):
             wanted.add(workbench.MUTATOR)
         copies = self.bench.copy(sorted(wanted), folder.join("tmp", "programs"))
-        programs = {key: copies[path] for key, path in self._paths.items()}
+        programs = self.programs = {key: copies[path] for key, path in self._paths.items()}
         self.assay = judge.Judge({judge.PLAIN: copies["assay.elf"],
                                   judge.ASAN: copies["assay_asan.elf"]})
         # Whatever the user's own environment says: verdicts are made in this tier.
-        environments = {strategy: {"ASSAY_STRATEGY": strategy, "ASSAY_TIER": judge.TIER}
-                        for strategy in self.strategies}
+        environments = self.environments = {
+            strategy: {"ASSAY_STRATEGY": strategy, "ASSAY_TIER": judge.TIER}
+            for strategy in self.strategies}
         self.sleuth = detective.Detective(self.assay, self.campaign, environments,
-                                          self._on_finding)
+                                          self._on_finding, self.known)
         recovery.recover(self.history, folder, self.sleuth.report, programs)
         self.chief = supervisor.Supervisor(
             self.campaign, self.jobs, programs, self.sleuth, self.status, seed=self.options.seed,
             environments=environments, mutator=copies.get(workbench.MUTATOR, ""),
-            limits=self.limits(), stop=self.stopped, seeds=[os.path.join(workbench.ROOT, "corpus", name)
-                                      for name in ("seeds", "regression")])
+            limits=self.limits(), stop=self.stopped,
+            seeds=[os.path.join(workbench.ROOT, "corpus", name) for name in ("seeds", "regression")])
 
     def phase(self, name, work):
         """Carries out a phase, unless an earlier run of the campaign has; begun anew if that was
@@ -204,13 +198,13 @@ class FuzzingRun:
             return
         self.campaign.set_phase(name, "begun")
         start = time.monotonic()
-        work()
+        note = work() or ""
         stopped = self.interrupt.name
         self.campaign.set_phase(name, "begun" if stopped else "done", time.monotonic() - start,
-                                note="stopped by " + stopped if stopped else "")
+                                note="stopped by " + stopped if stopped else note)
 
     def replay(self):
-        self.replayed = self.chief.replay(self.assay)
+        self.chief.replay(self.assay)
 
     def settle(self):
         """Waits until the detective has dealt with what was found."""
@@ -218,35 +212,31 @@ class FuzzingRun:
             self.status.say("minimising what was found last")
         self.sleuth.finish()
 
-    def _finish(self, outcome):
-        """Ends the campaign and writes the reports."""
-        error = self.error or self.sleuth.error
+    def _finish(self, error):
+        """Ends the campaign and writes the reports; returns the results."""
+        told = ""
         if error:
             self.folder.drop_ballast()
-            outcome.error = run_folder.explain(error, self.folder.path)
+            told = run_folder.explain(error, self.folder.path)
         elif self.chief.ended:
-            outcome.error = self.chief.ended
+            told = self.chief.ended
         elif self.sleuth.problems:
-            outcome.error = "a finding could not be judged: %s" % self.sleuth.problems[0]
-        self._attribute(outcome)
+            told = "a finding could not be judged: %s" % self.sleuth.problems[0]
         try:
-            self.campaign.end(self.interrupt.name, outcome.error)
+            self.campaign.end(self.interrupt.name, told)
         except OSError as failure:
-            outcome.error = outcome.error or run_folder.explain(failure, self.folder.path)
-        self.report = []
+            told = told or run_folder.explain(failure, self.folder.path)
+        outcome = results.Results.from_history(
+            self.history, self.campaign.id, shown(self.folder.path))
+        outcome.error = outcome.error or told
+        outcome.stopped = outcome.stopped or self.interrupt.name
         try:
-            self.report = [shown(path) for path in files.write_all(
-                outcome, self.folder.path, self.campaign.path)]
+            self.report = [shown(path) for path in self.write_reports(outcome)]
         except OSError as failure:
             # The terminal still gets it.
             outcome.error = outcome.error or run_folder.explain(failure, self.folder.path)
+        return outcome
 
-    @staticmethod
-    def _attribute(outcome):
-        """Enters each finding with every job that hit it."""
-        for finding in outcome.findings:
-            finding.path = shown(finding.path)
-            finding.commands = results.commands(finding.path)
-            for job in outcome.jobs:
-                if job.strategy == finding.strategy and finding.inputs.get(job.engine):
-                    job.findings.append(finding.name)
+    def write_reports(self, outcome):
+        """Returns the paths."""
+        return files.write_all(outcome, self.folder.path, self.campaign.path)

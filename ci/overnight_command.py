@@ -17,11 +17,12 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import campaign as campaigns  # noqa: E402
-from ci import fuzzing_run, phases, quotas, scheduler, workbench  # noqa: E402
+from ci import bench_command, corpus_cover, fuzzing_run, known_findings, phases  # noqa: E402
+from ci import quotas, scheduler, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, names, positive  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
-from reports import results, terminal, text  # noqa: E402
+from reports import files, html_page, results, terminal, text  # noqa: E402
 
 EPILOG = """\
 examples:
@@ -159,6 +160,7 @@ class Run(fuzzing_run.FuzzingRun):
 
     def choose(self):
         options = self.options
+        self.known = known_findings.load(*filter(None, (options.known,)))
         self.strategies = workbench.choose(
             options.strategies or [], self.bench.strategies(), "strategy")
         self.engines = workbench.choose(options.engines or [], workbench.ENGINES, "engine")
@@ -220,11 +222,17 @@ class Run(fuzzing_run.FuzzingRun):
         self.phase("replay", self.replay)
         self.phase("fuzz", self._fuzz_on)
         self.phase("settle", self.settle)
-        for name, work in self._later():
+        for name, work in (("minimise", self._minimise), ("benchmarks", self._benchmarks)):
             self._optional(name, work)
 
-    def _later(self):
-        return ()
+    def replay(self):
+        super().replay()
+        self.sleuth.replay_stored(self.strategies, self.stopped)
+
+    def settle(self):
+        super().settle()
+        for complaint in self.known.complaints(self.strategies):
+            self.status.say(complaint)
 
     def _fuzz_on(self):
         left = self._plan.until("fuzz") - self.campaign.clock()
@@ -239,6 +247,35 @@ class Run(fuzzing_run.FuzzingRun):
         gains = scheduler.Gains()
         scheduler.recall(chooser, gains, self.history.query(scheduler.EVENTS, self.campaign.id))
         self.chief.run(chooser, self.options.jobs, left, gains)
+
+    def _minimise(self, seconds):
+        """Corpora of strategies that have a libFuzzer target."""
+        targets = {key[0]: program for key, program in self.programs.items()
+                   if key[1:] == ("libfuzzer", workbench.usual_sanitizer("libfuzzer"))}
+        work = [(strategy, program, self.folder.join("corpus", strategy))
+                for strategy, program in targets.items()]
+        notes = []
+        for outcome in corpus_cover.minimise_all(
+                work, self.folder.join("cover"), seconds, self.environments, self.stopped,
+                self.status.progress):
+            notes.append(str(outcome))
+        return "; ".join(notes)
+
+    def _benchmarks(self, seconds):
+        return bench_command.measure_into_history(
+            self.bench, self.history, self.campaign.id, self.strategies, seconds, self.stopped,
+            self.status.progress, self.folder.join("tmp"))
+
+    def write_reports(self, outcome):
+        paths = super().write_reports(outcome)
+        page = os.path.join(self.campaign.path, "report.html")
+        problem = html_page.write(outcome, page)
+        if problem:
+            self.status.say("report.html: " + problem)
+            return paths
+        with open(page, "rb") as f:
+            files.write_whole(self.folder.join("report.html"), f.read())
+        return [self.folder.join("report.html"), *paths]
 
     def _optional(self, name, work):
         """A phase that a campaign can do without, and whose failure leaves the others alone."""
@@ -255,7 +292,7 @@ class Run(fuzzing_run.FuzzingRun):
             self.status.say("%s: skipped: %s" % (name, why))
             return
         try:
-            self.phase(name, lambda: work(seconds))
+            self.phase(name, lambda: work(max(1.0, seconds)))
         except OSError:
             raise
         except Exception as error:  # pylint: disable=broad-except

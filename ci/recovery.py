@@ -25,7 +25,9 @@ def recover(history, folder, report, programs=None):
         "SELECT s.*, j.strategy, j.engine, j.sanitizer, r.started FROM sessions s "
         "JOIN jobs j ON j.id = s.job JOIN runs r ON r.id = s.run "
         "WHERE s.state = 'running' ORDER BY s.id")
-    process.kill_marked((folder.join("sessions") + os.sep).encode())
+    for variable, path in (("ASSAY_COUNTERS", folder.join("sessions")),
+                           ("ASSAY_COVER", folder.join("cover"))):
+        process.kill_marked(("%s=%s%s" % (variable, path, os.sep)).encode())
     for strategy in {row["strategy"] for row in orphans}:
         since = min(row["started"] for row in orphans if row["strategy"] == strategy)
         corpus_folder.Corpus(folder.join("corpus", strategy)).sweep(
