@@ -9,10 +9,16 @@ def write_whole(path, data):
     """Replaces the file at `path`; whoever reads it sees the old or the new one, never a part."""
     if isinstance(data, str):
         data = data.encode("utf-8", "backslashreplace")
+    write_parts(path, (data,))
+
+
+def write_parts(path, parts):
+    """The same with data that comes in pieces of bytes."""
     temporary = "%s.%d.tmp" % (path, os.getpid())
     try:
         with open(temporary, "wb") as f:
-            f.write(data)
+            for part in parts:
+                f.write(part)
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import unittest.mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from reports import history, rebuild, record, results, sample_campaign  # noqa: E402
@@ -275,6 +276,37 @@ class RecordTest(Case):
         self.assertEqual([], other.query("PRAGMA foreign_key_check"))
         other.close()
         db.close()
+
+    def test_what_is_written_is_what_was_dumped(self):
+        db = self.sample()
+        self.addCleanup(db.close)
+        before, record._AT_ONCE = record._AT_ONCE, 7
+        try:
+            path = record.checkpoint(db, 3, self.folder)
+        finally:
+            record._AT_ONCE = before
+        self.assertEqual(record.dump(db, 3), record.read(path))
+        uuid = db.one("SELECT uuid FROM campaigns WHERE id = 3")[0]
+        self.assertEqual((uuid, 2), record.peek(path))
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("{}")
+        self.assertIsNone(record.peek(path))
+
+    def test_a_checkpoint_that_fails_harms_neither_the_database_nor_the_record(self):
+        db = self.sample()
+        path = record.checkpoint(db, 3, self.folder)
+        with open(path, "rb") as f:
+            before = f.read()
+        with unittest.mock.patch("os.fsync", side_effect=OSError(errno.ENOSPC, "full")):
+            with self.assertRaises(OSError):
+                record.checkpoint(db, 3, self.folder)
+        with open(path, "rb") as f:
+            self.assertEqual(before, f.read())
+        self.assertEqual([record.NAME], os.listdir(os.path.dirname(path)))
+        db.write("UPDATE campaigns SET stopped = 'later' WHERE id = 3")
+        db.close()
+        self.assertEqual("later", self.open().one("SELECT stopped FROM campaigns WHERE id = 3")[0])
+        self.assertEqual([], self.said)
 
     def test_the_newer_of_two_wins(self):
         db = self.sample()

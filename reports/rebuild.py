@@ -60,6 +60,9 @@ def _recover(db, folder, lost, say):
     for campaign in sorted(glob.glob(os.path.join(glob.escape(folder), "campaigns", "*", ""))):
         uuid = os.path.basename(os.path.dirname(campaign))
         try:
+            head = record.peek(os.path.join(campaign, record.NAME))
+            if head and head[1] <= known.get(head[0], -1):
+                continue
             document = record.read(os.path.join(campaign, record.NAME))
         except FileNotFoundError:
             if uuid not in known:

@@ -5,8 +5,10 @@ if its database is damaged.
 
 Tables and columns are those of history.sql.
 """
+import itertools
 import json
 import os
+import re
 
 from reports import files, history
 
@@ -39,6 +41,12 @@ _TABLES = {
     "benchmarks": _OF_CAMPAIGN,
 }
 
+# Rows that are encoded at a time.
+_AT_ONCE = 5000
+
+_HEAD = re.compile(rb'\{"schema":\d+,"uuid":"([0-9A-Za-z-]+)","checkpoint":(\d+),')
+_HEAD_SIZE = 200
+
 # Rows that several campaigns share, by what they are known.
 _SHARED = {"versions": ("assay", "strategy", "source"),
            "findings": ("strategy", "property", "signature")}
@@ -48,32 +56,66 @@ class Unusable(history.HistoryError):
     """A record that cannot be loaded; its message says which and why."""
 
 
+def _tables(db, campaign):
+    """Yields (table, columns, rows), the rows one by one: of a night there are hundred thousands."""
+    for table, condition in _TABLES.items():
+        columns = _columns(db, table)
+        yield table, columns, map(tuple, db.write("SELECT %s FROM %s WHERE %s%s" % (
+            ", ".join(columns), table, condition.replace(":campaign", "%d" % campaign),
+            " ORDER BY rowid" if _has_rowid(db, table) else "")))
+
+
+def _head(db, campaign):
+    row = db.one("SELECT uuid, checkpoint FROM campaigns WHERE id = ?", campaign)
+    if row is None:
+        raise KeyError("the history has no campaign %s" % campaign)
+    return {"schema": history.SCHEMA, "uuid": row["uuid"], "checkpoint": row["checkpoint"]}
+
+
 def dump(db, campaign):
     """All rows of a campaign, as of one moment."""
-    tables = {}
     with db.transaction():
-        row = db.one("SELECT uuid, checkpoint FROM campaigns WHERE id = ?", campaign)
-        if row is None:
-            raise KeyError("the history has no campaign %s" % campaign)
-        for table, condition in _TABLES.items():
-            columns = _columns(db, table)
-            rows = db.query("SELECT %s FROM %s WHERE %s%s" % (
-                ", ".join(columns), table, condition.replace(":campaign", "%d" % campaign),
-                " ORDER BY rowid" if _has_rowid(db, table) else ""))
-            tables[table] = {"columns": columns, "rows": [list(row) for row in rows]}
-    return {"schema": history.SCHEMA, "uuid": row["uuid"], "checkpoint": row["checkpoint"],
-            "tables": tables}
+        return dict(_head(db, campaign), tables={
+            table: {"columns": columns, "rows": [list(row) for row in rows]}
+            for table, columns, rows in _tables(db, campaign)})
+
+
+def _parts(db, head, campaign):
+    """The same as JSON, in pieces; `head` first, so that it is read without the rest."""
+    def encode(value):
+        return json.dumps(value, separators=(",", ":"))
+    yield encode(head)[:-1] + ',"tables":{'
+    for i, (table, columns, rows) in enumerate(_tables(db, campaign)):
+        yield '%s%s:{"columns":%s,"rows":[' % (",\n" * bool(i), encode(table), encode(columns))
+        begun = False
+        while True:
+            some = list(itertools.islice(rows, _AT_ONCE))
+            if not some:
+                break
+            yield ",\n" * begun + encode(some)[1:-1]
+            begun = True
+        yield "]}"
+    yield "}}\n"
 
 
 def checkpoint(db, campaign, folder):
     """Writes record.json of a campaign of the campaign folder `folder`; returns its path."""
+    # Committed before it is written: a record that knows more checkpoints than its database would
+    # replace what came after it.
+    db.write("UPDATE campaigns SET checkpoint = checkpoint + 1 WHERE id = ?", campaign)
     with db.transaction():
-        db.write("UPDATE campaigns SET checkpoint = checkpoint + 1 WHERE id = ?", campaign)
-        document = dump(db, campaign)
-    path = os.path.join(folder, "campaigns", document["uuid"], NAME)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    files.write_whole(path, json.dumps(document, separators=(",", ":")) + "\n")
+        head = _head(db, campaign)
+        path = os.path.join(folder, "campaigns", head["uuid"], NAME)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        files.write_parts(path, (part.encode() for part in _parts(db, head, campaign)))
     return path
+
+
+def peek(path):
+    """(uuid, checkpoint) of a record, without reading it all; None if that cannot be told. OSError."""
+    with open(path, "rb") as file:
+        found = _HEAD.match(file.read(_HEAD_SIZE))
+    return (found.group(1).decode(), int(found.group(2))) if found else None
 
 
 def read(path):
