@@ -14,7 +14,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import truthful  # noqa: E402
 
 # Bytes: what a campaign asks for, and some.
-KEEP = bool(os.environ.get("KEEP"))
 SIZE = 288 << 20
 
 # Seconds of each campaign.
@@ -66,7 +65,7 @@ class DiskFull(truthful.Accounts, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         base = tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR"))
-        KEEP or cls.addClassCleanup(base.cleanup)
+        cls.addClassCleanup(base.cleanup)
         cls.disk = os.path.join(base.name, "disk")
         os.mkdir(cls.disk)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%d" % SIZE, "none", cls.disk], check=True)
