@@ -22,7 +22,7 @@ _STYLES = ("page.css", "matrix.css", "figures.css")
 
 # Where exhibits of the statistics go: section, id on the page, heading, why it may be empty.
 _SECTIONS = (
-    ("saturation", "Saturation: what another night would find",
+    ("saturation", "Saturation",
      "There are no counts of states seen to estimate it from."),
     ("growth", "Growth", "No session left samples over time."),
     ("engines", "Engines compared", "It takes two engines with several runs each."),

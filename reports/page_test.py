@@ -22,7 +22,10 @@ return [...document.querySelectorAll(
 FOCUS = """
 const element = document.activeElement, style = getComputedStyle(element);
 const box = element.getBoundingClientRect();
-return {element, ring: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth),
+const x = (Math.max(box.left, 0) + Math.min(box.right, innerWidth)) / 2;
+const y = (Math.max(box.top, 0) + Math.min(box.bottom, innerHeight)) / 2;
+const at = document.elementFromPoint(x, y);
+return {element, clear: Boolean(at && (element.contains(at) || at.contains(element))), ring: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth),
         colour: style.outlineColor, inside: box.bottom > 0 && box.top < innerHeight,
         name: element.outerHTML.slice(0, 100)};"""
 
@@ -137,6 +140,17 @@ class PageTest(Case):
         self.keys(RIGHT, RIGHT, DOWN, DOWN, ENTER)
         self.assertEqual("#f-free_list-overlap-0000a001", self.run_("return location.hash"))
 
+    def test_no_chosen_cell_hides_below_the_heads(self):
+        for width in (page_browser.PHONE, page_browser.DESK):
+            self.browser.screen(width, height=480, motion=False)
+            self.browser.open(self.path)
+            self.tab_to("#matrix-table td")
+            last = len(self.results.properties) - 1
+            for key in [DOWN] * last + [RIGHT] * 4 + [UP] * last + [LEFT] * 4:
+                self.keys(key)
+                focus = self.run_(FOCUS)
+                self.assertTrue(focus["inside"] and focus["clear"], focus["name"])
+
     def test_findings_filter_by_keyboard(self):
         statuses = [finding.status for finding in self.results.findings]
         self.tab_to("form[data-filters=findings] input[value=new]")
@@ -181,7 +195,7 @@ class PageTest(Case):
                 focus = self.run_(FOCUS)
                 met.append(focus["element"])
                 self.assertGreaterEqual(focus["ring"], 2, focus["name"])
-                self.assertTrue(focus["inside"], focus["name"])
+                self.assertTrue(focus["inside"] and focus["clear"], focus["name"])
                 self.assertNotEqual(ground, focus["colour"])
             self.assertEqual("Skip to the verdict", self.run_("return arguments[0].textContent", met[0]))
             self.assertGreater(len(wanted), 60)

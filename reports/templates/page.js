@@ -132,7 +132,10 @@
     cells[0].tabIndex = 0;
     matrix.addEventListener("focusin", (event) => {
       const cell = event.target.closest("td");
-      if (cell) choose(cell);
+      if (!cell) return;
+      choose(cell);
+      // Below the fixed heads it would be in view, but not to be seen.
+      cell.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
     });
     matrix.addEventListener("click", (event) => {
       const cell = event.target.closest("td");
