@@ -52,7 +52,8 @@ def collect(path):
             # Skipped by a tag filter, not failed: `bazel test` would not have run it.
             if event["aborted"].get("reason") == "SKIPPED":
                 targets.discard(identity["targetCompleted"]["label"])
-        elif "testResult" in identity:
+        elif "testResult" in identity and "aborted" not in event:
+            # Aborted are those that ran when Bazel was interrupted: they have no result.
             label = identity["testResult"]["label"]
             result = event.get("testResult", {})
             uris = [output["uri"] for output in result.get("testActionOutput", [])

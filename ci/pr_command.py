@@ -200,7 +200,8 @@ class Judgement:
         paths = [workbench.target_path(strategy, engine)
                  for strategy in strategies for engine in workbench.ENGINES]
         labels = [workbench.label_of(path) for path in paths + [workbench.MUTATOR]]
-        return ["bazel", "build", "--config=ci", *self._options.caches, "--", "//:assay", "//:assay_asan", *labels]
+        return ["bazel", "build", "--config=ci", *self._options.caches, "--", "//:assay",
+                "//:assay_asan", *labels]
 
     @staticmethod
     def _fitting(strategies, seconds):

@@ -42,6 +42,9 @@ with open(events, "w") as file:
             event(id={"testResult": {"label": label}}, testResult={"status": status,
                 "testActionOutput": [{"name": name, "uri": "file://" + (
                     xml if status == "PASSED" else os.path.join(here, "bad.log"))}]})
+        if status == "HANGS":
+            # As Bazel says of what it was interrupted in.
+            event(id={"testResult": {"label": label}}, aborted={"reason": "USER_INTERRUPTED"})
 if "HANGS" in told.values():
     time.sleep(600)
 sys.exit(3 if "FAILED" in told.values() else 1 if "BROKEN" in told.values() else 0)

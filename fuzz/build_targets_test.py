@@ -32,12 +32,24 @@ _SANITIZERS = {
         _UNDEFINED, _UNDEFINED),
     "coverage": "-fprofile-instr-generate -fcoverage-mapping",
 }
-# The image has a static libc++; Debian's compiler has libstdc++, of which MSan's runtime replaces a part.
+# The image has a static libc++; Debian has libstdc++, of which MSan's runtime replaces a part.
 _STATIC = "-static-libstdc++ -static-libgcc"
 _ALSO_STATIC = {"memory": " -Wl,-z,muldefs"}
 
 # The C library's own files; a target brings all else.
 _LIBRARIES = re.compile(r"(libc|libm|libpthread|libresolv|librt|libdl|ld-linux-x86-64)\.so\.[0-9]+")
+
+# What the runners set, as far as it changes what a target does: reports of aborts, an alternate
+# stack for signals, fake stacks, no leak checks. Unsigned overflow is a signal for libFuzzer only.
+_RUNNER = {
+    "ASAN_OPTIONS": "alloc_dealloc_mismatch=0:allocator_may_return_null=1:check_malloc_usable_size=0:"
+                    "detect_leaks=0:detect_odr_violation=0:detect_stack_use_after_return=1:"
+                    "fast_unwind_on_fatal=0:handle_abort=1:handle_segv=1:handle_sigill=1:"
+                    "max_uar_stack_size_log=16:quarantine_size_mb=10:strict_memcmp=1:"
+                    "use_sigaltstack=1",
+    "MSAN_OPTIONS": "print_stats=1:symbolize=0:exit_code=86",
+    "UBSAN_OPTIONS": "print_stacktrace=1:silence_unsigned_overflow=1",
+}
 
 # How many calls of a sanitizer's functions there must be at least, or may be at most. The check demands
 # 168 of UBSan's, of which the image's libFuzzer has 165 itself; Debian's has hardly any.
@@ -136,7 +148,7 @@ class Image:
 
     def sandboxed(self, *command, **more):
         """Runs it where only /tmp can be written; /mnt is $OUT."""
-        env = {"PATH": os.environ["PATH"], "UBSAN_OPTIONS": "silence_unsigned_overflow=1", **more}
+        env = {"PATH": os.environ["PATH"], **_RUNNER, **more}
         return run([sys.executable, os.path.join(HERE, "read_only.py"), self.out, *command], env)
 
     def _check_libfuzzer(self, name, seeds, arguments):
@@ -162,7 +174,9 @@ class Image:
             "afl-fuzz", "-i", "/mnt/%s_seeds" % name, "-o", "/tmp/afl", "-m", "none", "-t", "5000+",
             "-x", "/mnt/%s.dict" % name, "-E", "500", "--", "/mnt/" + name,
             AFL_NO_UI="1", AFL_SKIP_CPUFREQ="1", AFL_NO_AFFINITY="1",
-            AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES="1")
+            AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES="1",
+            # afl-fuzz insists on these of those that it is given.
+            ASAN_OPTIONS=_RUNNER["ASAN_OPTIONS"] + ":abort_on_error=1:symbolize=0")
         shutil.rmtree(inside)
         demand(code == 0 and "All set and ready to roll" in output,
                "afl-fuzz cannot run %s" % name, output)
