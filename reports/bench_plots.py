@@ -12,10 +12,12 @@ import sys
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot, ticker, transforms  # noqa: E402
+from matplotlib import pyplot, ticker  # noqa: E402
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from reports import labels  # noqa: E402
 
 _INK, _PEER, _LIVE = "#1b3a57", "#8a5a00", "#d9d9d9"
-_LEADER = {"arrowstyle": "-", "lw": 0.4, "color": "#777777", "shrinkA": 1, "shrinkB": 2}
 _DASHES = ["-", (0, (6, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1))]
 
 matplotlib.rcParams.update({
@@ -32,87 +34,9 @@ def _save(figure, path):
     pyplot.close(figure)
 
 
-def spread_apart(wanted, gap, low, high):
-    """Positions as near to those wanted as they can be with `gap` between them, in the same order
-    of size, within low .. high if there is room."""
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    # Without the gaps below it each position may be at least that of the one before: what is out
-    # of order is pooled at its mean (isotonic regression; Ayer et al. 1955).
-    pools = []
-    for k, i in enumerate(order):
-        pools.append([wanted[i] - k * gap, 1])
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            mean, count = pools.pop()
-            total = pools[-1][1] + count
-            pools[-1] = [(pools[-1][0] * pools[-1][1] + mean * count) / total, total]
-    flat = [mean for mean, count in pools for _ in range(count)]
-    room = max(high - (len(order) - 1) * gap, low)
-    result = [0.0] * len(wanted)
-    for k, i in enumerate(order):
-        result[i] = min(max(flat[k], low), room) + k * gap
-    return result
-
-
 def _style(kind):
     return {"color": _INK if kind == "strategy" else _PEER,
-            "style": "normal" if kind == "strategy" else "italic", "annotation_clip": False}
-
-
-def _label_column(axes, points, at):
-    """Names in a column right of the plot, each with a thin line to its point. `points`: (x, y,
-    name, kind), in axes coordinates; `at`: x of the column."""
-    heights = spread_apart([point[1] for point in points], 0.047, 0.0, 1.0)
-    for (x, y, name, kind), height in zip(points, heights):
-        axes.annotate(
-            name, xy=(x, y), xytext=(at, height), xycoords="axes fraction",
-            textcoords="axes fraction", va="center", ha="left", **_style(kind),
-            arrowprops=_LEADER)
-
-
-# Where a name may stand: pixels right of and above its point, and how it is aligned there.
-_PLACES = [(7, 0, "left", "center"), (-7, 0, "right", "center"), (0, 7, "center", "bottom"),
-           (0, -7, "center", "top"), (5, 6, "left", "bottom"), (5, -6, "left", "top"),
-           (-5, 6, "right", "bottom"), (-5, -6, "right", "top"),
-           (0, 20, "center", "bottom"), (0, -20, "center", "top"), (14, 18, "left", "bottom"),
-           (14, -18, "left", "top"), (-14, 18, "right", "bottom"), (-14, -18, "right", "top"),
-           (0, 34, "center", "bottom"), (0, -34, "center", "top")]
-
-
-def _label_box(label, renderer):
-    """The box of its words; get_window_extent of an annotation counts its leader as well."""
-    label.update_positions(renderer)
-    return pyplot.Text.get_window_extent(label, renderer)
-
-
-def _label_beside(axes, points, bars):
-    """Names right beside their points where there is room, else in a column. `bars`: (low, high) of
-    the points' x, in axes coordinates."""
-    renderer = axes.figure.canvas.get_renderer()
-    to_pixels = axes.transAxes
-    taken = []
-    for x, y, _, _ in points:
-        px, py = to_pixels.transform((x, y))
-        taken.append(transforms.Bbox.from_bounds(px - 4, py - 4, 8, 8))
-    for (_, y, _, _), (low, high) in zip(points, bars):
-        left, py = to_pixels.transform((low, y))
-        right, _ = to_pixels.transform((high, y))
-        taken.append(transforms.Bbox.from_extents(left, py - 2, right, py + 2))
-    inside = axes.get_window_extent(renderer)
-    crowded = []
-    for i, (x, y, name, kind) in enumerate(points):
-        for dx, dy, ha, va in _PLACES:
-            label = axes.annotate(name, xy=(x, y), xytext=(dx, dy), xycoords="axes fraction",
-                                  textcoords="offset pixels", ha=ha, va=va, **_style(kind),
-                                  arrowprops=_LEADER if max(abs(dx), abs(dy)) > 10 else None)
-            box = _label_box(label, renderer)
-            if (box.x0 > inside.x0 and inside.y0 < box.y0 < box.y1 < inside.y1
-                    and not any(box.overlaps(other) for k, other in enumerate(taken) if k != i)):
-                taken.append(box)
-                break
-            label.remove()
-        else:
-            crowded.append((x, y, name, kind))
-    _label_column(axes, crowded, 1.12)
+            "style": "normal" if kind == "strategy" else "italic"}
 
 
 def speed_against_memory(told, workload, path):
@@ -157,9 +81,9 @@ def speed_against_memory(told, workload, path):
         ns, waste = run["summary"]["ns"], run["summary"]["waste"]
         (x, y), (low, _), (high, _) = (inverse.transform(axes.transData.transform((ns[key], waste)))
                                        for key in ("median", "low", "high"))
-        points.append((x, y, run["subject"], kinds[run["subject"]]))
+        points.append((x, y, run["subject"], _style(kinds[run["subject"]])))
         bars.append((low, high))
-    _label_beside(axes, points, bars)
+    labels.beside(axes, points, bars)
     _save(figure, path)
     return True
 
@@ -189,7 +113,7 @@ def footprint_over_time(told, workload, path):
                   lw=1.3 if strategy else 0.9, color=_INK if strategy else _PEER)
         end, peak = samples[-1][1] / unit, run["memory"][0]["peak_footprint"] / unit
         label = run["subject"] + (" (to %.0f)" % peak if peak > top else "")
-        points.append((1.0, min(end / top, 1.0), label, kinds[run["subject"]]))
+        points.append((1.0, min(end / top, 1.0), label, _style(kinds[run["subject"]])))
     axes.set_xlim(0, last)
     axes.set_ylim(0, top)
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(
@@ -198,7 +122,7 @@ def footprint_over_time(told, workload, path):
     axes.set_xlabel("operation")
     axes.set_ylabel("footprint, %s" % name)
     axes.set_title("%s: footprint over time; grey: live bytes" % workload["name"], fontsize=10)
-    _label_column(axes, points, 1.06)
+    labels.column(axes, points, 1.06)
     _save(figure, path)
     return True
 
