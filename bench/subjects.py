@@ -18,6 +18,9 @@ _PEERS = (
     ("tcmalloc", "libtcmalloc-minimal4", "libtcmalloc_minimal.so.4"),
 )
 
+# All that may be measured beside strategies.
+OTHERS = tuple(name for name, _, _ in _PEERS) + ("raw",)
+
 
 def _package_version(package):
     try:

@@ -69,7 +69,7 @@ class ExhibitsTest(unittest.TestCase):
     def test_the_last_night_has_them(self):
         enough = {told.name for told in self.found[3] if told.enough}
         self.assertLessEqual({"growth-states", "growth-edges", "growth-findings", "saturation",
-                              "engines-compared"}, enough)
+                              "engines-compared", "speed-memory", "trend-campaigns"}, enough)
 
     @unittest.skipUnless(plot.library() and effect.statistics(), "no matplotlib, no scipy")
     def test_pictures_share_a_page(self):
