@@ -109,6 +109,25 @@ class ResultsTest(Case):
                               ("00001001-0000-4000-8000-000000000001", 2)):
             self.assertEqual(found, read_history.campaign_of(self.db, wanted), wanted)
 
+    def test_a_campaign_that_measures_is_neither_a_verdict_nor_a_baseline(self):
+        path = os.path.join(self.folder.name, "more.db")
+        db = sample_campaign.write(path, small=True)
+        self.addCleanup(db.close)
+        for command in ("bench", "bugs"):
+            measured = db.insert("campaigns", uuid=command, command=command, started="t")
+            self.assertEqual(R.COULD_NOT_RUN, R.Results.from_history(db, measured).verdict)
+            db.insert("benchmarks", campaign=measured, strategy="bump", workload="w", metric="time",
+                      unit="ns", value=1.0)
+            self.assertEqual(R.CLEAN, R.Results.from_history(db, measured).verdict)
+        self.assertEqual(3, read_history.campaign_of(db, "last"))
+        db.insert("campaigns", uuid="new", command="overnight", started="t")
+        self.assertEqual(6, read_history.campaign_of(db, "last"))
+        after = R.Results.from_history(db, 6)
+        self.assertEqual(["clean", "clean", "finding"], [row.verdict for row in after.former[:3]])
+        self.assertEqual("00001002-0000-4000-8000-000000000002", after.baseline.uuid)
+        self.assertEqual(after.baseline.uuid,
+                         json.loads(sarif.render(after))["runs"][0]["baselineGuid"])
+
     def test_the_rows_of_a_former_campaign_are_not_counted(self):
         self.assertEqual(self.db.one("SELECT sum(executions) FROM sessions")[0],
                          sum(night.executions for night in self.nights))
@@ -217,6 +236,18 @@ class JunitTest(Case):
                 case = cases.get((junit.class_name(job), name))
                 if case is not None and self.outcome(case) == "passed":
                     self.assertGreater(job.exercised.get(name, 0), 0)
+
+    def test_what_a_replay_does_not_count_has_no_case_and_its_findings_have(self):
+        made = self.fresh()
+        job = next(job for job in made.jobs if (job.strategy, job.engine) == ("free_list", "corpus"))
+        job.exercised, job.findings = {}, [made.findings[1].name]
+        names = {name: self.outcome(case) for (group, name), case in self.cases(made).items()
+                 if group == junit.class_name(job)}
+        self.assertEqual({"runs": "passed", "overlap": "failure"}, names)
+        job.engine = "libfuzzer2"       # what fuzzes must count
+        cases = self.cases(made)
+        self.assertIn("not counted", cases[junit.class_name(job), "bounds"].find("skipped").get(
+            "message"))
 
     def test_a_failure_has_the_minimal_program_in_its_message(self):
         case = self.cases()["assay.free_list.libfuzzer.address", "overlap"]

@@ -7,8 +7,8 @@ not run.
 """
 import xml.etree.ElementTree as ET
 
+from reports import matrix, text
 from reports import results as R
-from reports import text
 
 # The case that says whether the job ran.
 RUNS = "runs"
@@ -103,9 +103,11 @@ def _never(job):
 
 
 def _check(suite, job, cell, found):
-    """The case of one property; None where it does not apply, and nothing was found either."""
+    """The case of one property; none where it does not apply, and nothing was found either."""
     times = job.exercised.get(cell.property, 0)
-    if cell.state == "not applicable" and not found:
+    # A replay does not count what it exercises: of each property, that would be told.
+    uncounted = job.engine == "corpus" and not job.exercised
+    if (cell.state == matrix.NOT_APPLICABLE or uncounted) and not found:
         return
     case = suite.case(class_name(job), cell.property)
     if not suite.findings(case, found) and not times:

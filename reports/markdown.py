@@ -9,6 +9,9 @@ from reports import results as R
 _MOST = 20
 _LONGEST = 8000
 
+# In a cell that does not apply.
+_NOTHING = "–"
+
 # A diagnosis may hold anything; in Markdown these would format, link or break the table.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
@@ -116,9 +119,9 @@ def _matrix(results):
         power = [cell.power for cell in results.matrix
                  if cell.strategy == strategy.name and cell.power]
         rows.append([code(strategy.name), text.number(len(cells.get(matrix.GREEN, ())))] + [
-            ", ".join(code(cell.property) for cell in cells.get(state, ())) or "–"
+            ", ".join(code(cell.property) for cell in cells.get(state, ())) or _NOTHING
             for state in (matrix.FINDING, matrix.KNOWN, matrix.NEVER, matrix.WEAK)] + [
-                "%d of %d" % tuple(map(sum, zip(*power))) if power else "–"])
+                "%d of %d" % tuple(map(sum, zip(*power))) if power else _NOTHING])
     lines = ["## Checks", "", escape(text.matrix(results)), ""]
     lines += _rows(("strategy", "green", "finding", "known", "never exercised", "weak", "power"),
                    rows, ("green", "power"))
@@ -130,6 +133,7 @@ def _matrix(results):
     by_key = {(cell.strategy, cell.property): cell for cell in results.matrix}
     full = [[code(each.id)] + [_cell(by_key.get((name, each.id))) for name in names]
             for each in results.properties]
+    full = [row for row in full if set(row[1:]) != {_NOTHING}]
     return lines + [""] + _details(
         "How often each property was judged",
         _rows(["property"] + [code(name) for name in names], full, [code(name) for name in names]))
@@ -137,7 +141,7 @@ def _matrix(results):
 
 def _cell(cell):
     if cell is None or cell.state == matrix.NOT_APPLICABLE:
-        return "–"
+        return _NOTHING
     mark = {matrix.GREEN: "", matrix.NEVER: "**never**"}.get(cell.state, "**%s** " % cell.state)
     return mark + (_short(cell.exercised) if cell.exercised else "" if mark else "0")
 
@@ -156,15 +160,15 @@ def _tested(results):
     if results.operations:
         parts.append(text.count(results.operations, "operation"))
     if results.cpu_seconds:
-        parts.append("%.1f CPU hours" % (results.cpu_seconds / 3600))
+        parts.append(text.cpu(results.cpu_seconds))
     parts.append("%s on %s" % (text.duration(results.seconds), text.count(results.cores, "core")))
     return "Tested: %s." % ", ".join(parts)
 
 
 def _coverage(results):
     rows = [[code(row.file), text.number(row.covered), text.number(row.lines),
-             "%.1f %%" % (100 * row.covered / row.lines) if row.lines else "–",
-             "%.1f %%" % (100 * row.regions_covered / row.regions) if row.regions else "–"]
+             "%.1f %%" % (100 * row.covered / row.lines) if row.lines else _NOTHING,
+             "%.1f %%" % (100 * row.regions_covered / row.regions) if row.regions else _NOTHING]
             for row in results.coverage]
     headings = ("file", "covered", "lines", "of lines", "of regions")
     return _details("Coverage of the strategies' sources", _rows(headings, rows, headings[1:])) \

@@ -57,6 +57,8 @@ _FORMER = """
 SELECT c.id, c.uuid, c.command, c.started, c.state, c.assay AS version, c.error,
   (SELECT coalesce(sum(seconds), 0) FROM runs WHERE campaign = c.id) AS seconds,
   (SELECT count(*) FROM phases WHERE campaign = c.id AND state = 'failed') AS failed,
+  EXISTS (SELECT 1 FROM kills WHERE campaign = c.id) OR
+  EXISTS (SELECT 1 FROM benchmarks WHERE campaign = c.id) AS measured,
   count(job.id) AS begun,
   coalesce(sum(job.problem != '' OR job.executions = 0), 0) AS broken,
   coalesce(sum(job.executions), 0) AS executions, coalesce(sum(job.operations), 0) AS operations,
@@ -190,16 +192,20 @@ def former(history, before):
     told = []
     for row in history.query(_FORMER, before):
         statuses = counted.get(row["id"], {})
+        ran = not row["broken"] and (
+            row["begun"] or row["command"] in R.MEASURING and row["measured"])
         told.append(_made(R.Former, row, findings=statuses, verdict=R.verdict_of(
-            statuses, row["error"] or row["failed"], row["begun"] and not row["broken"])))
+            statuses, row["error"] or row["failed"], ran)))
     return told
 
 
 def campaign_of(history, wanted="last"):
-    """The id of a campaign by its id, uuid or a beginning of that, or `last`; None."""
+    """The id of a campaign by its id, uuid or a beginning of that; `last`: of those that tested, if there
+    are any. None."""
     if wanted == "last":
-        row = history.one("SELECT id FROM campaigns ORDER BY id DESC LIMIT 1")
-        return row["id"] if row else None
+        rows = history.query("SELECT id, command FROM campaigns ORDER BY id DESC")
+        return next((row["id"] for row in rows if row["command"] not in R.MEASURING),
+                    rows[0]["id"] if rows else None)
     rows = history.query("SELECT id FROM campaigns WHERE CAST(id AS TEXT) = ? OR uuid = ?",
                          wanted, wanted) or history.query(
         "SELECT id FROM campaigns WHERE substr(uuid, 1, length(?)) = ?", wanted, wanted)

@@ -17,6 +17,9 @@ NOT_STARTED = "not started"
 # Exit codes of ci/overnight, ci/fuzz, ci/report, and of everything else that has a verdict.
 EXIT_CODES = {CLEAN: 0, FINDING: 1, COULD_NOT_RUN: 2, KNOWN: 3}
 
+# Campaigns that measure, and have no jobs: neither a verdict on strategies nor a baseline for one.
+MEASURING = frozenset(("bench", "bugs"))
+
 # What a campaign says of a finding (campaign_findings.status). Those of the first two are to be dealt
 # with; the others are told.
 NEW, FLAKY, KNOWN_ONE, FIXED = "new", "flaky", "known", "fixed"
@@ -294,8 +297,15 @@ class Results:
         statuses = [finding.status for finding in self.findings]
         if any(job.verdict == FINDING for job in self.jobs):
             statuses.append(NEW)
-        return verdict_of(statuses, self.error or self.failed_phases,
-                          begun and all(job.verdict != COULD_NOT_RUN for job in begun))
+        measured = self.benchmarks or (self.kills and not self.kills_from)
+        ran = all(job.verdict != COULD_NOT_RUN for job in begun) and (
+            begun or self.command in MEASURING and measured)
+        return verdict_of(statuses, self.error or self.failed_phases, ran)
+
+    @property
+    def baseline(self):
+        """The campaign before that this one is compared with, or None."""
+        return next((row for row in self.former if row.command not in MEASURING), None)
 
     @property
     def exit_code(self):

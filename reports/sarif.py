@@ -149,11 +149,11 @@ def document(results):
         "columnKind": "utf16CodeUnits",
         "invocations": [_invocation(results)],
         "results": [_result(finding, index[text.one_line(finding.property)], sources,
-                            bool(results.former)) for finding in results.findings],
+                            bool(results.baseline)) for finding in results.findings],
         "properties": {"verdict": results.verdict, "executions": results.executions,
                        "seconds": round(results.seconds, 3)}}
-    if results.former and _is_uuid(results.former[0].uuid):
-        run["baselineGuid"] = results.former[0].uuid
+    if results.baseline and _is_uuid(results.baseline.uuid):
+        run["baselineGuid"] = results.baseline.uuid
     if _is_uuid(results.campaign):
         details["guid"] = results.campaign
     return {"$schema": SCHEMA_URI, "version": "2.1.0", "runs": [run]}

@@ -50,6 +50,14 @@ def duration(seconds):
     return "%d:%02d" % (rest // 60, rest % 60)
 
 
+def cpu(seconds):
+    """`24.5 CPU hours`, `12 CPU minutes`, `8 CPU seconds`."""
+    for limit, unit, form in ((3600, "hours", "%.1f"), (60, "minutes", "%.0f")):
+        if seconds >= limit:
+            return (form + " CPU %s") % (seconds / limit, unit)
+    return "%.0f CPU seconds" % seconds
+
+
 def engine(name):
     return ENGINES.get(name, one_line(name))
 
