@@ -16,7 +16,7 @@ import itertools
 import math
 import statistics
 
-from reports import effect, growth, job_curves, plot
+from reports import effect, growth, job_curves, plot, text
 from reports.bench_markdown import number, percent
 from reports.bugs_results import fuzzer_name
 from reports.exhibit import Exhibit, too_few
@@ -225,6 +225,30 @@ _METHOD = (
     "the other is censored at its CPU time by then (Gehan 1965)." % (effect.SIGNIFICANT, FEWEST))
 
 
+def _says(rows):
+    """How many differ, and by each measure who is better than most others."""
+    tested = [row for row in rows if row["p"] is not None]
+    clear = [row for row in tested if row["holm"] < effect.SIGNIFICANT]
+    if not tested:
+        return "Too few data for any of %s." % text.count(len(rows), "comparison")
+    line = "%d of %s show a difference" % (len(clear), text.count(len(tested), "comparison"))
+    best = []
+    for measure, words in _WORDS.items():
+        beaten = {}
+        for row in clear:
+            if row["measure"] == measure:
+                first, second = row["first"], row["second"]
+                winner, loser = (first, second) if row["a12"] > 0.5 else (second, first)
+                beaten.setdefault(winner, []).append((loser, row["a12"]))
+        if beaten:
+            winner = max(beaten, key=lambda name: len(beaten[name]))
+            losers = beaten[winner]
+            best.append("by %s %s is better than %s" % (words, winner, "%s (A12 %.2f, %s)" % (
+                losers[0][0], max(losers[0][1], 1 - losers[0][1]), effect.word(losers[0][1]))
+                if len(losers) == 1 else "%d others" % len(losers)))
+    return line + (": " + "; ".join(best) if best else "") + "."
+
+
 def exhibits(history, campaign, pictures=True):
     """One."""
     name, title = "engines-compared", "Engines compared"
@@ -234,12 +258,8 @@ def exhibits(history, campaign, pictures=True):
     if not rows:
         return [too_few(name, "engines", title, "no two engines had the same strategy or bug.",
                         _METHOD)]
-    clear = [row for row in rows if row["holm"] is not None and row["holm"] < effect.SIGNIFICANT]
-    says = "; ".join("%s: %s than %s (A12 %.2f, %s)" % (
-        _WORDS[row["measure"]], verdict(row),
-        row["second"] if row["a12"] > 0.5 else row["first"], row["a12"], effect.word(row["a12"]))
-        for row in clear) or "No difference between engines is shown"
-    return [Exhibit(name, "engines", title, says[0].upper() + says[1:] + ".", _METHOD, HEADINGS,
+    says = _says(rows)
+    return [Exhibit(name, "engines", title, says, _METHOD, HEADINGS,
                     [_row(row) for row in rows], left=4,
                     svg=draw(rows, name, title, says) if pictures else "",
                     figures={"comparisons": rows})]

@@ -141,15 +141,22 @@ def _table(grown, form):
 
 
 def _says(grown, form, noun):
-    """Where each ended, and what the last half of the time brought."""
-    parts = []
-    for growth in grown:
-        end, half = growth.at(growth.cpu[-1]), growth.at(growth.cpu[-1] / 2)
-        line = "%s: %s %s" % (growth.name, _cell(end, form), noun)
-        if half is not None:
-            line += ", +%s in the second half of the time" % form(max(0.0, end[0] - half[0]))
-        parts.append(line)
-    return "; ".join(parts) + "."
+    """Where the best ended and the last, and who still grew in the second half of the time."""
+    def ended(growth):
+        return "%s %s" % (growth.name, _cell(growth.at(growth.cpu[-1]), form))
+
+    def late(growth):
+        half = growth.at(growth.cpu[-1] / 2)
+        return 0.0 if half is None else max(0.0, float(growth.mean[-1]) - half[0])
+    order = sorted(grown, key=lambda growth: -growth.mean[-1])
+    line = "In the end: %s %s" % (ended(order[0]), noun)
+    if len(order) > 1:
+        line += ("; %s" if len(order) == 2 else "; least: %s") % ended(order[-1])
+    most = max(grown, key=late)
+    if late(most):
+        return line + ". In the second half of the time: +%s%s." % (
+            form(late(most)), " on " + most.name if len(order) == 1 else " at most (%s)" % most.name)
+    return line + ". Nothing came in the second half of the time."
 
 
 def draw(grown, name, title, label, description, share):

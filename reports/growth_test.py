@@ -63,6 +63,8 @@ class CurveTest(unittest.TestCase):
         self.assertEqual(["libFuzzer, address", "AFL++"], [row[0] for row in states.rows])
         self.assertEqual(["100.0 (100.0–100.0) %", "50.0 (50.0–50.0) %"],
                          [row[-1] for row in states.rows])
+        self.assertIn("In the end: libFuzzer, address 100.0 (100.0–100.0) % of the states; AFL++ 50.0",
+                      states.says)
         # Engines' edges are measured by their own ends.
         self.assertEqual(["100.0 (100.0–100.0) %"] * 2, [row[-1] for row in edges.rows])
         first, second = findings.figures["curves"]
