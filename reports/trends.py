@@ -34,14 +34,14 @@ def former(history, campaign, having):
     return [row["id"] for row in rows]
 
 
-def _figures_of(history, campaign):
+def figures_of(history, campaign):
     """{(subject, workload, metric): (value, low, high)}"""
     return {(subject(row), row["workload"], row["metric"]): (row["value"], row["low"], row["high"])
             for row in history.query("SELECT * FROM benchmarks WHERE campaign = ?", campaign)
             if row["value"] > 0 and row["metric"] in _METRICS}
 
 
-def _machine_factor(then, now):
+def machine_factor(then, now):
     """How much slower the other allocators were then than now."""
     ratios = [math.log(value[0] / now[key][0]) for key, value in then.items()
               if key[0] in OTHERS and key[2] != "memory" and key in now]
@@ -50,11 +50,11 @@ def _machine_factor(then, now):
 
 def benchmark_changes(history, campaign):
     """{(subject, workload, metric): noise.Change}, of what former campaigns measured as well."""
-    now = _figures_of(history, campaign)
+    now = figures_of(history, campaign)
     series = {key: ([], value[0], value[1:]) for key, value in now.items()}
     for earlier in former(history, campaign, "benchmarks")[-noise.MOST:]:
-        then = _figures_of(history, earlier)
-        factor = _machine_factor(then, now)
+        then = figures_of(history, earlier)
+        factor = machine_factor(then, now)
         for key, value in then.items():
             if key in series:
                 series[key][0].append(value[0] / (1.0 if key[2] == "memory" else factor))

@@ -14,7 +14,7 @@ try:
 except ImportError:
     trends = None
 else:
-    from reports import trends
+    from reports import benchmark_history, trends
 
 WORKLOADS = ("churn", "fixed", "lifo64", "pow2")
 ALLOCATORS = ("buddy", "tlsf", "slab", "glibc", "jemalloc")
@@ -176,6 +176,25 @@ class TrendsTest(unittest.TestCase):
         told, _ = trends.exhibits(self.history, made.id)
         self.assertFalse(told.enough)
         self.assertIn("0 former campaigns on this machine", told.says)
+
+    def test_past(self):
+        """The night before took 1.5 times as long for tlsf on one of four workloads, and everything
+        twice as long, which was the machine."""
+        self.night(shift=2, changed={("tlsf", "churn"): 1.5})
+        made = self.night()
+        told = benchmark_history.read(self.history, made.id)
+        then, now = told["tlsf", "time"]
+        self.assertAlmostEqual(1.5 ** 0.25, then.value, 1)
+        self.assertLess(then.low, then.value)
+        self.assertEqual((1, made.id, 4), (now.value, now.campaign, now.workloads))
+        self.assertAlmostEqual(1, told["buddy", "time"][0].value, 1)
+        exhibit, = benchmark_history.exhibits(self.history, made.id)
+        self.assertEqual(3, len(exhibit.headings))
+        self.assertEqual({3}, {len(row) for row in exhibit.rows})
+        if plot.library():
+            self.assertLess(len(exhibit.svg), 100000)
+            self.assertIn("jemalloc", exhibit.svg)
+        self.assertFalse(benchmark_history.exhibits(self.history, then.campaign)[0].enough)
 
     def test_later_campaigns_are_left_out(self):
         first = self.night()
