@@ -27,7 +27,7 @@ _SECTIONS = (
     ("growth", "Growth", "No session left samples over time."),
     ("engines", "Engines compared", "It takes two engines with several runs each."),
 )
-_TRENDS = ("trends", "Trend over campaigns", "There is no former campaign in this folder.")
+_TRENDS = ("trends", "Trend over campaigns", "No two campaigns measured the same.")
 
 
 class NoTemplates(RuntimeError):
@@ -84,7 +84,8 @@ def render(found):
     sections = {name: SimpleNamespace(id=name, title=title, why=why, shown=shown.get(name, []))
                 for name, title, why in _SECTIONS + (_TRENDS,)}
     script = _read("page.js")
-    queries = html_queries.queries(found.campaign_id) if found.campaign_id is not None else {}
+    queries = {} if found.campaign_id is None else html_queries.queries(
+        found.campaign_id, found.folder)
     return environment.get_template("page.html.j2").render(
         head=html_verdict.head(found), verdict=html_verdict.verdict(
             found, findings, next((exhibit.says for exhibit in shown.get("saturation", [])
@@ -92,7 +93,7 @@ def render(found):
         tested=html_verdict.tested(found), matrix=html_tables.matrix(found),
         coverage=html_tables.coverage(found), findings=findings, benchmarks=benchmarks,
         exhibits=[sections[name] for name, _, _ in _SECTIONS], trends=sections["trends"],
-        jobs=html_tables.jobs(found), queries=queries, contents=_contents(),
+        campaigns=html_tables.campaigns(found), jobs=html_tables.jobs(found), queries=queries, contents=_contents(),
         style=Markup("".join(map(_read, _STYLES))), script=Markup(script),
         script_hash="sha256-" + base64.b64encode(
             hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"))

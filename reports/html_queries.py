@@ -1,4 +1,6 @@
-"""For each part of the page, the query that the history answers with its numbers."""
+"""For each part of the page, the query that the history answers with its numbers. It stands between
+double quotes in a command of the shell, so it has no such quote, dollar, backtick or backslash."""
+import shlex
 from types import SimpleNamespace
 
 # Name of the part: (title, SQL with %d for the campaign).
@@ -34,7 +36,7 @@ SELECT strategy, variant, workload, metric, value, unit, low, high, rounds
 FROM benchmarks WHERE campaign = %d ORDER BY workload, metric, value;"""),
     "jobs": ("Jobs that could not run, and why", """\
 SELECT strategy, engine, sanitizer, problem, note, not_started
-FROM jobs WHERE campaign = %d AND (problem != '' OR not_started);"""),
+FROM jobs WHERE campaign = %d AND (problem <> '' OR not_started);"""),
     "trends": ("All campaigns of this folder", """\
 SELECT campaigns.id, campaigns.started, campaigns.state, campaigns.assay,
        sum(executions) AS executions, round(sum(sessions.cpu_seconds) / 3600, 1) AS cpu_hours
@@ -44,7 +46,11 @@ WHERE campaigns.id <= %d GROUP BY campaigns.id;"""),
 }
 
 
-def queries(campaign):
-    """{part: title, sql}."""
-    return {name: SimpleNamespace(title=title, sql=sql % campaign)
-            for name, (title, sql) in _QUERIES.items()}
+def queries(campaign, folder):
+    """{part: title, sql, and the command that asks it}."""
+    made = {}
+    for name, (title, sql) in _QUERIES.items():
+        sql = sql % campaign
+        made[name] = SimpleNamespace(title=title, sql=sql, command='ci/report %s --query "%s"' % (
+            shlex.quote(folder), sql))
+    return made

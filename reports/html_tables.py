@@ -172,6 +172,27 @@ def _mark(mark, best):
                            best=mark.value == best[mark.workload])
 
 
+# So many former campaigns are shown.
+_FORMER = 30
+
+
+def campaigns(results):
+    """This one and those before it."""
+    def made(each, statuses):
+        return SimpleNamespace(
+            started=words.moment(each.started), command=each.command, version=each.version[:12],
+            verdict=each.verdict, executions=each.executions, cpu_seconds=each.cpu_seconds,
+            cpu=words.hours(each.cpu_seconds), findings=[statuses.get(name, 0) for name in R.STATUSES])
+    rows = [made(results, {name: len(results.of_status(name)) for name in R.STATUSES})]
+    rows += [made(former, former.findings) for former in results.former[:_FORMER]]
+    caption = "Campaigns of this folder, the latest first"
+    if len(results.former) > _FORMER:
+        caption += "; %s more are in the history" % text.number(len(results.former) - _FORMER)
+    return SimpleNamespace(rows=rows, caption=caption, columns=[
+        ("Started, UTC", False), ("Command", False), ("Sources", False), ("Verdict", False),
+        ("Executions", True), ("CPU time", True)] + [(name.capitalize(), True) for name in R.STATUSES])
+
+
 _STATUS = {R.FINDING: "bad", R.CLEAN: "clean", R.KNOWN: "known", R.COULD_NOT_RUN: "bad",
            R.NOT_STARTED: "warn"}
 _PHASE = {"done": "clean", "failed": "bad", "skipped": "warn", "begun": "warn"}

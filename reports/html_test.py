@@ -185,6 +185,12 @@ class PageTest(unittest.TestCase):
                      "2026-03-01 21:06, by an earlier campaign"):
             self.assertIn(part, self.page.words)
 
+    def test_former_campaigns_are_told(self):
+        words = self.page.words
+        for former in self.results.former:
+            self.assertIn("%s overnight" % former.started[:16].replace("T", " "), words)
+        self.assertEqual(2, len(self.results.former))
+
     def test_lines_that_never_ran_are_ranges(self):
         self.assertEqual([(1, 3), (5, 5), (7, 8)], html_words.ranges([1, 2, 3, 5, 8, 7]))
         self.assertEqual([], html_words.ranges([]))
@@ -196,9 +202,10 @@ class PageTest(unittest.TestCase):
         self.assertEqual(self.page.source, html_page.render(self.results))
 
     def test_every_query_on_the_page_can_be_asked(self):
-        asked = html_queries.queries(3)
+        asked = html_queries.queries(3, self.results.folder)
         for query in asked.values():
-            self.assertIn(query.sql.split("\n")[0], self.page.source.replace("&#39;", "'"))
+            self.assertIn(" ".join(query.command.split()), self.page.words)
+            self.assertNotRegex(query.sql, r'["$`\\]')
             self.assertTrue(len(self.history.query(query.sql)) > 0, query.sql)
         self.assertEqual(self.results.executions,
                          sum(row["executions"] for row in self.history.query(asked["tested"].sql)))
