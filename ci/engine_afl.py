@@ -101,12 +101,11 @@ class Afl(engine_session.Session):
         # What it started from is in the corpus already.
         return [path for path in _inputs(work, "queue") if ",orig:" not in path]
 
-    def collect(self):
-        suspects = super().collect()
-        # afl-fuzz shows nothing of what its targets print.
-        for suspect in suspects:
-            suspect.log = ""
-        return suspects
+    def suspect(self, kind, data):
+        """afl-fuzz shows nothing of what its targets print."""
+        found = super().suspect(kind, data)
+        found.log = ""
+        return found
 
 
 def _inputs(work, folder):

@@ -60,9 +60,10 @@ class LibFuzzer(engine_session.Session):
         return [(kind, os.path.join(work, name)) for kind, name in found if kind]
 
     def collect(self):
-        suspects = super().collect()
+        yield from super().collect()
         code = self.process.code
-        if not self._collected and self.ended and (self.property or code in _EXIT_KINDS):
+        if not self._found and self.ended and (self.property or code in _EXIT_KINDS):
             # It failed, whatever its exit code says, but could not store the input.
-            suspects.append(self.suspect(_EXIT_KINDS.get(code, "crash"), None))
-        return suspects
+            kind = _EXIT_KINDS.get(code, "crash")
+            yield self.suspect(kind, None)
+            self._found.append(kind)

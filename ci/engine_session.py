@@ -119,27 +119,27 @@ class Session:
         return []
 
     def collect(self):
-        """Returns the Suspects that the engine stored since the last call."""
+        """Yields the Suspects that the engine stored since the last call. One counts as collected
+        when the next is asked for: if the disk is too full to keep it, it comes again."""
         new = [(kind, path) for kind, path in self.artefacts(self.setting.work)
                if path not in self._collected and self._is_whole(path)]
         if new:
             self.count()
-        suspects = []
         for kind, path in new:
             data = read_input(path)
             if data is not None:
+                yield self.suspect(kind, data)
                 self._collected.add(path)
-                suspects.append(self.suspect(kind, data))
-        return suspects
+                self._found.append(kind)
 
     def new_inputs(self):
-        """Yields the inputs that it found worth keeping since the last call."""
+        """Yields the inputs that it found worth keeping since the last call; likewise."""
         for path in self.kept(self.setting.work):
             if path not in self._kept and self._is_whole(path):
-                self._kept.add(path)
                 data = read_input(path)
                 if data is not None:
                     yield data
+                self._kept.add(path)
 
     def _is_whole(self, path):
         """A living engine may be writing it."""
@@ -236,7 +236,6 @@ class Session:
             self.process.signal(signal.SIGTERM)
 
     def suspect(self, kind, data):
-        self._found.append(kind)
         setting = self.setting
         return Suspect(setting.strategy, self.NAME, kind, data, setting.program,
                        property=self.property, diagnosis=self.diagnosis, log=self.process.tail,

@@ -199,9 +199,15 @@ class FuzzingRun:
         self.campaign.set_phase(name, "begun")
         start = time.monotonic()
         note = work() or ""
-        stopped = self.interrupt.name
-        self.campaign.set_phase(name, "begun" if stopped else "done", time.monotonic() - start,
-                                note="stopped by " + stopped if stopped else note)
+        if self.sleuth.error:
+            raise self.sleuth.error      # the phase is still begun: whoever resumes goes on with it
+        broken = self.broken()
+        self.campaign.set_phase(name, "begun" if broken else "done", time.monotonic() - start,
+                                note=broken or note)
+
+    def broken(self):
+        """What ended the campaign before its time, or ''."""
+        return "stopped by " + self.interrupt.name if self.interrupt.name else self.chief.ended
 
     def replay(self):
         self.chief.replay(self.assay)

@@ -103,6 +103,9 @@ def parse_options(arguments):
     return options
 
 
+# The part of the fuzzing's time that replaying what is stored may take.
+_REPLAY = 0.25
+
 # What a resumed campaign goes on with.
 KEPT = ("hours", "strategies", "engines", "sanitizers", "jobs", "known", "without", "seed", "disk",
         "free", "memory", "process_memory")
@@ -226,8 +229,13 @@ class Run(fuzzing_run.FuzzingRun):
             self._optional(name, work)
 
     def replay(self):
-        super().replay()
-        self.sleuth.replay_stored(self.strategies, self.stopped)
+        end = _REPLAY * self._plan.until("fuzz")
+
+        def stop():
+            return self.stopped() or self.campaign.clock() > end
+        self.chief.replay(self.assay, stop)
+        self.sleuth.replay_stored(self.strategies, stop)
+        return "" if self.campaign.clock() <= end else "not all: there was no more time for it"
 
     def settle(self):
         super().settle()
@@ -237,6 +245,9 @@ class Run(fuzzing_run.FuzzingRun):
     def _fuzz_on(self):
         left = self._plan.until("fuzz") - self.campaign.clock()
         if left < scheduler.SHORTEST:
+            if not self.history.one("SELECT 1 FROM sessions JOIN jobs ON jobs.id = job WHERE "
+                                    "campaign = ? AND engine != 'corpus'", self.campaign.id):
+                self.chief.did_not_fuzz("no time was left to fuzz: give more --hours")
             return
         now = time.monotonic()
         try:
@@ -282,8 +293,7 @@ class Run(fuzzing_run.FuzzingRun):
         if self.campaign.phase(name) in ("done", "skipped"):
             return
         why = self._plan.skipped.get(name)
-        if not why and self.interrupt.name:
-            why = "stopped by " + self.interrupt.name
+        why = why or self.broken()
         seconds = self._plan.until(name) - self.campaign.clock()
         if not why and seconds < 1:
             why = "the time was over"

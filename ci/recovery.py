@@ -28,14 +28,23 @@ def recover(history, folder, report, programs=None):
     for variable, path in (("ASSAY_COUNTERS", folder.join("sessions")),
                            ("ASSAY_COVER", folder.join("cover"))):
         process.kill_marked(("%s=%s%s" % (variable, path, os.sep)).encode())
-    for strategy in {row["strategy"] for row in orphans}:
-        since = min(row["started"] for row in orphans if row["strategy"] == strategy)
-        corpus_folder.Corpus(folder.join("corpus", strategy)).sweep(
-            datetime.datetime.fromisoformat(since).timestamp() - _SLACK)
+    _sweep(history, folder, [row["started"] for row in orphans])
     for row in orphans:
         _recover_one(history, folder, row, report, programs or {})
     _remove_leftovers(history, folder, report, programs or {})
     return len(orphans)
+
+
+def _sweep(history, folder, since):
+    """Corpora hold what was half written when the engines of such runs died, or the disk was full.
+    `since`: when runs began, as the history says it."""
+    last = history.one("SELECT started, how FROM runs WHERE ended IS NOT NULL ORDER BY id DESC LIMIT 1")
+    if last and last["how"] != "ended":
+        since = since + [last["started"]]
+    if since:
+        since = datetime.datetime.fromisoformat(min(since)).timestamp() - _SLACK
+        for strategy in engine_session.names_in(folder.join("corpus")):
+            corpus_folder.Corpus(folder.join("corpus", strategy)).sweep(since)
 
 
 def _recover_one(history, folder, row, report, programs):

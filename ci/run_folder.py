@@ -62,9 +62,9 @@ class RunFolder:
         try:
             free = shutil.disk_usage(self.path).free
             if free < space:
-                raise CannotRun("only %d MB are free in %s, %d are needed: free some, or choose "
-                                "another folder with --out" % (
-                                    free >> 20, shown(self.path), space >> 20))
+                raise CannotRun("no space left in %s: %d MB are free, %d are needed: free some, or "
+                                "choose another folder with --out" % (
+                                    shown(self.path), free >> 20, space >> 20))
             # The kernel gives the lock up with the process: nothing stale is ever in the way.
             os.truncate(self._lock, 0)
             os.write(self._lock, ("process %d, since %s\n" % (

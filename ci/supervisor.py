@@ -101,22 +101,23 @@ class Supervisor:
 
     # Before the engines: what is stored.
 
-    def replay(self, assay):
+    def replay(self, assay, stop=None):
         """Runs what is stored on each strategy, before AFL++ or libFuzzer start from it. Returns a
         results.Job of the engine `corpus` for each strategy."""
+        stop = stop or self._stop
         replayed = []
         for strategy, corpus in self._corpora.items():
             job = results.Job(strategy, "corpus", sanitizer="none")
             replayed.append(job)
             row = self._campaign.job((strategy, "corpus", "none"))
-            if self._stop():
+            if stop():
                 job.not_started = True
                 self._campaign.say_of(row, not_started=1)
                 continue
             session, _ = self._campaign.open_session(row)
             start = time.monotonic()
             try:
-                for judged, bad in assay.failing(strategy, corpus.paths(), self._stop):
+                for judged, bad in assay.failing(strategy, corpus.paths(), stop):
                     if bad:
                         self._ban(judged, job, corpus, row, session)
                     else:
@@ -148,7 +149,7 @@ class Supervisor:
         `gains`, a scheduler.Gains, knows what was new in earlier runs of the campaign."""
         self._gains = gains or scheduler.Gains()
         self._deadline = time.monotonic() + seconds
-        self._next_sample = time.monotonic() + SAMPLE
+        self._next_sample = time.monotonic() + _LOOK
         self._policy = policy
         self._cores = [Core(number) for number in range(cores)]
         try:
@@ -225,6 +226,13 @@ class Supervisor:
                           % state.idle_crashes)
         return True
 
+    def did_not_fuzz(self, why):
+        """There was no time for it."""
+        self.ended = why
+        for key, state in self._states.items():
+            if not state.sessions:
+                self._campaign.say_of(self._rows[key], not_started=1)
+
     # A session's life.
 
     def _open(self, core):
@@ -287,15 +295,15 @@ class Supervisor:
 
     def _collect(self, core):
         """Hands over what the session found; returns how many inputs that is."""
-        state = self._states[core.key]
-        suspects = core.session.collect()
-        for suspect in suspects:
+        state, found = self._states[core.key], 0
+        for suspect in core.session.collect():
             suspect.executions = (suspect.executions or 0) + state.job.executions
             self._detective.report(suspect)
             if suspect.data is not None:
                 self._corpora[suspect.strategy].ban(suspect.data)
-        state.job.crashes += len(suspects)
-        return len(suspects)
+            state.job.crashes += 1
+            found += 1
+        return found
 
     def _close(self, core):
         """Accounts for a session that has ended, and decides whether the job goes on."""
