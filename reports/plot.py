@@ -95,6 +95,8 @@ def _embeddable(text, name, title, description):
     body = re.sub(r'(xlink:)?href="#', 'href="#%s-' % name, body)
     body = body.replace("url(#", "url(#%s-" % name)
     body = re.sub(r"\.(\d\d)\d+", r".\1", body)     # a hundredth of a point is seen by nobody
+    body = re.sub(r"(\d)\s*\n\s*L ", r"\1L", body)
+    body = re.sub(r"\n\s+", "\n", body)
     body = body.replace("'DejaVu Sans'", "system-ui, sans-serif")
     body = body.replace(INK, "currentColor")
     return (
