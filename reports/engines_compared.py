@@ -27,6 +27,9 @@ FEWEST = 6
 # Of a session, below which start-up is all that is measured.
 _SECONDS = 1.0
 
+# More rows are no picture; the table has all.
+_DRAWN = 24
+
 # How the measures are called, how values look, and whether the greater is the better.
 COVERAGE, SPEED, FINDING, KILLS = "coverage", "speed", "finding", "kills"
 _WORDS = {
@@ -195,11 +198,13 @@ def _row(row):
 
 
 def draw(rows, name, title, description):
-    """A12 of each comparison; filled: a difference."""
+    """A12 of each comparison; filled: a difference. Of many, those that differ."""
     rows = [row for row in rows if row["a12"] is not None]
+    if len(rows) > _DRAWN:
+        rows = [row for row in rows if row["holm"] < effect.SIGNIFICANT][:_DRAWN]
     if plot.library() is None or not rows:
         return ""
-    figure, axes = plot.figure(height=0.9 + 0.36 * len(rows))
+    figure, axes = plot.figure(5.2, 0.9 + 0.42 * len(rows))
     for low, high in ((0.29, 0.36), (0.64, 0.71)):
         axes.axvspan(low, high, color=plot.INK, alpha=0.05, linewidth=0)
     axes.axvspan(0.44, 0.56, color=plot.INK, alpha=0.1, linewidth=0)
@@ -209,10 +214,11 @@ def draw(rows, name, title, description):
         clear = row["holm"] < effect.SIGNIFICANT
         axes.plot([row["a12"]], [y], plot.MARKERS[i], color=plot.COLOURS[i], markersize=6,
                   markerfacecolor=plot.COLOURS[i] if clear else "none", clip_on=False)
-    axes.set_yticks(range(len(rows)), ["%s\n%s : %s" % (
-        _WORDS[row["measure"]], row["first"], row["second"]) for row in reversed(rows)], fontsize=7)
+        axes.text(0.02, y + 0.45, "%s — %s : %s" % (_WORDS[row["measure"]], row["first"],
+                                                    row["second"]), va="center", fontsize=8)
+    axes.set_yticks([])
     axes.set_xlim(0, 1)
-    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_ylim(-0.6, len(rows) - 0.2)
     axes.set_xlabel("A12: how likely the first is better; grey: negligible, medium")
     return plot.svg(figure, name, title, description)
 
