@@ -1,59 +1,84 @@
-"""Tells a person how fuzzing goes: one live line on a terminal, else a plain line now and then."""
-import shutil
+"""Tells how it goes: a live screen on a terminal, else a plain line now and then; and a file."""
 import sys
 import time
 
-from reports import text
+from ci import live, screen
 
-# Seconds between lines where no terminal rewrites them, and between updates where one does.
-_PLAIN, _LIVE = 10.0, 0.5
+# Seconds between lines where no terminal rewrites them; between updates of the screen, of a single
+# line on it, and of the file.
+_PLAIN, _SCREEN, _LINE, _FILE = 10.0, 1.0, 0.5, 2.0
 
 
 class Status:
-    def __init__(self, stream=None):
+    """`file`: where to write status.json, if anywhere; may be set later, as may `about`, fields of
+    live.Live that hold for all that is shown."""
+
+    def __init__(self, stream=None, file=""):
         self._stream = stream or sys.stdout
-        self._live = self._stream.isatty()
+        self._screen = screen.Screen(self._stream) if self._stream.isatty() else None
+        self.file = file
+        self.about = {}
+        self._live = live.Live()
         # The first plain line soon: it shows that something happens.
-        self._next = time.monotonic() + (0 if self._live else 2)
+        self._next = time.monotonic() + (0 if self._screen else 2)
+        self._next_file = 0.0
 
     def due(self):
-        return time.monotonic() >= self._next
+        now = time.monotonic()
+        return now >= self._next or bool(self.file) and now >= self._next_file
 
-    def show(self, left, executions, rate, corpus, coverage, findings, running):
-        """`coverage`: {(strategy, engine): edges}; `running`: [(strategy, engine, rate)]."""
-        self._next = time.monotonic() + (_LIVE if self._live else _PLAIN)
-        line = "%s left | %s executions, %s/s | corpus %s | coverage %s | %s" % (
-            text.duration(left), text.number(executions), text.number(rate), text.number(corpus),
-            text.number(max(coverage.values(), default=None)), text.count(findings, "finding"))
-        for strategy, engine, speed in running:
-            line += " | %s on %s%s" % (
-                strategy, text.engine(engine), " %s/s" % text.number(speed) if speed else "")
-        if self._live:
-            width = shutil.get_terminal_size().columns - 1
-            self._stream.write("\r\033[K" + line[:width])
+    def show(self, now):
+        """`now`: a live.Live."""
+        for name, value in self.about.items():
+            setattr(now, name, value)
+        self._live = now
+        self._keep()
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + (_SCREEN if self._screen else _PLAIN)
+        if self._screen:
+            self._screen.draw(screen.render(now, *self._screen.size()))
         else:
-            self._stream.write(line + "\n")
-        self._stream.flush()
+            self._say(screen.plain(now))
+
+    def _keep(self):
+        if self.file and time.monotonic() >= self._next_file:
+            self._next_file = time.monotonic() + _FILE
+            live.write(self._live, self.file)
+
+    def phase(self, name, left=0.0, **fields):
+        """What begins now; for the file and the screen."""
+        self.about.update(fields, phase=name)
+        for key, value in self.about.items():
+            setattr(self._live, key, value)
+        self._live.left = left
+        if name != "fuzz":
+            for job in self._live.jobs:
+                job.state, job.rate = (job.state if job.problem else live.WAITING), 0.0
+        self._next_file = 0.0
+        self._keep()
 
     def progress(self, line):
         """What is done right now; where no terminal rewrites it, only now and then."""
-        if not self.due():
+        if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + (0 if self._live else _PLAIN)
-        if self._live:
-            self._stream.write("\r\033[K" + line[:shutil.get_terminal_size().columns - 1])
+        self._next = time.monotonic() + (_LINE if self._screen else _PLAIN)
+        if self._screen:
+            self._screen.draw([line])
         else:
-            self._stream.write(line + "\n")
-        self._stream.flush()
+            self._say(line)
 
     def say(self, line):
         """A line that stays."""
-        if self._live:
-            self._stream.write("\r\033[K")
+        if self._screen:
+            self._screen.say(line)
+        else:
+            self._say(line)
+
+    def _say(self, line):
         self._stream.write(line + "\n")
         self._stream.flush()
 
     def clear(self):
-        if self._live:
-            self._stream.write("\r\033[K")
-            self._stream.flush()
+        if self._screen:
+            self._screen.clear()
