@@ -149,7 +149,8 @@ class Campaign:
                 self.history.query(
                     "SELECT j.*, count(s.id) AS sessions, coalesce(sum(s.executions), 0) AS "
                     "executions, coalesce(sum(s.seconds), 0) AS seconds, max(s.coverage) AS "
-                    "coverage, coalesce(sum(s.crashes), 0) AS crashes FROM jobs j "
+                    "coverage, max(s.features) AS features, coalesce(sum(s.crashes), 0) AS "
+                    "crashes, coalesce(sum(s.cpu_seconds), 0) AS cpu_seconds FROM jobs j "
                     "LEFT JOIN sessions s ON s.job = j.id WHERE j.campaign = ? GROUP BY j.id "
                     "ORDER BY j.id", self.id)}
 

@@ -151,6 +151,8 @@ class FuzzingRun:
 
     def _fuzz(self):
         self.begin()
+        self.status.file = self.folder.join("status.json")
+        self.status.about = {"command": self.COMMAND, "campaign": self.campaign.uuid}
         self.campaign.versions(self.version(), {
             strategy: provenance.source_hash(strategy) for strategy in self.strategies})
         catalogue.store(self.history, self.campaign.id,
@@ -197,6 +199,7 @@ class FuzzingRun:
         if self.campaign.phase(name) in ("done", "skipped"):
             return
         self.campaign.set_phase(name, "begun")
+        self.status.phase(name)
         start = time.monotonic()
         note = work() or ""
         if self.sleuth.error:

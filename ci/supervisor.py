@@ -4,13 +4,14 @@ One thread: it reads what the engines print, hands their suspects to the detecti
 numbers into the campaign's history, and starts, stops and restarts them. A finding does not end the
 fuzzing of its strategy, but a bug that every input shows gets no more than CAP sessions in a row.
 """
+import collections
 import errno
 import math
 import select
 import time
 import zlib
 
-from ci import corpus_folder, engine_session, judge, process, quotas, scheduler
+from ci import corpus_folder, engine_session, judge, live, process, quotas, scheduler
 from ci.engine_kinds import ENGINES
 from reports import files, results, text
 
@@ -55,6 +56,9 @@ class JobState:
         self.known = 0          # findings of the strategy when that was last looked at
         self.given_up = False
         self.found = 0          # findings that the policy knows of
+        self.moved = None       # when something was new
+        self.cpu_seconds = 0.0  # of sessions that have ended
+        self.features = None
 
 
 class Supervisor:
@@ -98,6 +102,7 @@ class Supervisor:
                 state.sessions = total["sessions"]
                 for name in ("executions", "seconds", "coverage", "crashes"):
                     setattr(state.job, name, total[name])
+                state.cpu_seconds, state.features = total["cpu_seconds"], total["features"]
 
     # Before the engines: what is stored.
 
@@ -324,6 +329,8 @@ class Supervisor:
         job = state.job
         job.executions += numbers["executions"]
         job.seconds += session.seconds
+        state.cpu_seconds += numbers["cpu_seconds"]
+        state.features = max(session.features or 0, state.features or 0) or None
         if session.coverage is not None:
             job.coverage = max(job.coverage or 0, session.coverage)
         code = session.process.code
@@ -441,6 +448,8 @@ class Supervisor:
                     for finding in self._detective.findings)
         self._policy.moved(key, spent, edges, new_findings=max(0, found - state.found),
                            new_features=features)
+        if edges or features or found > state.found:
+            state.moved = time.monotonic()
         state.found = max(state.found, found)
 
     def _size(self, strategy):
@@ -454,23 +463,37 @@ class Supervisor:
         return size
 
     def _show(self):
-        if not self._status.due():
-            return
-        executions = sum(state.job.executions for state in self._states.values())
-        coverage = {key: state.job.coverage for key, state in self._states.items()
-                    if state.job.coverage}
-        running, rate = [], 0
+        if self._status.due():
+            self._status.show(self._live())
+
+    def _live(self):
+        """What each job does and came to, and all together."""
+        now = time.monotonic()
+        findings = self._detective.findings
+        jobs = {}
+        for key, state in self._states.items():
+            job = state.job
+            jobs[key] = live.Job(
+                *key, executions=job.executions, coverage=job.coverage, crashes=job.crashes,
+                corpus=self._size(key[0]), cpu_seconds=state.cpu_seconds, features=state.features,
+                findings=sum((finding.strategy, finding.engine) == key[:2] for finding in findings),
+                quiet=None if state.moved is None else now - state.moved,
+                problem=job.problem or (job.note if state.given_up else ""),
+                state=live.GIVEN_UP if state.given_up else
+                live.PARKED if self._policy.parked(key) else live.WAITING)
         for core in self._cores:
-            if not core.session:
-                continue
-            session = core.session
-            executions += session.executions
-            speed = session.rate or (session.executions / session.seconds)
-            rate += speed
-            running.append((*core.key[:2], speed))
-            if session.coverage:
-                coverage[core.key] = max(session.coverage, coverage.get(core.key, 0))
-        self._status.show(
-            self._deadline - time.monotonic(), executions, rate,
-            sum(self._size(strategy) for strategy in self._corpora), coverage,
-            len(self._detective.findings), running)
+            if core.session:
+                session, job = core.session, jobs[core.key]
+                job.state = live.RUNNING
+                job.rate += session.rate or session.executions / max(session.seconds, 0.1)
+                job.executions += session.executions
+                job.cpu_seconds += session.process.cpu_seconds
+                job.coverage = max(session.coverage or 0, job.coverage or 0) or None
+                job.features = max(session.features or 0, job.features or 0) or None
+        return live.Live(
+            phase="fuzz", seconds=self._campaign.clock(), left=self._deadline - now,
+            jobs=list(jobs.values()), waiting=self._detective.waiting,
+            findings=collections.Counter(finding.status for finding in findings),
+            disk_used=self._guard.disk.known, disk_limit=self._limits.disk,
+            disk_free=self._guard.disk.status()[1], memory_used=self._guard.memory,
+            memory_limit=self._limits.memory)
