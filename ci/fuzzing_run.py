@@ -224,6 +224,7 @@ class FuzzingRun:
     def _finish(self, error):
         """Ends the campaign and writes the reports; returns the results."""
         told = ""
+        self.status.phase("report")
         if error:
             self.folder.drop_ballast()
             told = run_folder.explain(error, self.folder.path)
@@ -244,6 +245,7 @@ class FuzzingRun:
         except OSError as failure:
             # The terminal still gets it.
             outcome.error = outcome.error or run_folder.explain(failure, self.folder.path)
+        self.status.phase("ended")
         return outcome
 
     def write_reports(self, outcome):
