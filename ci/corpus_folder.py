@@ -2,6 +2,7 @@
 so that any number of sessions and runs may write into one folder."""
 import hashlib
 import os
+import shutil
 
 
 def sha1(data):
@@ -33,11 +34,42 @@ class Corpus:
         path = os.path.join(self.folder, name)
         if name in self._banned or is_declined(data) or os.path.exists(path):
             return False
-        temporary = os.path.join(self.folder, ".%s.tmp" % name)
-        with open(temporary, "wb") as f:
-            f.write(data)
-        os.replace(temporary, path)
+        self._write(path, data)
         return True
+
+    def _write(self, path, data):
+        """The file gets a name when it is whole. It has none before, where the system can do that:
+        an engine that lists the folder meanwhile would miss one that it saw."""
+        try:
+            descriptor = os.open(self.folder, os.O_TMPFILE | os.O_WRONLY, 0o644)
+        except (OSError, AttributeError):
+            temporary = os.path.join(self.folder, ".%s.tmp" % os.path.basename(path))
+            with open(temporary, "wb") as f:
+                f.write(data)
+            os.replace(temporary, path)
+            return
+        with open(descriptor, "wb") as f:
+            f.write(data)
+            f.flush()
+            try:
+                # Python follows the link if it is given a folder, although it needs none.
+                os.link("/proc/self/fd/%d" % descriptor, path, src_dir_fd=descriptor,
+                        follow_symlinks=True)
+            except FileExistsError:
+                pass     # an engine wrote it meanwhile
+
+    def snapshot(self, folder):
+        """The inputs of now under a folder of their own, as links: for who cannot bear that some
+        vanish while it reads them."""
+        os.makedirs(folder)
+        for path in self.paths():
+            target = os.path.join(folder, os.path.basename(path))
+            try:
+                os.link(path, target)
+            except FileNotFoundError:
+                continue
+            except OSError:      # no links here, or too many of this file
+                shutil.copyfile(path, target)
 
     def ban(self, data):
         name = sha1(data)

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 
-from ci import engine_session
+from ci import corpus_folder, engine_session
 from ci.engine_session import engines
 
 _FOLDERS = {"crashes": "crash", "hangs": "hang"}
@@ -27,8 +27,12 @@ class Afl(engine_session.Session):
         afl_fuzz = shutil.which("afl-fuzz")
         if not afl_fuzz:
             raise engines.CannotRun("afl-fuzz is not installed: run ci/setup")
+        # It gives up where a file goes that it saw.
+        seeds = os.path.join(setting.work, "seeds")
+        if not os.path.isdir(seeds):
+            corpus_folder.Corpus(setting.corpus).snapshot(seeds)
         return [
-            afl_fuzz, "-i", setting.corpus, "-o", setting.work, *self._instance(),
+            afl_fuzz, "-i", seeds, "-o", setting.work, *self._instance(),
             "-V", str(max(1, math.floor(setting.seconds))),
             "-s", str(setting.seed % 0x7fffffff or 1),
             # A time limit for slow machines that does not reject slow inputs.

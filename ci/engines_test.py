@@ -3,11 +3,12 @@
 import os
 import sys
 import tempfile
+import threading
 import unittest
 from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from ci import engine_afl, engine_libfuzzer, engine_session, fakes  # noqa: E402
+from ci import corpus_folder, engine_afl, engine_libfuzzer, engine_session, fakes  # noqa: E402
 
 
 class EnginesTest(unittest.TestCase):
@@ -16,6 +17,7 @@ class EnginesTest(unittest.TestCase):
         self.addCleanup(temporary.cleanup)
         self.tree = fakes.build_tree(os.path.join(temporary.name, "tree"))
         self.corpus = os.path.join(temporary.name, "corpus")
+        corpus_folder.Corpus(self.corpus).add(b"input")
         self.folder = temporary.name
         patch = mock.patch.dict(os.environ, PATH=os.path.join(self.tree, "bin") + ":" +
                                 os.environ["PATH"], ASAN_OPTIONS="verbosity=1")
@@ -43,6 +45,29 @@ class EnginesTest(unittest.TestCase):
         self.start(engine_afl.Afl, "other", role="secondary", main=main.setting.work)
         self.assertTrue(os.path.samefile(os.path.join(self.folder, "main", "default"),
                                          os.path.join(self.folder, "other", "main")))
+
+    def test_afl_starts_from_a_corpus_that_stays(self):
+        self.start(engine_afl.Afl, "one")
+        name = corpus_folder.sha1(b"input")
+        os.unlink(os.path.join(self.corpus, name))
+        with open(os.path.join(self.folder, "one", "seeds", name), "rb") as f:
+            self.assertEqual(b"input", f.read())
+
+    def test_no_half_written_input_is_ever_seen(self):
+        corpus = corpus_folder.Corpus(self.corpus)
+        seen, done = set(), threading.Event()
+
+        def watch():
+            while not done.is_set():
+                seen.update(os.listdir(self.corpus))
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        for number in range(300):
+            corpus.add(b"%d" % number)
+        done.set()
+        watcher.join()
+        self.assertEqual(301, len(corpus))
+        self.assertEqual(set(), {name for name in seen if len(name) != 40})
 
     def test_a_secondary_may_outlive_its_main(self):
         session = self.start(engine_afl.Afl, "other", role="secondary", main="/gone")

@@ -144,11 +144,14 @@ class Walk:
         key = (*self._key, entry.name)[:2]
         try:
             status = entry.stat(follow_symlinks=False)
-            if entry.is_dir(follow_symlinks=False):
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if is_folder:
                 self._pending.append((entry.path, key))
         except OSError:
             return
-        self.parts[key] = self.parts.get(key, 0) + status.st_blocks * 512
+        # Of what has several names each counts its part.
+        taken = status.st_blocks * 512 // max(1, status.st_nlink if not is_folder else 1)
+        self.parts[key] = self.parts.get(key, 0) + taken
 
     def total(self):
         return sum(self.parts.values())
