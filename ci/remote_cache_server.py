@@ -178,7 +178,11 @@ class Keeper:
             file.write(text)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
-        server = subprocess.Popen([program, "-p", folder.path, "-e", folder.join("error.log"),
+        # Files that a killed nginx did not get whole.
+        shutil.rmtree(folder.join("arriving"), ignore_errors=True)
+        # Whatever ends the keeper ends nginx: nobody else would, and it would keep the address.
+        bound = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
+        server = subprocess.Popen([*bound, program, "-p", folder.path, "-e", folder.join("error.log"),
                                    "-c", folder.join("nginx.conf")], stdin=subprocess.DEVNULL)
         folder.note({"pid": os.getpid(), "address": self._address, "limit": self._limit})
         due = time.monotonic()

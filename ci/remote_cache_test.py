@@ -2,6 +2,7 @@
 """The remote cache: what nginx lets in, whom it lets write, its size, and what Bazel finds in it."""
 import http.client
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -46,6 +47,16 @@ class CacheTest(unittest.TestCase):
         self.assertFalse(remote_cache_server.answers(self.cache.address))
         self.cache.start()
         self.assertEqual(self.ask("GET", "/cas/" + _HASH), (200, body))
+
+    def test_a_killed_keeper_leaves_nothing_running(self):
+        self.start()
+        os.kill(self.cache.folder.keeper()["pid"], signal.SIGKILL)
+        end = time.monotonic() + 30
+        while remote_cache_server.answers(self.cache.address) and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertIsNone(self.cache.folder.keeper())
+        self.cache.start()
+        self.assertEqual(self.ask("GET", "/cas/" + _HASH)[0], 404)
 
     def test_other_paths_and_methods_are_refused(self):
         self.start()
