@@ -16,7 +16,7 @@ import itertools
 import math
 import statistics
 
-from reports import effect, growth, job_curves, plot, text
+from reports import effect, growth, job_curves, plot
 from reports.bench_markdown import number, percent
 from reports.bugs_results import fuzzer_name
 from reports.exhibit import Exhibit, too_few
@@ -236,8 +236,8 @@ def _says(rows):
     tested = [row for row in rows if row["p"] is not None]
     clear = [row for row in tested if row["holm"] < effect.SIGNIFICANT]
     if not tested:
-        return "Too few data for any of %s." % text.count(len(rows), "comparison")
-    line = "%d of %s show a difference" % (len(clear), text.count(len(tested), "comparison"))
+        return "Too few data for each of %d comparisons." % len(rows)
+    line = "%d of %d comparisons show a difference" % (len(clear), len(tested))
     best = []
     for measure, words in _WORDS.items():
         beaten = {}

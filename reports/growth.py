@@ -159,6 +159,15 @@ def _says(grown, form, noun):
     return line + ". Nothing came in the second half of the time."
 
 
+def _says_when(grown):
+    """Of shares that all end at 100 %: when each was near."""
+    near = []
+    for growth in grown:
+        there = int(numpy.argmax(growth.mean >= 0.95))
+        near.append("%s %s of %s" % (growth.name, _cpu(growth.cpu[there]), _cpu(growth.cpu[-1])))
+    return "95 %% of what it covered in the end was covered after: %s of CPU time." % "; ".join(near[:4])
+
+
 def draw(grown, name, title, label, description, share):
     """As SVG; empty without matplotlib."""
     if plot.library() is None:
@@ -195,7 +204,7 @@ _MEASURES = (
     ("growth-states", "Growth of the heap states seen", _percent, "of the states", True,
      "share of the abstract states that all engines together saw",
      "A job's states are those of its best session: a lower bound. " + _BAND),
-    ("growth-edges", "Growth of the edges covered", _percent, "of the edges", True,
+    ("growth-edges", "Growth of the edges covered", _percent, "", True,
      "share of the edges that the same engine and sanitizer reached in the end",
      "Engines count edges in units of their own: curves tell how fast each levels off, not which "
      "covers more. " + _BAND),
@@ -221,7 +230,7 @@ def exhibits(history, campaign, pictures=True):
                                  method))
             continue
         headings, rows = _table(grown, form)
-        says = _says(grown, form, noun)
+        says = _says(grown, form, noun) if noun else _says_when(grown)
         found.append(Exhibit(
             name, "growth", title, says, method, headings, rows,
             svg=draw(grown, name, title, label, says, share) if pictures else "",
