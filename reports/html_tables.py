@@ -63,6 +63,7 @@ def matrix(results):
             row.cells.append(_cell(cell, found))
             seen.add(row.cells[-1].state)
         row.times = sum(cell.exercised for cell in mine)
+        row.applies = any(cell.state != rules.NOT_APPLICABLE for cell in mine)
         row.short = words.short(row.times)
         row.detail = "%s: %s; judged %s in all." % (
             property_.id, property_.text or "no description", text.count(row.times, "time"))
@@ -81,9 +82,10 @@ def matrix(results):
 
 def _matrix_says(results, counts):
     applicable = sum(counts.values()) - counts[rules.NOT_APPLICABLE]
-    line = "%d of %d pairs of a strategy and a property that applies to it were judged; %d never, " \
-        "which says nothing of them." % (applicable - counts[rules.NEVER], applicable,
-                                         counts[rules.NEVER])
+    line = "%d of %d pairs of a strategy and a property that applies to it were judged" % (
+        applicable - counts[rules.NEVER], applicable)
+    line += "; %d never, which says nothing of them." % counts[rules.NEVER] if counts[
+        rules.NEVER] else "."
     bugs = {kill.bug: False for kill in results.kills}
     for kill in results.kills:
         bugs[kill.bug] = bugs[kill.bug] or kill.killed
@@ -125,7 +127,7 @@ def coverage(results):
         rows.append(made)
     why = next(("The phase coverage was %s: %s" % (phase.state, phase.note or "nothing said why")
                 for phase in results.phases if phase.name == "coverage" and phase.state != "done"),
-               "No campaign of this kind measured line coverage.")
+               "This campaign did not measure line coverage.")
     lines, covered = sum(row.lines for row in rows), sum(row.covered for row in rows)
     whole = [row.strategy for row in rows if row.lines == row.covered]
     return SimpleNamespace(
