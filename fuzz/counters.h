@@ -40,8 +40,10 @@ enum counters_row {
   COUNTERS_ROWS = COUNTERS_FIRST_PROPERTY + PROPERTY_COUNT - 1
 };
 
-// A state and in how many programs it was seen. Placed by open addressing: once a place is taken,
-// it stays. 0: nobody's.
+// A state (heap_state.h) and in how many programs it was seen. Placed by open addressing: once a
+// place is taken, it stays. 0: nobody's. There are far more places than states are ever seen;
+// should they run out, those that are in go on counting, and each sight of another one is counted
+// as lost.
 struct counted_state {
   uint64_t state;
   uint64_t hits;

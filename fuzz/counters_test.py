@@ -40,6 +40,8 @@ class Numbers(unittest.TestCase):
         self.assertGreater(told.exercised["overlap"], 0)
         self.assertEqual(told.violations, 0)
         self.assertEqual(told.states_lost, 0)
+        self.assertGreater(len(told.states), 20)
+        self.assertLess(max(told.states.values()), 2001)
 
     def test_later_processes_go_on_there(self):
         self.run_to_end("-runs=100", "-seed=1", self.corpus)

@@ -12,6 +12,7 @@
 
 #include "allocators/registry.h"
 #include "fuzz/counters.h"
+#include "fuzz/heap_state.h"
 #include "fuzz/hints_learn.h"
 #include "fuzz/input.h"
 #include "fuzz/mutator_choice.h"
@@ -58,6 +59,11 @@ static void prepare(void) {
   counting_open(&counting);
 }
 
+static void count_state(void *context, const struct heap_view *view) {
+  (void)context;
+  counting_state(&counting, heap_state(view));
+}
+
 // The process ends with the program: what was done until then counts.
 static void count_violation(const struct verdict *verdict) {
   (void)verdict;
@@ -75,8 +81,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!ready) {
     if (!strategy) prepare();
     // Signal handlers and the like belong to the process that runs inputs: a fork server does not.
-    oracle_init(&oracle,
-                &(struct oracle_settings){.tier = tier, .after = hints_learn, .context = &learner});
+    oracle_init(&oracle, &(struct oracle_settings){.tier = tier,
+                                                   .after = hints_learn,
+                                                   .viewed = counting.file ? count_state : NULL,
+                                                   .context = &learner});
     property_on_violation(count_violation);
     ready = true;
   }

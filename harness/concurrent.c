@@ -489,6 +489,7 @@ bool concurrent_run(struct run *run) {
   update_shadow(run);
   update_claims(run);
   run->index = end - 1;
+  run->view = (struct heap_view){.beside = true};
   verify_all(run, errors);
   run->phase = NULL;
   report(run);

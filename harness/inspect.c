@@ -14,7 +14,11 @@ struct walker {
   struct inspection seen;
   size_t spans;
   size_t bytes;
-  size_t free;               // of these, in free spans
+  size_t free;  // of these, in free spans
+  size_t free_spans;
+  size_t largest_free;
+  unsigned neighbours;       // as in struct heap_view
+  enum span_kind kind;       // of the span before
   const unsigned char *end;  // of the span before
   const unsigned char *start;
 };
@@ -73,7 +77,13 @@ static void examine(struct walker *walker, const struct span *span) {
     walker->seen.hash = span_hash(walker->seen.hash, offset, span->size, span->kind);
   walker->spans++;
   walker->bytes += span->size;
-  walker->free += span->kind == SPAN_FREE ? span->size : 0;
+  if (span->kind == SPAN_FREE) {
+    walker->free += span->size;
+    walker->free_spans++;
+    if (span->size > walker->largest_free) walker->largest_free = span->size;
+  }
+  if (start == walker->end) walker->neighbours |= 1u << (4 * walker->kind + span->kind);
+  walker->kind = span->kind;
   walker->start = start;
   walker->end = start + span->size;
 }
@@ -124,6 +134,18 @@ static void verify_statistics(struct run *run, const struct walker *walker) {
                  told.blocks, live);
 }
 
+static void show(struct run *run, const struct walker *walker) {
+  const struct oracle_settings *settings = &run->oracle->settings;
+  struct heap_view view = run->view;
+  view.live = run->oracle->shadow.count;
+  view.free_spans = walker->free_spans;
+  view.bytes = walker->bytes;
+  view.free = walker->free;
+  view.largest_free = walker->largest_free;
+  view.neighbours = walker->neighbours;
+  settings->viewed(settings->context, &view);
+}
+
 struct inspection inspect_after(struct run *run, enum property blame) {
   // From cause to effect: a wrong return makes the walk wrong, and a walk along broken links would
   // blame the wrong thing.
@@ -144,6 +166,8 @@ struct inspection inspect_after(struct run *run, enum property blame) {
                  run->oracle->shadow.count);
   pay(run, walker.spans);
   verify_statistics(run, &walker);
+  // Walks that judge a call come in the middle of an operation.
+  if (run->shows && blame == PROPERTY_walk) show(run, &walker);
   return walker.seen;
 }
 

@@ -149,6 +149,7 @@ static void collect(struct run *run, uint64_t noise) {
 
 void operation_collect(struct run *run) {
   collect(run, run->operation.size);
+  run_over(run);
   if (inspect_affordable(run)) inspect(run);
 }
 

@@ -185,6 +185,7 @@ static void step(struct run *run, const struct record *record) {
   if (settings->before && first) settings->before(settings->context, &run->step);
   operation_execute(run);
   run->step.refused = run->refused;
+  run_over(run);
   pass_ends(run);
   run->walked = 0;
   if (run_judged(run)) {
@@ -267,6 +268,8 @@ static void run_once(struct run *run) {
     }
     run->credit = 0;
     run->phase = NULL;
+    run->shows = oracle->settings.viewed && run->pass == PASS_FIRST;
+    run->view = (struct heap_view){.fresh = true};
     uint64_t start = oracle->settings.timed ? cpu_time() : 0;
     while (run->index < length) {
       if (threaded && concurrent_run(run)) continue;
@@ -281,6 +284,7 @@ static void run_once(struct run *run) {
       oracle->counts.nanoseconds += cpu_time() - start;
     run->phase = "end";
     pass_walk(run, run->walked && !threaded ? run->walked : inspect(run).hash);
+    run->shows = false;
     count_acquisitions(run);
     source_faults_arm(&run->faults, 0, SIZE_MAX);
     // Destroy must cope with live blocks as well as without.

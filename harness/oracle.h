@@ -47,6 +47,22 @@ struct step {
 };
 typedef void step_observer(void *context, const struct step *step);
 
+// What a walk showed of the heap between two operations, for those who tell states of heaps apart.
+// A strategy whose blocks lie elsewhere shows next to nothing.
+struct heap_view {
+  bool fresh;                     // no operation was carried out since create
+  bool beside;                    // the last ones were, by several threads
+  enum operation_kind operation;  // the last one, if neither
+  bool refused;                   // it was
+  size_t live;                    // blocks
+  size_t free_spans;
+  size_t bytes;  // of all spans
+  size_t free;   // of these, in free spans
+  size_t largest_free;
+  unsigned neighbours;  // bit 4 * a + b: a span of kind b begins where one of kind a ends
+};
+typedef void view_observer(void *context, const struct heap_view *view);
+
 // The other addresses are no multiple of a larger alignment: offsets of strategies that serve one
 // rightly differ there.
 #define ORACLE_ELSEWHERE_ALIGN (ARENA_ALIGN / 2)
@@ -58,6 +74,7 @@ struct oracle_settings {
   size_t judged;          // so many operations begin a program that was judged: no walks there
   step_observer *before;  // operation not yet carried out: of the step, index and operation count
   step_observer *after;   // of an operation that violated nothing. Either may be NULL
+  view_observer *viewed;  // each walk of the first pass, as often as the tier walks; or NULL
   void *context;          // of the observers
 };
 

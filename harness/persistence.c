@@ -357,6 +357,7 @@ void crash_end(struct run *run) {
   crash_finish(&oracle->crash);
   inside = oracle->crash.inside;
   oracle->arena.crash = NULL;
+  run_over(run);
   struct moment after = moment_now(run);
   const struct moment *const moments[2] = {&before, &after};
   run_exercise(run, PROPERTY_recovery);

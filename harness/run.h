@@ -65,6 +65,8 @@ struct run {
   size_t guilty_size;
   unsigned errors;  // that Valgrind had reported when the allocator was called
   struct step step;
+  bool shows;              // walks, to those who want to see them
+  struct heap_view view;   // the part of it that is about the operation
   size_t marks_count;      // that can be rolled back to
   unsigned crash_barrier;  // at which the next operation dies; 0: it lives
   uint64_t crash_mask;
@@ -122,6 +124,12 @@ static inline size_t run_overhead(const struct run *run) {
 // Whether the bound promises that these footprints, all together, can be had.
 static inline bool run_promised(const struct run *run, size_t footprints) {
   return add_saturating(run_overhead(run), footprints) <= run->heap.capacity;
+}
+
+// The operation in progress is over: walks that follow show what it left.
+static inline void run_over(struct run *run) {
+  if (run->step.skipped) return;
+  run->view = (struct heap_view){.operation = run->operation.kind, .refused = run->refused};
 }
 
 static inline bool run_at_least(const struct run *run, enum tier tier) {
