@@ -10,6 +10,7 @@ VARIANTS = {
     "afl": ["afl"],
     "afl_asan": ["afl", "asan", "ubsan"],
     "asan": ["asan", "ubsan"],
+    "coverage": ["line_coverage"],
     "drd": ["order_hooks"],
     "libfuzzer": ["libfuzzer", "asan", "ubsan"],
     "msan": ["msan"],
@@ -23,7 +24,7 @@ VARIANTS = {
 
 # Features that a variant owns: dropped from the command line's --features first, so that
 # `bazel test --features=asan //...` does not ask for MSan plus ASan.
-_OWNED = ["afl", "asan", "libfuzzer", "msan", "optimize", "order_hooks", "tsan", "ubsan"]
+_OWNED = ["afl", "asan", "libfuzzer", "line_coverage", "msan", "optimize", "order_hooks", "tsan", "ubsan"]
 
 # Prepended to what the user has set, so that the user wins.
 _ENVIRONMENT = {

@@ -18,13 +18,18 @@ def _parts(strategy):
         yield from _parts(base[len("locked_"):])
 
 
+def files_of(strategy, root=workbench.ROOT):
+    """Their paths from the root."""
+    return [os.path.relpath(path, root) for pattern in _parts(strategy)
+            for path in sorted(glob.glob(os.path.join(glob.escape(root), pattern)))]
+
+
 def source_hash(strategy, root=workbench.ROOT):
     """Twelve hexadecimal digits, or '' if the strategy's file is not there."""
     digest = hashlib.sha256()
     found = False
-    for pattern in _parts(strategy):
-        for path in sorted(glob.glob(os.path.join(glob.escape(root), pattern))):
-            with open(path, "rb") as file:
-                digest.update(os.path.relpath(path, root).encode() + b"\0" + file.read() + b"\0")
-            found = found or path.endswith(".c")
+    for path in files_of(strategy, root):
+        with open(os.path.join(root, path), "rb") as file:
+            digest.update(path.encode() + b"\0" + file.read() + b"\0")
+        found = found or path.endswith(".c")
     return digest.hexdigest()[:12] if found else ""

@@ -11,6 +11,7 @@ For a target x:
   x_afl_smoke                                 test: AFL++ runs it, and finds nothing in 3 s
   x_{replay,regression}_{tsan,drd}            the same under race detectors, for x with threads
   x_tsan_libfuzzer                            a fuzzer that finds data races, for x with threads; likewise
+  x_coverage                                  replays files, and counts the allocator's lines that run
   x_run                                       bazel run //fuzz:x_run -- --help
 """
 
@@ -27,8 +28,9 @@ _REPLAYS = {
     "valgrind": "x_replay_valgrind",
 }
 
-# Fuzzers that are built only when asked for, beside x_libfuzzer and x_afl.
-_FURTHER = ["afl_asan", "msan_libfuzzer", "plain_libfuzzer"]
+# What is built only when asked for, beside x_libfuzzer and x_afl: further fuzzers, and a replay that
+# counts the lines that run.
+_FURTHER = ["afl_asan", "coverage", "msan_libfuzzer", "plain_libfuzzer"]
 
 def libfuzzer_binary(name, deps, further = {}, **kwargs):
     """A fuzz target on libFuzzer alone: <name>, made of <name>_fuzz.

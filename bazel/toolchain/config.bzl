@@ -176,6 +176,21 @@ def _features():
             implies = ["optimize"],
             provides = ["engine"],
         ),
+        # Which lines of the allocators run. Counted where a process that is killed leaves them: the
+        # counters can be mapped from a file (LLVM_PROFILE_FILE with %c).
+        feature(
+            name = "line_coverage",
+            flag_sets = [
+                _flags(_COMPILE, [
+                    "-fprofile-instr-generate",
+                    "-fcoverage-mapping",
+                    "-mllvm",
+                    "-runtime-counter-relocation",
+                ], off = ["testbed"]),
+                _flags(_LINK, ["-fprofile-instr-generate"]),
+            ],
+            provides = ["profile"],
+        ),
         feature(
             name = "coverage",
             # AFL++'s clang writes profiles that another version's llvm-profdata rejects.
