@@ -493,7 +493,7 @@ class Supervisor:
         return live.Live(
             phase="fuzz", seconds=self._campaign.clock(), left=self._deadline - now,
             jobs=list(jobs.values()), waiting=self._detective.waiting,
-            findings=collections.Counter(finding.status for finding in findings),
+            findings=dict(collections.Counter(finding.status for finding in findings)),
             disk_used=self._guard.disk.known, disk_limit=self._limits.disk,
             disk_free=self._guard.disk.status()[1], memory_used=self._guard.memory,
             memory_limit=self._limits.memory)
