@@ -24,7 +24,7 @@ EPILOG = """\
 examples:
   ci/report                                      the last campaign of out/overnight, as text
   ci/report DIR --format html --output report.html
-  ci/report DIR --campaign 3f2a --format sarif   another one, by its number, UUID or the beginning of that
+  ci/report DIR --campaign 3f2a --format sarif   another one, by the beginning of its UUID
   ci/report DIR --format all                     all of them, into the campaign's own folder
   ci/report DIR --list
   ci/report DIR --query "SELECT strategy, sum(executions) FROM sessions JOIN jobs ON jobs.id = job

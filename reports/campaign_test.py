@@ -128,6 +128,28 @@ class ResultsTest(Case):
         self.assertEqual(after.baseline.uuid,
                          json.loads(sarif.render(after))["runs"][0]["baselineGuid"])
 
+    def test_former_verdicts_are_those_of_the_campaigns(self):
+        """The same rules, once in SQL."""
+        path = os.path.join(self.folder.name, "verdicts.db")
+        db = sample_campaign.write(path, small=True)
+        self.addCleanup(db.close)
+        db.write("DELETE FROM campaign_findings")
+        told = []
+        for change in (
+                "UPDATE campaigns SET error = 'x'", "UPDATE campaigns SET error = ''",
+                "UPDATE jobs SET problem = '', not_started = 1 WHERE problem != ''",
+                "UPDATE phases SET state = 'failed' WHERE name = 'power'",
+                "UPDATE phases SET state = 'done'",
+                "UPDATE jobs SET not_started = 1 WHERE engine != 'corpus'",
+                "DELETE FROM sessions WHERE job IN (SELECT id FROM jobs WHERE engine != 'corpus')",
+                "DELETE FROM jobs WHERE engine != 'corpus'", "DELETE FROM jobs",
+                "UPDATE campaigns SET command = 'bugs'"):
+            db.write(change)
+            ours, = read_history.former(db, 4)[:1]
+            told.append(R.Results.from_history(db, 3).verdict)
+            self.assertEqual(told[-1], ours.verdict, change)
+        self.assertEqual({R.CLEAN, R.COULD_NOT_RUN}, set(told))
+
     def test_the_rows_of_a_former_campaign_are_not_counted(self):
         self.assertEqual(self.db.one("SELECT sum(executions) FROM sessions")[0],
                          sum(night.executions for night in self.nights))

@@ -57,8 +57,8 @@ REPORTS = {
 
 
 def write_all(results, *folders):
-    """Writes report.md, report.json, report.xml and report.sarif into each folder; returns their paths in
-    the first. Each is rendered before any is written."""
+    """Writes report.md, report.json, report.xml and report.sarif into each folder; returns their paths
+    in the first. Each is rendered before any is written."""
     documents = {name: render(results) for name, render in REPORTS.items()}
     for folder in folders:
         os.makedirs(folder, exist_ok=True)

@@ -59,12 +59,13 @@ SELECT c.id, c.uuid, c.command, c.started, c.state, c.assay AS version, c.error,
   (SELECT count(*) FROM phases WHERE campaign = c.id AND state = 'failed') AS failed,
   EXISTS (SELECT 1 FROM kills WHERE campaign = c.id) OR
   EXISTS (SELECT 1 FROM benchmarks WHERE campaign = c.id) AS measured,
-  count(job.id) AS begun,
+  CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE campaign = c.id AND engine != 'corpus')
+       THEN coalesce(sum(job.engine != 'corpus'), 0) ELSE count(job.id) END AS begun,
   coalesce(sum(job.problem != '' OR job.executions = 0), 0) AS broken,
   coalesce(sum(job.executions), 0) AS executions, coalesce(sum(job.operations), 0) AS operations,
   coalesce(sum(job.cpu_seconds), 0) AS cpu_seconds
 FROM campaigns AS c LEFT JOIN (
-  SELECT jobs.id, jobs.campaign, jobs.problem, coalesce(sum(s.executions), 0) AS executions,
+  SELECT jobs.id, jobs.campaign, jobs.engine, jobs.problem, coalesce(sum(s.executions), 0) AS executions,
          sum(s.operations) AS operations, sum(s.cpu_seconds) AS cpu_seconds
   FROM jobs LEFT JOIN sessions AS s ON s.job = jobs.id WHERE NOT not_started GROUP BY jobs.id
 ) AS job ON job.campaign = c.id
@@ -200,8 +201,8 @@ def former(history, before):
 
 
 def campaign_of(history, wanted="last"):
-    """The id of a campaign by its id, uuid or a beginning of that; `last`: of those that tested, if there
-    are any. None."""
+    """The id of a campaign by its id, uuid or a beginning of that; `last`: of those that tested, if
+    there are any. None."""
     if wanted == "last":
         rows = history.query("SELECT id, command FROM campaigns ORDER BY id DESC")
         return next((row["id"] for row in rows if row["command"] not in R.MEASURING),

@@ -78,12 +78,13 @@ def _recover(db, folder, lost, say):
         except (sqlite3.Error, KeyError, TypeError) as error:
             missing.append("%s cannot be loaded: %s" % (os.path.join(campaign, record.NAME), error))
             continue
-        recovered.append((document["uuid"], document["checkpoint"]))
+        recovered.append((document["uuid"], _when(os.path.join(campaign, record.NAME)),
+                          record.ended(document)))
     findings, unread = _findings(db, folder) if lost else (0, [])
     missing += unread
-    for uuid, number in recovered:
-        say("history: campaign %s recovered from its record, as of checkpoint %d; what came after "
-            "that is lost" % (uuid, number))
+    for uuid, when, whole in recovered:
+        say("history: campaign %s recovered from its record of %s%s" % (
+            uuid, when, ", which has all of it" if whole else "; what came after that is lost"))
     if findings:
         say("history: %d finding%s recovered from the files, of which no record knows" % (
             findings, "" if findings == 1 else "s"))

@@ -138,6 +138,12 @@ def read(path):
     return document
 
 
+def ended(document):
+    """Whether the campaign was over when the record was written: then it has all."""
+    told = document["tables"]["campaigns"]
+    return any(row[told["columns"].index("ended")] for row in told["rows"])
+
+
 def load(db, document):
     """Enters what dump() told, unless the history has that campaign and knows as much. Returns
     whether it did. Ids stay as they were where they are free."""

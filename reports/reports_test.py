@@ -80,6 +80,13 @@ class VerdictTest(unittest.TestCase):
                            (results.Results(jobs=[ran], phases=[phase]), 2)):
             self.assertEqual(code, made.exit_code)
 
+    def test_a_replay_alone_is_not_clean_if_there_was_to_be_more(self):
+        replay = results.Job("a", "corpus", executions=5)
+        waiting = results.Job("a", "afl", not_started=True)
+        ran = results.Job("b", "afl", executions=1)
+        for jobs, code in (([replay], 0), ([replay, waiting], 2), ([replay, waiting, ran], 0)):
+            self.assertEqual(code, results.Results(jobs=jobs).exit_code, jobs)
+
     def test_what_was_fixed_is_no_finding_of_this_campaign(self):
         fixed = results.Finding("n", "a", "p", "s", status=results.FIXED)
         self.assertEqual(0, results.Results(jobs=[results.Job("a", "afl", executions=1)],
@@ -104,7 +111,7 @@ class TerminalTest(unittest.TestCase):
                 (("known",), [ran], "only known findings: 1 known, 5 executions"),
                 (("new",), [ran], "1 finding, 5 executions"),
                 (("new", "known"), [ran], "2 findings (1 new, 1 known), 5 executions"),
-                (("known",), [], "could not run: 0 of 0 jobs executed nothing or broke off")):
+                (("known",), [], "could not run: no job was begun, 0 executions")):
             made = results.Results(jobs=jobs, findings=[found[status] for status in statuses])
             self.assertTrue(text.summary(made).startswith(begins), text.summary(made))
         failed = results.Results(jobs=[ran], phases=[results.Phase("power", "failed", note="no disk")])

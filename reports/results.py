@@ -288,18 +288,23 @@ class Results:
     campaign_id = None
 
     @property
+    def begun(self):
+        """Jobs that had their turn; replays only if there was nothing else to do."""
+        own = [job for job in self.jobs if job.engine != "corpus"] or self.jobs
+        return [job for job in own if not job.not_started]
+
+    @property
     def failed_phases(self):
         return [phase for phase in self.phases if phase.state == "failed"]
 
     @property
     def verdict(self):
-        begun = [job for job in self.jobs if not job.not_started]
         statuses = [finding.status for finding in self.findings]
         if any(job.verdict == FINDING for job in self.jobs):
             statuses.append(NEW)
         measured = self.benchmarks or (self.kills and not self.kills_from)
-        ran = all(job.verdict != COULD_NOT_RUN for job in begun) and (
-            begun or self.command in MEASURING and measured)
+        ran = all(job.verdict != COULD_NOT_RUN for job in self.jobs) and (
+            self.begun or self.command in MEASURING and measured)
         return verdict_of(statuses, self.error or self.failed_phases, ran)
 
     @property

@@ -2,11 +2,16 @@
 for each finding, at the guilty line where that is known."""
 import hashlib
 import json
+import re
 
 from reports import results as R
 from reports import text
 
 SCHEMA_URI = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+# What SARIF takes for a GUID.
+_UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
+                   re.IGNORECASE)
 
 # Paths are from the sources' root, wherever that is.
 _ROOT = "SRCROOT"
@@ -160,9 +165,7 @@ def document(results):
 
 
 def _is_uuid(value):
-    parts = value.split("-")
-    return [len(part) for part in parts] == [8, 4, 4, 4, 12] and all(
-        letter in "0123456789abcdefABCDEF" for part in parts for letter in part)
+    return _UUID.fullmatch(value) is not None
 
 
 def render(results):

@@ -118,7 +118,9 @@ def summary(results):
         line = "only known findings: %s, %s%s" % (statuses(results), executions, tail)
     elif results.error:
         line = "could not run: broke off after %s%s" % (executions, tail)
-    elif broken or not results.failed_phases:
+    elif not results.begun:
+        line = "could not run: no job was begun, %s%s" % (executions, tail)
+    elif broken:
         line = "could not run: %d of %s executed nothing or broke off, %s%s" % (
             broken, count(len(results.jobs), "job"), executions, tail)
     else:
