@@ -49,6 +49,9 @@ _PARTS = {"tests": 0.4, "regressions": 0.15, "planted bugs": 0.15, "fuzzing": 0.
 # Seconds: what a campaign keeps for its report, and the least that an engine can do anything in.
 _REPORT, _LEAST = 10, 6
 
+# Of the campaign's reports, those that are handed on.
+_REPORTS = ("md", "sarif")
+
 _TAGS = {
     "tests": ["--test_tag_filters=-regression,-kill"],
     "regressions": ["--test_tag_filters=regression"],
@@ -182,14 +185,16 @@ class Judgement:
         if not strategies:
             return pr_steps.Outcome(name, pr_steps.UNFINISHED, "the build left no time to fuzz",
                                     seconds=seconds, log=log)
+        out = os.path.join(self._folder, "fuzz")
         command = [self._overnight(), "--hours", "%.5f" % (left / 3600),
                    "--strategies", ",".join(strategies), "--engines", ",".join(engines),
                    "--without", "coverage,power,benchmarks",
-                   "--out", os.path.join(self._folder, "fuzz")]
+                   "--out", out]
         if self._options.known:
             command += ["--known", os.path.abspath(self._options.known)]
         # A campaign that is told to stop still reports: it may take longer than it was given.
-        outcome = pr_steps.campaign(self._runner, name, command, left + 60, ROOT)
+        outcome = pr_steps.campaign(self._runner, name, command, left + 60, ROOT,
+                                    [os.path.join(out, "report." + kind) for kind in _REPORTS])
         outcome.says += note
         return outcome
 

@@ -153,14 +153,22 @@ def tests(runner, name, options, targets, seconds, cwd, events):
 _STATES = {0: PASSED, 1: FAILED, 3: KNOWN}
 
 
-def campaign(runner, name, command, seconds, cwd):
-    """A command with the exit codes of ci/overnight, which may end later than it was told to."""
+def campaign(runner, name, command, seconds, cwd, reports):
+    """A command with the exit codes of ci/overnight, which must write the files `reports`: a program
+    that breaks down may well end with one of these codes."""
+    for path in reports:
+        if os.path.exists(path):
+            os.unlink(path)
     begin = time.monotonic()
     code, log = runner.run(name, command, seconds, cwd)
     outcome = Outcome(name, _STATES.get(code, BROKEN), seconds=time.monotonic() - begin, log=log)
     said = [line for line in last_lines(log).splitlines()
             if line.strip() and not line.startswith("report: ")]
     outcome.says = runner.why if code is None else (said or ["it said nothing"])[-1]
+    missing = [path for path in reports if not os.path.exists(path)]
+    if missing and outcome.state != BROKEN:
+        outcome.state = BROKEN
+        outcome.says = "it ended with exit code %d, but wrote no %s" % (code, missing[0])
     if outcome.state == BROKEN:
         outcome.details = [(" ".join(command[:1]), last_lines(log))]
     return outcome

@@ -54,15 +54,18 @@ _OVERNIGHT = r'''#!/usr/bin/env python3
 import json, os, sys
 here = os.path.dirname(os.path.abspath(__file__))
 out = sys.argv[sys.argv.index("--out") + 1]
+code = int(open(os.path.join(here, "code")).read())
 os.makedirs(out, exist_ok=True)
 with open(os.path.join(here, "asked.json"), "w") as file:
     json.dump(sys.argv[1:], file)
+if code == 101:
+    raise SystemExit(1)
 with open(os.path.join(out, "report.md"), "w") as file:
     file.write("# Fuzzing\n```\n# no heading\n```\n")
 with open(os.path.join(out, "report.sarif"), "w") as file:
     file.write('{"version": "2.1.0", "runs": ["the campaign\'s"]}')
 print("the campaign's verdict")
-sys.exit(int(open(os.path.join(here, "code")).read()))
+sys.exit(code)
 '''
 
 
@@ -161,6 +164,13 @@ class VerdictTest(unittest.TestCase):
             self.tell(code=campaign)
             code, _, told = self.judge("--only", "fuzzing", "--minutes", "1")
             self.assertEqual((code, self.states(told)["fuzzing"]), (expected, state))
+
+    def test_a_campaign_that_breaks_down_has_found_nothing(self):
+        self.judge("--only", "fuzzing", "--minutes", "1")    # its reports must not be taken for new
+        self.tell(code=101)
+        code, _, told = self.judge("--only", "fuzzing", "--minutes", "1")
+        self.assertEqual((code, self.states(told)["fuzzing"]), (2, pr_steps.BROKEN))
+        self.assertEqual(json.loads(self.read("report.sarif"))["runs"][0]["results"], [])
 
     def test_known_findings_outweigh_nothing(self):
         self.tell(code=3, tests={"//a:b": "FAILED"})
