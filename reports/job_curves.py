@@ -49,15 +49,18 @@ class Curve:
 
 
 _SAMPLES = """
-SELECT jobs.id AS job, jobs.strategy, jobs.engine, jobs.sanitizer, s.session, s.at, s.cpu_seconds,
-       s.executions, s.coverage, s.states
-FROM (SELECT session, at, cpu_seconds, executions, coverage, states FROM samples
-      UNION ALL      -- the end of a session, which no sample need have seen
-      SELECT id, began + seconds, cpu_seconds, executions, coverage, NULL FROM sessions) AS s
-JOIN sessions ON sessions.id = s.session
-JOIN jobs ON jobs.id = sessions.job
-WHERE jobs.campaign = ? AND jobs.engine != 'corpus'
-ORDER BY jobs.id, s.at, s.session
+WITH mine AS (
+  SELECT jobs.id AS job, jobs.strategy, jobs.engine, jobs.sanitizer, sessions.id AS session,
+         began + seconds AS ended, cpu_seconds, executions, coverage
+  FROM jobs JOIN sessions ON sessions.job = jobs.id
+  WHERE jobs.campaign = ? AND jobs.engine != 'corpus')
+SELECT job, strategy, engine, sanitizer, session, samples.at, samples.cpu_seconds, samples.executions,
+       samples.coverage, samples.states
+FROM mine JOIN samples USING (session)
+UNION ALL      -- the end of a session, which no sample need have seen
+SELECT job, strategy, engine, sanitizer, session, ended, cpu_seconds, executions, coverage, NULL
+FROM mine
+ORDER BY 1, 6, 5
 """
 
 

@@ -28,9 +28,9 @@ def former(history, campaign, having):
     """Ids of former campaigns on the same machine, the oldest first. `having`: a table that has rows of
     them."""
     rows = history.query(
-        "SELECT DISTINCT campaigns.id FROM campaigns JOIN %s ON %s.campaign = campaigns.id WHERE "
-        "campaigns.id < ? AND machine = (SELECT machine FROM campaigns WHERE id = ?) "
-        "ORDER BY campaigns.id" % (having, having), campaign, campaign)
+        "SELECT id FROM campaigns WHERE id < ? AND machine = (SELECT machine FROM campaigns WHERE "
+        "id = ?) AND EXISTS (SELECT 1 FROM %s WHERE %s.campaign = campaigns.id) ORDER BY id" % (
+            having, having), campaign, campaign)
     return [row["id"] for row in rows]
 
 
@@ -160,15 +160,19 @@ SELECT c.id, c.started, c.command,
   (SELECT count(*) FROM campaign_findings f WHERE f.campaign = c.id AND status = 'known') AS known,
   (SELECT count(*) FROM campaign_findings f WHERE f.campaign = c.id AND status = 'fixed') AS fixed,
   (SELECT avg(killed) FROM kills k WHERE k.campaign = c.id) AS killed
-FROM campaigns c WHERE c.id <= ? AND c.plant = (SELECT plant FROM campaigns WHERE id = ?)
+FROM campaigns c WHERE c.id IN (
+  SELECT id FROM campaigns o WHERE id <= ? AND plant = (SELECT plant FROM campaigns WHERE id = ?)
+  AND EXISTS (SELECT 1 FROM jobs j JOIN sessions s ON s.job = j.id WHERE j.campaign = o.id
+              AND j.engine != 'corpus' AND s.executions > 0)
+  ORDER BY id DESC LIMIT ?)
 ORDER BY c.id
 """
 
 
 def totals(history, campaign):
-    """What each campaign until this one came to, the oldest first; those that fuzzed nothing are left
-    out."""
-    return [dict(row) for row in history.query(_TOTALS, campaign, campaign) if row["executions"]]
+    """What each of the last campaigns until this one came to, the oldest first; those that fuzzed nothing
+    are left out."""
+    return [dict(row) for row in history.query(_TOTALS, campaign, campaign, _SHOWN)]
 
 
 _SPEEDS = """
@@ -234,7 +238,7 @@ _TOTALS_METHOD = (
 
 def _campaigns(history, campaign, pictures):
     name, title = "trend-campaigns", "What campaigns came to"
-    told = totals(history, campaign)[-_SHOWN:]
+    told = totals(history, campaign)
     if len(told) < 2 or told[-1]["id"] != campaign:
         return too_few(name, "trends", title, "%d campaigns that fuzzed; it takes this one and another."
                        % len(told), _TOTALS_METHOD)
