@@ -18,7 +18,7 @@ from reports import (files, history, html_findings, html_queries, html_tables,  
 
 _TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 _DEBIANS = "/usr/bin/python3"
-_STYLES = ("page.css", "matrix.css", "figures.css")
+_STYLES = ("page.css", "matrix.css", "figures.css", "print.css")
 
 # Where exhibits of the statistics go: section, id on the page, heading, why it may be empty.
 _SECTIONS = (

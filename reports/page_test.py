@@ -282,9 +282,14 @@ class PageTest(Case):
         self.browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
         try:
             self.run_("dispatchEvent(new Event('beforeprint'))")
-            self.assertEqual([], self.showing("nav, form.filters, .copy"))
+            self.assertEqual([], self.showing("nav, form, button.plain, .copy"))
             self.assertEqual(0, self.run_("return document.querySelectorAll("
                                           "'details:not([open])').length"))
+            self.browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+                "width": 720, "height": 1000, "deviceScaleFactor": 1, "mobile": False})
+            self.assertEqual([], self.run_(
+                "return [...document.querySelectorAll('table, svg, pre')].filter((e) => "
+                "e.getBoundingClientRect().right > 721).map((e) => e.outerHTML.slice(0, 200))"))
             cut = self.run_("return [...document.querySelectorAll('.scroll, .code pre')].filter("
                             "(e) => getComputedStyle(e).overflowY !== 'visible').length")
             self.assertEqual(0, cut)
