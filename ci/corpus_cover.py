@@ -72,6 +72,24 @@ def _read_list(path):
         return None
 
 
+def work_of(programs, corpora):
+    """What minimise_all and Thinner work on: (strategy, program, corpus folder) of each strategy
+    that has a libFuzzer target among `programs`, {(strategy, engine, sanitizer): path}; the fastest
+    of them that sees all edges. `corpora` is the folder of the corpora's folders."""
+    chosen = {}
+    for sanitizer in ("thread", "memory", "address", "none"):
+        chosen.update({strategy: program for (strategy, engine, other), program in programs.items()
+                       if engine == "libfuzzer" and other == sanitizer})
+    return [(strategy, program, os.path.join(corpora, strategy))
+            for strategy, program in chosen.items()]
+
+
+def suspect(campaign, strategy, data):
+    """An input that crashed, as one for the detective."""
+    return engine_session.Suspect(strategy, "corpus", "crash", data, "", sanitizer="none",
+                                  job=campaign.job((strategy, "corpus", "none")))
+
+
 def minimise(strategy, program, corpus, folder, seconds, environment=None, stop=lambda: False,
              say=lambda line: None, failed=lambda strategy, data: None):
     """Thins the folder `corpus`; returns an Outcome. `program` is a libFuzzer target, `folder` the

@@ -147,6 +147,13 @@ class CoverTest(unittest.TestCase):
             self.assertLess(outcome.after, 16)
             self.assertFalse(os.path.exists(self.folder))
 
+    def test_the_target_without_a_sanitizer_is_taken_if_there_is_one(self):
+        programs = {("a", "libfuzzer", "address"): "a1", ("a", "libfuzzer", "none"): "a2",
+                    ("b", "libfuzzer", "thread"): "b1", ("b", "libfuzzer", "address"): "b2",
+                    ("c", "afl", "none"): "c1"}
+        self.assertEqual([("a", "a2", "corpora/a"), ("b", "b2", "corpora/b")],
+                         sorted(corpus_cover.work_of(programs, "corpora")))
+
     def test_many_share_the_time(self):
         self.fill([b"a", b"ab"])
         other = corpus_folder.Corpus(self.corpus.folder + "2")

@@ -53,16 +53,21 @@ class Detective:
         self._book = casebook.Casebook(finding_store.FindingStore(campaign.folder.join("findings")),
                                        campaign.history, campaign.id, known)
         self._findings = self._book.findings
-        self._late = False
         self.error = None        # what stopped the thread, such as a full disk
         self.problems = ["%s is damaged" % path for path in self._queue.damaged]
-        self._thread = threading.Thread(target=self._work, name="detective", daemon=True)
-        self._thread.start()
+        self._begin()
 
     def report(self, suspect):
         """Takes a suspect over: it is on the disk when this returns. OSError if it could not be."""
         suspect.seconds = self._campaign.clock()
         self._queue.put(suspect)
+        if self._late and not self._thread.is_alive():
+            self._begin()        # it comes after finish(): another will be called
+
+    def _begin(self):
+        self._late = False
+        self._thread = threading.Thread(target=self._work, name="detective", daemon=True)
+        self._thread.start()
 
     @property
     def findings(self):

@@ -102,7 +102,7 @@ class Nights(unittest.TestCase):
         history.write("PRAGMA synchronous = OFF")
         return history
 
-    def work(self, *given, resume=False, known=None, stored=False):
+    def work(self, *given, resume=False, known=None, stored=False, later=()):
         """A campaign in which these suspects are reported; returns {(property, signature): Finding}
         as the history has it, and checks that this is what the detective says."""
         folder = run_folder.RunFolder(self.folder)
@@ -115,10 +115,11 @@ class Nights(unittest.TestCase):
             sleuth = detective.Detective(self.assay, night, {}, self.told.append, known)
             if stored:
                 sleuth.replay_stored(["alpha"])
-            for one in given:
-                one.job = night.job(("alpha", one.engine, "none"))
-                sleuth.report(one)
-            sleuth.finish()
+            for some in (given, later):
+                for one in some:
+                    one.job = night.job(("alpha", one.engine, "none"))
+                    sleuth.report(one)
+                sleuth.finish()
             self.assertEqual((None, [], 0), (sleuth.error, sleuth.problems, sleuth.waiting))
             night.end()
             found = results.Results.from_history(history, night.id, self.folder).findings
@@ -157,6 +158,10 @@ class DetectiveTest(Nights):
                          (finding.text, finding.c_program, finding.explanation))
         self.assertEqual({finding.name}, self.stored())
         self.assertEqual([finding.name], [told.name for told in self.told])
+
+    def test_what_comes_after_the_fuzzing_counts_too(self):
+        found = self.work(suspect("bug overlap 11111111"), later=[suspect("bug content 22222222")])
+        self.assertEqual({"overlap", "content"}, {name for name, _ in found})
 
     def test_each_build_is_asked(self):
         found = self.work(suspect("asan touched-live-block 33333333"), suspect("bug x 1111111f"))

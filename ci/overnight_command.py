@@ -261,14 +261,13 @@ class Run(fuzzing_run.FuzzingRun):
 
     def _minimise(self, seconds):
         """Corpora of strategies that have a libFuzzer target."""
-        targets = {key[0]: program for key, program in self.programs.items()
-                   if key[1:] == ("libfuzzer", workbench.usual_sanitizer("libfuzzer"))}
-        work = [(strategy, program, self.folder.join("corpus", strategy))
-                for strategy, program in targets.items()]
-        notes = []
+        work = corpus_cover.work_of(self.programs, self.folder.join("corpus"))
+        left = set(self.strategies) - {strategy for strategy, _, _ in work}
+        notes = ["%s: no libFuzzer target, which it takes" % strategy for strategy in sorted(left)]
         for outcome in corpus_cover.minimise_all(
                 work, self.folder.join("cover"), seconds, self.environments, self.stopped,
-                self.status.progress):
+                self.status.progress, lambda *found: self.sleuth.report(
+                    corpus_cover.suspect(self.campaign, *found))):
             notes.append(str(outcome))
         return "; ".join(notes)
 

@@ -11,7 +11,7 @@ import select
 import time
 import zlib
 
-from ci import corpus_folder, engine_session, judge, live, process, quotas, scheduler
+from ci import corpus_cover, corpus_folder, engine_session, judge, live, process, quotas, scheduler
 from ci.engine_kinds import ENGINES
 from reports import files, results, text
 
@@ -80,8 +80,13 @@ class Supervisor:
         self._remember()
         self._limits = limits or quotas.Limits()
         self._guard = quotas.Guard(
-            self._folder.path, self._limits, stop=self._stop_session, thin=lambda strategy: False,
-            end=self._end, say=status.say)
+            self._folder.path, self._limits, stop=self._stop_session, thin=self._thin,
+            busy=lambda: self._thinner.busy(), end=self._end, say=status.say)
+        self._thinner = corpus_cover.Thinner(
+            corpus_cover.work_of(programs, self._folder.join("corpus")),
+            self._folder.join("cover"), self._environments,
+            done=lambda outcome: status.say(str(outcome)),
+            failed=lambda *found: detective.report(corpus_cover.suspect(campaign, *found)))
         self.ended = ""          # why it ended before its time, if neither stopped nor broken off
         self._deadline = None
         self._next_sample = self._next_look = 0.0
@@ -170,6 +175,7 @@ class Supervisor:
         except OSError as error:
             self._detective.error = self._detective.error or error
         finally:
+            self._thinner.stop()
             self._stop_all()
             for key, state in self._states.items():
                 state.job.not_started = not state.sessions and not state.given_up
@@ -317,7 +323,7 @@ class Supervisor:
         # From here on a full disk may strike; then the session is still there to be closed again.
         crashes = self._collect(core)
         self._import(core)
-        files.write_whole(self._folder.join("logs", "%s-%s.log" % core.key[:2]), session.log)
+        files.write_whole(self._folder.join("logs", "%s-%s-%s.log" % core.key), session.log)
         numbers = session.numbers()
         counted = session.counted
         self._campaign.close_session(
@@ -428,6 +434,13 @@ class Supervisor:
                 core.session.limit = why
                 core.session.stop()
                 self._note(core.key, "a session was stopped: " + why)
+
+    def _thin(self, strategy):
+        """Space is short."""
+        started = self._thinner.start(strategy)
+        if started:
+            self._status.say("the corpus of %s is being thinned" % strategy)
+        return started
 
     def _end(self, why):
         self.ended = why

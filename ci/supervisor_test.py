@@ -163,7 +163,7 @@ class SupervisorTest(unittest.TestCase):
     def test_garbage_is_survived_and_bounded(self):
         job, findings, _ = self.fuzz("garbage")
         self.assertEqual(({}, 5), (findings, job.executions))
-        log = os.path.join(self.out, "logs", "alpha-libfuzzer.log")
+        log = os.path.join(self.out, "logs", "alpha-libfuzzer-none.log")
         self.assertLessEqual(os.path.getsize(log), 3 * process.TAIL)
 
     def test_an_engine_that_dies_could_not_run(self):
