@@ -1,6 +1,7 @@
 // assay list
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "harness/applies.h"
 #include "harness/assay_cli.h"
@@ -65,12 +66,30 @@ static void print_texts(const char *name, const char *const *texts) {
   printf("]");
 }
 
-static void print_strategy_json(const struct strategy *strategy) {
+// The first source of a recipe, which is the strategy's own.
+static void print_source(const char *recipe) {
+  char source[256] = "";
+  for (const char *word = recipe; *word; word += strspn(word, " ")) {
+    size_t length = strcspn(word, " ");
+    if (length > 2 && length < sizeof source && strncmp(word + length - 2, ".c", 2) == 0) {
+      memcpy(source, word, length);
+      source[length] = 0;
+      break;
+    }
+    word += length;
+  }
+  print_text("source", source);
+}
+
+static void print_strategy_json(const struct registry_entry *entry) {
+  const struct strategy *strategy = entry->strategy;
   const char *separator = "";
   printf("{");
   print_text("name", strategy->name);
   printf(", ");
   print_text("summary", strategy->summary);
+  printf(", ");
+  print_source(entry->recipe);
   printf(", \"min_align\": %zu, \"max_align\": %zu, \"traits\": [", strategy->min_align,
          strategy->max_align);
   for (size_t i = 0; i < sizeof traits / sizeof *traits; i++) {
@@ -122,7 +141,7 @@ static void print_json(void) {
       if (planted)
         print_planted_json(entry);
       else
-        print_strategy_json(entry->strategy);
+        print_strategy_json(entry);
     }
   }
   printf("]}\n");

@@ -111,6 +111,10 @@ class AssayTest(unittest.TestCase):
         self.assertEqual([line.split()[0] for line in planted],
                          [plant["name"] for plant in told["planted"]])
         applies = {strategy["name"]: strategy["properties"] for strategy in told["strategies"]}
+        self.assertEqual("allocators/free_list.c", next(
+            each["source"] for each in told["strategies"] if each["name"] == "free_list"))
+        for strategy in told["strategies"]:
+            self.assertRegex(strategy["source"], r"^allocators/[a-z_]+\.c$")
         self.assertIn("double-release-missed", applies["free_list"])
         self.assertNotIn("double-release-missed", applies["bump"])
         for plant in told["planted"]:

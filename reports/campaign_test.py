@@ -370,6 +370,8 @@ class SarifTest(Case):
                                                "uriBaseId": "SRCROOT"},
                           "region": {"startLine": 212}}, location["physicalLocation"])
         location, = self.by_signature()["0000b002"]["locations"]
+        self.assertEqual("allocators/buddy.c",
+                         location["physicalLocation"]["artifactLocation"]["uri"])
         self.assertNotIn("region", location["physicalLocation"])
 
     def test_fingerprints_are_of_the_identity_and_nothing_else(self):

@@ -21,6 +21,6 @@ def store(history, campaign, document):
                                property="invariant:%s.I%d" % (strategy["name"], number), text=told)
             history.insert("strategies", campaign=campaign, strategy=strategy["name"],
                            position=position, summary=strategy["summary"],
-                           traits=" ".join(strategy["traits"]))
+                           traits=" ".join(strategy["traits"]), file=strategy.get("source", ""))
             history.write_many("INSERT INTO applicable VALUES (?, ?, ?)", [
                 (campaign, strategy["name"], name) for name in strategy["properties"]])

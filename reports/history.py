@@ -12,7 +12,7 @@ import threading
 NAME = "history.db"
 
 # Of history.sql: grows with each change, and a step in _MIGRATIONS brings older databases here.
-SCHEMA = 3
+SCHEMA = 4
 
 _SCHEMA_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "history.sql")
 
@@ -37,6 +37,7 @@ CREATE TABLE applicable (
 ) WITHOUT ROWID;
 """,
     2: "ALTER TABLE findings ADD COLUMN guilty TEXT NOT NULL DEFAULT '';",
+    3: "ALTER TABLE strategies ADD COLUMN file TEXT NOT NULL DEFAULT '';",
 }
 
 # Seconds to wait for another process that writes.

@@ -46,6 +46,7 @@ CREATE TABLE strategies (
   position INTEGER NOT NULL,       -- its place in the registry
   summary TEXT NOT NULL,
   traits TEXT NOT NULL,            -- separated by blanks
+  file TEXT NOT NULL DEFAULT '',   -- its own source, from the sources' root
   PRIMARY KEY (campaign, strategy)
 ) WITHOUT ROWID;
 

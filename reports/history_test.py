@@ -17,7 +17,7 @@ import unittest.mock
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from reports import history, rebuild, record, results, sample_campaign  # noqa: E402
 
-# Tables that schema 1 had not, and columns.
+# Tables that schema 1 had not.
 _ADDED = ("properties", "strategies", "applicable")
 
 

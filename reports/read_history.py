@@ -166,7 +166,8 @@ def _catalogue(history, campaign, results):
         row = told.get(matrix.base(name))
         results.strategies.append(R.Strategy(
             name, row["summary"] if row else "", row["traits"].split() if row else [],
-            applicable.get(matrix.base(name), []) if row else None, sources.get(name, "")))
+            applicable.get(matrix.base(name), []) if row else None, sources.get(name, ""),
+            row["file"] if row else ""))
 
 
 def _kills(history, campaign, results):

@@ -1,7 +1,7 @@
 """A campaign's rows as one JSON document, campaigns/<uuid>/record.json: what a history is rebuilt from
 if its database is damaged.
 
-  {"schema": 3, "uuid": ..., "checkpoint": 7, "tables": {<table>: {"columns": [...], "rows": [[...]]}}}
+  {"schema": 4, "uuid": ..., "checkpoint": 7, "tables": {<table>: {"columns": [...], "rows": [[...]]}}}
 
 Tables and columns are those of history.sql.
 """

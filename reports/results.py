@@ -158,6 +158,7 @@ class Strategy:
     traits: typing.List[str] = dataclasses.field(default_factory=list)
     applicable: typing.Optional[typing.List[str]] = None   # properties; None: nobody said
     source: str = ""         # hash of its sources
+    file: str = ""           # its own source, from the sources' root
 
 
 @dataclasses.dataclass

@@ -131,6 +131,7 @@ def catalogue_document():
     return {"schema": catalogue.SCHEMA,
             "properties": [{"id": name, "text": text} for name, text in PROPERTIES],
             "strategies": [{"name": name, "summary": summary, "traits": traits.split(),
+                            "source": "allocators/%s.c" % name,
                             "invariants": ["spans lie one behind the other", "free ones are linked"],
                             "properties": [each for each in ids if each not in without]}
                            for name, summary, traits, without, _ in STRATEGIES]}

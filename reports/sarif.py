@@ -66,7 +66,7 @@ def _location(finding, sources):
                        "%s::%s" % (finding.strategy, finding.function))}
     location["logicalLocations"] = [logical]
     # Where only the strategy is known, its own file: code hosts show no result without one.
-    uri = finding.file or sources.get(finding.strategy.partition("+")[0], "")
+    uri = finding.file or sources.get(finding.strategy, "")
     if uri:
         location["physicalLocation"] = {"artifactLocation": {"uri": _uri(uri), "uriBaseId": _ROOT}}
         if finding.file and finding.line and finding.line > 0:
@@ -144,7 +144,7 @@ def _invocation(results):
 def document(results):
     rules = _rules(results)
     index = {rule["id"]: i for i, rule in enumerate(rules)}
-    sources = {row.strategy: row.file for row in reversed(results.coverage)}
+    sources = {strategy.name: strategy.file for strategy in results.strategies}
     details = {"id": "assay/%s/%s" % (results.command or "fuzz", results.campaign)}
     run = {
         "tool": {"driver": {"name": "Assay", "version": results.version or "unknown",
