@@ -171,18 +171,20 @@ def _catalogue(history, campaign, results):
 
 
 def _kills(history, campaign, results):
-    """This campaign's, or the latest that there are: what they say of the oracle still holds, more or
-    less, and reports tell how old it is."""
-    row = history.one("SELECT campaign FROM kills WHERE campaign <= ? "
-                      "ORDER BY campaign DESC LIMIT 1", campaign)
-    if not row:
-        return
-    if row["campaign"] != campaign:
+    """Of each bug this campaign's, or the latest that there are, as a campaign has time for some bugs
+    only: what they say of the oracle still holds, more or less, and reports tell how old the oldest
+    is."""
+    rows = history.query(
+        "SELECT kills.* FROM kills JOIN (SELECT bug, max(campaign) AS last FROM kills "
+        "WHERE campaign <= ? GROUP BY bug) AS latest ON kills.bug = latest.bug "
+        "AND kills.campaign = latest.last ORDER BY kills.bug, engine, mutator, seed", campaign)
+    oldest = min((row["campaign"] for row in rows), default=campaign)
+    if oldest != campaign:
         results.kills_from = history.one("SELECT started FROM campaigns WHERE id = ?",
-                                         row["campaign"])["started"]
+                                         oldest)["started"]
     results.kills = [
         _made(R.Kill, kill, expected=kill["expected"].split(), killed=bool(kill["killed"]))
-        for kill in history.query("SELECT * FROM kills WHERE campaign = ?", row["campaign"])]
+        for kill in rows]
 
 
 def former(history, before):
