@@ -7,7 +7,9 @@ strategies are run in the same session as control, and must stay clean. The repo
 output: kill rates, executions and CPU seconds to kill (medians with 95 % intervals), by which
 property, false alarms; with --compare, Mann-Whitney's U and Vargha and Delaney's A12 as well. It is
 also written as DIR/report.md, with DIR/runs.csv, DIR/results.json and a survival plot
-(survival.svg, .png). DIR/inputs/ has the inputs of false alarms and unexpected kills.
+(survival.svg, .png). DIR/inputs/ has the inputs of false alarms and unexpected kills. With --history
+the runs on bugs become a campaign of that folder's history.db as well: what a campaign's report says
+of its power.
 """
 import argparse
 import datetime
@@ -18,11 +20,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from ci import bug_catalogue, bug_runs, plotting, run_folder, workbench  # noqa: E402
+from ci import bug_catalogue, bug_runs, campaign, plotting, power  # noqa: E402
+from ci import run_folder, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, names, numbers, positive  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
-from reports import bugs_markdown, bugs_results, files, survival, text  # noqa: E402
+from reports import bugs_markdown, bugs_results, files, rebuild, survival, text  # noqa: E402
 
 EPILOG = """\
 examples:
@@ -31,6 +34,7 @@ examples:
   ci/bugs --bugs AB-017 --bugs 'tlsf+*' --seconds 20
   ci/bugs --compare operations,bytes --no-control    is the mutator worth it?
   ci/bugs --compare engines --jobs 2 --out out/engines
+  ci/bugs --set plants --seeds 1 --no-control --history out/overnight
 
 After an interruption the same command with the same --out DIR goes on where it was.
 
@@ -75,6 +79,8 @@ def parse_options(arguments):
                         help="runs at a time; each takes one core (%(default)s)")
     parser.add_argument("--out", metavar="DIR",
                         help="folder for the report (out/bugs/<time> in the checkout)")
+    parser.add_argument("--history", metavar="DIR",
+                        help="also store the runs in DIR/history.db, as a campaign of their own")
     parser.add_argument("--json", action="store_true",
                         help="print results.json instead of the report")
     parser.add_argument("--list", action="store_true", help="only list the bugs")
@@ -165,6 +171,26 @@ def show_list(bugs):
             print("         CANNOT RUN: %s" % bug.problem)
 
 
+def store(folder, bugs, told):
+    """Adds a campaign to the history of a RunFolder; returns how many runs are in it."""
+    by_name = {bug.name: bug for bug in bugs}
+    runs = [run for run in told["runs"] if not run["control"]]
+    try:
+        history = rebuild.open_folder(folder.path, lambda line: print(line, file=sys.stderr))
+        mine = campaign.Campaign.begin(history, folder, "bugs", assay=told["version"], options={
+            "set": told["set"], "seeds": told["seeds"], "seconds": told["seconds"]})
+        with mine.writing():
+            history.write("UPDATE campaigns SET started = ? WHERE id = ?", told["started"], mine.id)
+            for run in runs:
+                power.store(history, mine.id, by_name[run["subject"]], run, told["version"])
+        mine.set_phase("power", "done", told["elapsed"])
+        mine.end(told["stopped"], "")
+        history.close()
+    except OSError as error:
+        raise CannotRun(run_folder.explain(error, folder.path)) from error
+    return len(runs)
+
+
 def program_of(planned):
     """The fuzz target, below bazel-bin."""
     return workbench.target_path(planned.subject.replace("+", "."),
@@ -180,7 +206,10 @@ class Session:
         self._bench = workbench.Workbench(options.prebuilt)
         self._folder = os.path.abspath(options.out)
         self._problems = []
-        self._claim = None
+        self._claim = self._history = None
+        if options.history:
+            # Now, so that nobody measures for hours and hears then that it is in use.
+            self._history = run_folder.RunFolder(options.history, folders=("campaigns",))
 
     def run(self):
         """Returns what is told, and the exit code."""
@@ -321,25 +350,35 @@ class Session:
             raise CannotRun(run_folder.explain(error, self._folder)) from error
         return plots
 
+    def store(self, told):
+        if not self._history:
+            return
+        count = store(self._history, self._bugs, told)
+        self._status.say("history: %s in %s" % (
+            text.count(count, "run"), shown(os.path.join(self._options.history, "history.db"))))
+
     def close(self):
-        if self._claim:
-            self._claim.release()
+        for folder in (self._claim, self._history):
+            if folder:
+                folder.release()
 
 
 def main(arguments=None):
     options = parse_options(arguments)
     status = status_line.Status(sys.stderr)
-    session = Session(options, status)
+    session = None
     try:
         if options.list:
             bugs = bug_catalogue.choose(bug_catalogue.read(options.tree, options.set), options.bugs)
             show_list(bugs)
             return 2 if any(bug.problem for bug in bugs) else 0
+        session = Session(options, status)
         told, code = session.run()
         plots = session.write(told)
         print(json.dumps(told, indent=1) if options.json else bugs_markdown.render(told))
         status.say("report: %s runs.csv results.json %s" % (
             shown(os.path.join(os.path.abspath(options.out), "report.md")), " ".join(plots)))
+        session.store(told)
         for problem in told["problems"]:
             print("ci/bugs: %s" % text.one_line(problem, 400), file=sys.stderr)
         return code
@@ -349,7 +388,8 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("ci/bugs: interrupted before the first run", file=sys.stderr)
     finally:
-        session.close()
+        if session:
+            session.close()
     return 2
 
 

@@ -16,6 +16,7 @@ CI = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(CI)
 sys.path.insert(0, ROOT)
 from ci import fakes  # noqa: E402
+from reports.history import History  # noqa: E402
 
 # As libFuzzer: kills after as many executions as the seed says; hard with bytes; with no CPU limit.
 TARGET = r'''
@@ -100,6 +101,26 @@ class BugsTest(unittest.TestCase):
     def results(self):
         with open(os.path.join(self.out, "results.json"), encoding="utf-8") as file:
             return json.load(file)
+
+    def test_history(self):
+        self.bug("easy", 'kill("overlap")')
+        self.bug("other", 'kill("zeroed")')
+        code, _, err = self.run_it("--seeds", "1-2", "--control-seconds", "1",
+                                   "--history", self.path("night"))
+        self.assertEqual(1, code, err)
+        self.assertIn("history: 4 runs", err)
+        history = History(self.path("night", "history.db"))
+        self.addCleanup(history.close)
+        row, = history.query("SELECT * FROM campaigns")
+        self.assertEqual(("bugs", "ended"), (row["command"], row["state"]))
+        self.assertEqual(
+            [("alpha+easy", "alpha", "overlap content", 1, 1, "overlap", 10),
+             ("alpha+easy", "alpha", "overlap content", 2, 1, "overlap", 20),
+             ("alpha+other", "alpha", "overlap content", 1, 0, "zeroed", 10),
+             ("alpha+other", "alpha", "overlap content", 2, 0, "zeroed", 20)],
+            [tuple(kill) for kill in history.query(
+                "SELECT bug, strategy, expected, seed, killed, property, executions FROM kills "
+                "ORDER BY bug, seed")])
 
     def test_all_killed(self):
         self.bug("easy", 'kill("overlap")')

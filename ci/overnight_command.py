@@ -17,8 +17,8 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import campaign as campaigns  # noqa: E402
-from ci import bench_command, corpus_cover, fuzzing_run, known_findings, phases  # noqa: E402
-from ci import quotas, scheduler, workbench  # noqa: E402
+from ci import bench_command, corpus_cover, fuzzing_run, known_findings, line_coverage  # noqa: E402
+from ci import phases, power, quotas, scheduler, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, names, positive  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
@@ -225,7 +225,8 @@ class Run(fuzzing_run.FuzzingRun):
         self.phase("replay", self.replay)
         self.phase("fuzz", self._fuzz_on)
         self.phase("settle", self.settle)
-        for name, work in (("minimise", self._minimise), ("benchmarks", self._benchmarks)):
+        for name, work in (("minimise", self._minimise), ("coverage", self._coverage),
+                           ("power", self._power), ("benchmarks", self._benchmarks)):
             self._optional(name, work)
 
     def replay(self):
@@ -270,6 +271,17 @@ class Run(fuzzing_run.FuzzingRun):
                     corpus_cover.suspect(self.campaign, *found))):
             notes.append(str(outcome))
         return "; ".join(notes)
+
+    def _coverage(self, seconds):
+        return line_coverage.measure(
+            self.bench, self.history, self.campaign.id,
+            {strategy: self.folder.join("corpus", strategy) for strategy in self.strategies},
+            seconds, self.stopped, self.status.progress, self.folder.join("tmp"))
+
+    def _power(self, seconds):
+        return power.measure(
+            self.bench, self.history, self.campaign.id, self.strategies, seconds, self.stopped,
+            self.status.progress, self.folder.join("tmp"), at_once=self.options.jobs)
 
     def _benchmarks(self, seconds):
         return bench_command.measure_into_history(
