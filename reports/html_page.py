@@ -55,19 +55,24 @@ def _read(name):
 
 
 def _exhibits(found, markup):
-    """{section: what is shown in it}, if there is a history to reckon from."""
+    """({section: what is shown in it}, what went wrong). A night's findings are not lost for want of a
+    plot: where the statistics break off, the page says so in their place."""
     if found.history is None:
-        return {}
-    from reports import exhibits     # which loads matplotlib and scipy
+        return {}, "These results were read from a file; it takes the history to reckon this."
     pictures, sections = inline_svg.Pictures(), {}
-    for exhibit in exhibits.collect(found.history, found.campaign_id):
+    try:
+        from reports import exhibits     # which loads matplotlib and scipy
+        collected = exhibits.collect(found.history, found.campaign_id)
+    except Exception as error:  # pylint: disable=broad-except
+        return {}, "The statistics broke off: %s: %s" % (type(error).__name__, error)
+    for exhibit in collected:
         sections.setdefault(exhibit.section, []).append(SimpleNamespace(
             name=exhibit.name, title=exhibit.title, says=exhibit.says, method=exhibit.method,
             enough=exhibit.enough, rows=exhibit.rows, columns=[
                 (heading, i >= exhibit.left) for i, heading in enumerate(exhibit.headings)],
             picture=markup(pictures.inline(exhibit.svg, exhibit.title, exhibit.says))
             if exhibit.svg else ""))
-    return sections
+    return sections, ""
 
 
 def render(found):
@@ -75,13 +80,13 @@ def render(found):
     environment = _environment()
     from markupsafe import Markup    # which Jinja2 brings
     pictures = inline_svg.Pictures("m")
-    shown = _exhibits(found, Markup)
+    shown, problem = _exhibits(found, Markup)
     findings = html_findings.findings(found, pictures)
     for finding in findings.all:
         finding.picture = Markup(finding.picture)
     benchmarks = html_tables.benchmarks(found)
     benchmarks.shown = shown.get("benchmarks", [])
-    sections = {name: SimpleNamespace(id=name, title=title, why=why, shown=shown.get(name, []))
+    sections = {name: SimpleNamespace(id=name, title=title, why=problem or why, shown=shown.get(name, []))
                 for name, title, why in _SECTIONS + (_TRENDS,)}
     script = _read("page.js")
     queries = {} if found.campaign_id is None else html_queries.queries(
@@ -107,6 +112,11 @@ def write(found, path):
         return ""
     except NoTemplates as error:
         problem = str(error)
+    except OSError:
+        raise                # a full disk is the campaign's affair
+    except Exception as error:  # pylint: disable=broad-except
+        # The other reports tell the same; the verdict does not hang on how this one looks.
+        return "no page: %s: %s" % (type(error).__name__, error)
     if found.history is None or sys.executable == _DEBIANS:
         return problem
     try:

@@ -241,6 +241,12 @@ class PageTest(unittest.TestCase):
         self.assertIn("Could not run", empty.words)
         self.assertEqual(1, len(empty.all("div", class_="is-could-not-run")))
 
+    def test_statistics_that_break_off_do_not_cost_the_page(self):
+        with unittest.mock.patch("reports.exhibits.collect", side_effect=KeyError("no such")):
+            page = Page(html_page.render(self.results))
+        self.assertIn("The statistics broke off: KeyError: 'no such'", page.words)
+        self.assertIn("2 new findings, 1 flaky", page.words)
+
     def test_a_clean_campaign_and_one_that_broke_off(self):
         job = results.Job("bump", "libfuzzer", executions=7, sanitizer="none")
         clean = Page(html_page.render(results.Results(jobs=[job])))
@@ -277,6 +283,13 @@ class PageTest(unittest.TestCase):
             with open(path, encoding="utf-8") as file:
                 self.assertEqual(self.page.source, file.read())
             self.assertIn("ci/setup", html_page.write(results.Results(), path))
+
+
+    def test_a_page_that_cannot_be_made_is_told_in_a_line(self):
+        with unittest.mock.patch("reports.html_tables.matrix", side_effect=TypeError("so")):
+            self.assertEqual("no page: TypeError: so", html_page.write(self.results, "/nowhere/x"))
+        with self.assertRaises(OSError):
+            html_page.write(results.Results(), "/nowhere/x")
 
 
 class BrowserTest(unittest.TestCase):
