@@ -69,7 +69,7 @@ class Live:
 
 def document(live):
     """What status.json says; reports/README.md has a table of it."""
-    return dict(dataclasses.asdict(live), schema=SCHEMA, pid=os.getpid(),
+    return dict(dataclasses.asdict(live), findings=dict(live.findings), schema=SCHEMA, pid=os.getpid(),
                 written=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 load=os.getloadavg()[0], rate=live.rate, executions=live.executions,
                 corpus=live.corpus)

@@ -158,6 +158,8 @@ class Supervisor:
         """Fuzzes until the seconds are over, the policy has nothing left, or stop() says so.
         `gains`, a scheduler.Gains, knows what was new in earlier runs of the campaign."""
         self._gains = gains or scheduler.Gains()
+        for key, state in self._states.items():
+            state.found = self._found(key)   # of earlier runs, which the policy recalls
         self._deadline = time.monotonic() + seconds
         self._next_sample = time.monotonic() + _LOOK
         self._policy = policy
@@ -457,13 +459,18 @@ class Supervisor:
         spent, edges, features = self._gains.sample(
             key, session.setting.session, session.process.cpu_seconds, session.coverage,
             session.features)
-        found = sum((finding.strategy, finding.engine) == key[:2]
-                    for finding in self._detective.findings)
+        found = self._found(key)
         self._policy.moved(key, spent, edges, new_findings=max(0, found - state.found),
                            new_features=features)
         if edges or features or found > state.found:
             state.moved = time.monotonic()
         state.found = max(state.found, found)
+
+    def _found(self, key):
+        """How much a job was the first to find that nobody knew."""
+        return sum((finding.strategy, finding.engine, finding.sanitizer) == key and
+                   finding.status in (results.NEW, results.FLAKY)
+                   for finding in self._detective.findings)
 
     def _size(self, strategy):
         """Inputs kept for a strategy. Listing a folder of many thousand files takes its time."""
@@ -477,9 +484,9 @@ class Supervisor:
 
     def _show(self):
         if self._status.due():
-            self._status.show(self._live())
+            self._status.show(self.snapshot())
 
-    def _live(self):
+    def snapshot(self):
         """What each job does and came to, and all together."""
         now = time.monotonic()
         findings = self._detective.findings
@@ -489,7 +496,7 @@ class Supervisor:
             jobs[key] = live.Job(
                 *key, executions=job.executions, coverage=job.coverage, crashes=job.crashes,
                 corpus=self._size(key[0]), cpu_seconds=state.cpu_seconds, features=state.features,
-                findings=sum((finding.strategy, finding.engine) == key[:2] for finding in findings),
+                findings=self._found(key),
                 quiet=None if state.moved is None else now - state.moved,
                 problem=job.problem or (job.note if state.given_up else ""),
                 state=live.GIVEN_UP if state.given_up else

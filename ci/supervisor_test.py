@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Engines that crash, hang, flood, die and lie: nothing is lost, and nothing is called clean."""
+import json
 import os
 import sys
 import tempfile
@@ -9,7 +10,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import campaign, corpus_folder, detective, engine_kinds, engine_session  # noqa: E402
 from ci import fakes  # noqa: E402
-from ci import judge, process, run_folder, shares, supervisor  # noqa: E402
+from ci import judge, live, process, run_folder, shares, supervisor  # noqa: E402
 from reports import results  # noqa: E402
 
 
@@ -54,7 +55,7 @@ class SupervisorTest(unittest.TestCase):
         self.addCleanup(history.close)
         night = campaign.Campaign.begin(history, folder, "fuzz")
         sleuth = detective.Detective(assay, night, environments)
-        chief = supervisor.Supervisor(
+        chief = self.chief = supervisor.Supervisor(
             night, {key: job}, {key: os.path.join(self.tree, "fuzz", "alpha_%s.elf" % engine)},
             sleuth, self.status, environments=environments, seeds=seeds, stop=stop or (lambda: 0))
         self.replayed = chief.replay(assay) if replay else []
@@ -119,6 +120,12 @@ class SupervisorTest(unittest.TestCase):
         self.assertTrue(findings["invariant:alpha.I3"].name.startswith("invariant-alpha.I3-2222"))
         self.assertEqual(("assay_asan", "assay"), (findings["touched-live-block"].build,
                                                    findings["overlap"].build))
+
+    def test_the_live_status_credits_the_job_that_found(self):
+        self.fuzz("crashes")
+        last = live.document(self.chief.snapshot())
+        self.assertEqual(last, json.loads(json.dumps(last)))
+        self.assertEqual((last["findings"].get("new"), last["jobs"][0]["findings"]), (4, 4))
 
     def test_each_identity_is_stored_once(self):
         for engine in engine_kinds.ENGINES:
