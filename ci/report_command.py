@@ -12,6 +12,7 @@ import os
 import sqlite3
 import sys
 import tempfile
+import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import run_folder, workbench  # noqa: E402
@@ -253,6 +254,9 @@ def main(arguments=None):
     except OSError as error:
         print("ci/report: %s: %s" % (shown(str(error.filename or options.folder)),
                                      error.strerror or error), file=sys.stderr)
+    except Exception:    # pylint: disable=broad-except
+        # Python's own exit code would say that there is a finding.
+        traceback.print_exc()
     return results.EXIT_CODES[results.COULD_NOT_RUN]
 
 

@@ -201,6 +201,15 @@ class ReportTest(unittest.TestCase):
         history.History(os.path.join(empty, history.NAME)).close()
         self.refused(empty, says="has none yet")
 
+    def test_a_mistake_of_ours_does_not_pass_for_a_finding(self):
+        folder = self.copy()
+        db = history.History(os.path.join(folder, history.NAME))
+        db.write("UPDATE campaigns SET assay = X'ff'")
+        db.close()
+        code, _, errors = report(folder, "--format", "json")
+        self.assertEqual(2, code)
+        self.assertIn("Error", errors)
+
     def test_damage_is_said_and_repaired_when_asked_for(self):
         folder = self.copy()
         path = os.path.join(folder, history.NAME)

@@ -271,7 +271,7 @@ class RecordTest(Case):
         ours, theirs = self.told(db, 3), self.told(other, loaded)
         ours.former = theirs.former = []
         for finding in ours.findings:
-            finding.before = ""
+            finding.before, finding.known = "", False
         self.assertEqual(ours.to_dict(), theirs.to_dict())
         self.assertEqual([], other.query("PRAGMA foreign_key_check"))
         other.close()
@@ -409,6 +409,15 @@ class DamageTest(Case):
         said = "\n".join(self.said)
         self.assertIn("not recovered: %s is damaged" % records[0], said)
         self.assertIn("no record of campaign " + os.path.basename(os.path.dirname(records[1])), said)
+
+    def test_a_sound_database_misses_no_record(self):
+        records = sorted(glob.glob(os.path.join(self.folder, "campaigns", "*", record.NAME)))
+        os.unlink(records[0])
+        os.truncate(records[1], 0)
+        os.makedirs(os.path.join(self.folder, "campaigns", "somebody-else-s"))
+        db = self.open()
+        self.assertEqual(self.before[0], self.told(db, 1).to_dict())
+        self.assertEqual([], self.said)
 
     def test_a_record_from_a_newer_version_is_left_alone(self):
         path = sorted(glob.glob(os.path.join(self.folder, "campaigns", "*", record.NAME)))[0]

@@ -121,7 +121,7 @@ def _findings(history, campaign, jobs, folder):
         path = os.path.join(folder, row["path"]) if folder else row["path"]
         replays = {"runs": row["runs"], "same": row["same"]} if row["runs"] else {}
         finding = _made(R.Finding, row, path=path, commands=R.commands(path), version=row["assay"],
-                        replays=replays, since=row["stored"], flaky=row["status"] == R.FLAKY,
+                        replays=replays, since=row["stored"], flaky=row["status"] == R.FLAKY, known=row["id"] in before,
                         inputs=inputs.get(row["id"], {}), before=before.get(row["id"], ""),
                         story=_json(row["story"], dict) if row["story"] else None)
         findings.append(finding)

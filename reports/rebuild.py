@@ -65,11 +65,13 @@ def _recover(db, folder, lost, say):
                 continue
             document = record.read(os.path.join(campaign, record.NAME))
         except FileNotFoundError:
-            if uuid not in known:
+            if lost and uuid not in known:
                 missing.append("%s: no record of campaign %s" % (campaign, uuid))
             continue
         except record.Unusable as error:
-            missing.append(str(error))
+            # Of a campaign that the database knows, nothing is missing.
+            if uuid not in known:
+                missing.append(str(error))
             continue
         if document["checkpoint"] <= known.get(document["uuid"], -1):
             continue

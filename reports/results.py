@@ -56,7 +56,7 @@ class Finding:
     operations: typing.Optional[int] = None   # of the minimised program
     path: str = ""           # of the program's file
     flaky: bool = False      # seen once, not in replays
-    known: bool = False      # an earlier run stored it
+    known: bool = False      # an earlier campaign stored it
     first_visible: str = ""  # what a look around every operation shows sooner
     replays: typing.Dict[str, int] = dataclasses.field(default_factory=dict)  # runs, same
     version: str = ""        # of Assay's sources when it was stored
