@@ -10,6 +10,7 @@ from ci.engine_session import engines
 _FOLDERS = {"crashes": "crash", "hangs": "hang"}
 
 # For its first minute afl-fuzz writes no file that tells how far it is; its screen does.
+_STARTED = "All test cases processed"
 _SCREEN = re.compile(r"(total execs|exec speed) : ([0-9.]+)([kMGT]?)")
 _UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
@@ -70,6 +71,8 @@ class Afl(engine_session.Session):
         return env
 
     def read_line(self, line):
+        if _STARTED in line:
+            self.start_up = self.start_up or self.seconds
         for key, digits, unit in _SCREEN.findall(_SEQUENCE.sub("", line)):
             try:
                 value = float(digits) * _UNITS[unit]

@@ -48,6 +48,8 @@ class LibFuzzer(engine_session.Session):
             self.coverage = int(match.group(2))
             self.features = int(match.group(3) or 0) or None
             self.rate = int(match.group(4)) or None
+            # It tells of coverage when it has read the corpus, not before.
+            self.start_up = self.start_up or self.seconds
             return
         match = _TOTAL.match(line)
         if match:

@@ -87,6 +87,7 @@ class Session:
         self.rate = None
         self.coverage = None
         self.features = None
+        self.start_up = None     # seconds until it was through with the corpus
         self.counted = None      # by the target itself: counters.Counters
         self.property = ""
         self.diagnosis = ""

@@ -76,6 +76,7 @@ class EnginesTest(unittest.TestCase):
     def test_sanitizers_keep_quiet_and_limits_are_passed_on(self):
         session = self.start(engine_libfuzzer.LibFuzzer, "l", memory=77)
         self.assertIn("-rss_limit_mb=77", session.command())
+        self.assertGreater(session.start_up, 0)
         environment = session.environment()
         for name in ("ASAN", "MSAN", "TSAN", "UBSAN"):
             self.assertIn("symbolize=0", environment[name + "_OPTIONS"])

@@ -92,5 +92,8 @@ class Fixed:
         """The job is not to run any more."""
         self._dropped.add(key)
 
+    def started(self, key, seconds):
+        """Start-up takes from the job's own share."""
+
     def parked(self, _key):
         return False

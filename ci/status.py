@@ -4,9 +4,11 @@ import time
 
 from ci import live, screen
 
-# Seconds between lines where no terminal rewrites them; between updates of the screen, of a single
-# line on it, and of the file.
-_PLAIN, _SCREEN, _LINE, _FILE = 10.0, 1.0, 0.5, 2.0
+# Seconds between updates of the screen, of a single line on it, and of the file.
+_SCREEN, _LINE, _FILE = 1.0, 0.5, 2.0
+
+# Seconds between lines where no terminal rewrites them: a tenth of the time so far, within these.
+_PLAIN = (10.0, 60.0)
 
 
 class Status:
@@ -19,6 +21,7 @@ class Status:
         self.file = file
         self.about = {}
         self._live = live.Live()
+        self._began = time.monotonic()
         # The first plain line soon: it shows that something happens.
         self._next = time.monotonic() + (0 if self._screen else 2)
         self._next_file = 0.0
@@ -35,11 +38,14 @@ class Status:
         self._keep()
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + (_SCREEN if self._screen else _PLAIN)
+        self._next = time.monotonic() + (_SCREEN if self._screen else self._pause())
         if self._screen:
             self._screen.draw(screen.render(now, *self._screen.size()))
         else:
             self._say(screen.plain(now))
+
+    def _pause(self):
+        return min(_PLAIN[1], max(_PLAIN[0], (time.monotonic() - self._began) / 10))
 
     def _keep(self):
         if self.file and time.monotonic() >= self._next_file:
@@ -62,7 +68,7 @@ class Status:
         """What is done right now; where no terminal rewrites it, only now and then."""
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + (_LINE if self._screen else _PLAIN)
+        self._next = time.monotonic() + (_LINE if self._screen else self._pause())
         if self._screen:
             self._screen.draw([line])
         else:

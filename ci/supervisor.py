@@ -460,6 +460,8 @@ class Supervisor:
             key, session.setting.session, session.process.cpu_seconds, session.coverage,
             session.features)
         found = self._found(key)
+        if session.start_up:
+            self._policy.started(key, session.start_up)
         self._policy.moved(key, spent, edges, new_findings=max(0, found - state.found),
                            new_features=features)
         if edges or features or found > state.found:
