@@ -102,6 +102,9 @@ class ResultsTest(Case):
         self.assertEqual("", self.results.kills_from)
         self.assertEqual(self.nights[0].started, self.nights[1].kills_from)
         self.assertEqual(self.nights[0].kills, self.nights[1].kills)
+        self.assertEqual([len(night.kills) for night in self.nights],
+                         [self.nights[0].kills_here, 42, self.nights[2].kills_here])
+        self.assertEqual(0, self.nights[1].kills_here)
 
     def test_a_campaign_is_found_by_its_names(self):
         for wanted, found in (("last", 3), ("2", 2), ("00001000", 1), ("0000100", None),
@@ -143,7 +146,9 @@ class ResultsTest(Case):
                 "UPDATE jobs SET not_started = 1 WHERE engine != 'corpus'",
                 "DELETE FROM sessions WHERE job IN (SELECT id FROM jobs WHERE engine != 'corpus')",
                 "DELETE FROM jobs WHERE engine != 'corpus'", "DELETE FROM jobs",
-                "UPDATE campaigns SET command = 'bugs'"):
+                "UPDATE campaigns SET command = 'bugs'", "DELETE FROM benchmarks",
+                "DELETE FROM kills WHERE campaign = 3 AND bug LIKE 'buddy%'",
+                "DELETE FROM kills WHERE campaign = 3"):
             db.write(change)
             ours, = read_history.former(db, 4)[:1]
             told.append(R.Results.from_history(db, 3).verdict)

@@ -128,7 +128,7 @@ def _matrix(results):
     lines += ["", "Power: planted bugs that a check reported, of those that it reported and those "
               "that nothing reported, over its checks. Weak: such a one survived."]
     if results.kills_from:
-        lines[-1] += " They were last tried on %s." % escape(results.kills_from)
+        lines[-1] += " Some were last tried on %s." % escape(results.kills_from)
     names = [strategy.name for strategy in results.strategies]
     by_key = {(cell.strategy, cell.property): cell for cell in results.matrix}
     full = [[code(each.id)] + [_cell(by_key.get((name, each.id))) for name in names]

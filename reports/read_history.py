@@ -121,8 +121,9 @@ def _findings(history, campaign, jobs, folder):
         path = os.path.join(folder, row["path"]) if folder else row["path"]
         replays = {"runs": row["runs"], "same": row["same"]} if row["runs"] else {}
         finding = _made(R.Finding, row, path=path, commands=R.commands(path), version=row["assay"],
-                        replays=replays, since=row["stored"], flaky=row["status"] == R.FLAKY, known=row["id"] in before,
-                        inputs=inputs.get(row["id"], {}), before=before.get(row["id"], ""),
+                        replays=replays, since=row["stored"], flaky=row["status"] == R.FLAKY,
+                        known=row["id"] in before, before=before.get(row["id"], ""),
+                        inputs=inputs.get(row["id"], {}),
                         story=_json(row["story"], dict) if row["story"] else None)
         findings.append(finding)
         hit = [jobs[job] for job in by_job.get(row["id"], []) if job in jobs] or [
@@ -182,6 +183,7 @@ def _kills(history, campaign, results):
     if oldest != campaign:
         results.kills_from = history.one("SELECT started FROM campaigns WHERE id = ?",
                                          oldest)["started"]
+    results.kills_here = sum(row["campaign"] == campaign for row in rows)
     results.kills = [
         _made(R.Kill, kill, expected=kill["expected"].split(), killed=bool(kill["killed"]))
         for kill in rows]

@@ -280,7 +280,8 @@ class Results:
     coverage: typing.List[Coverage] = dataclasses.field(default_factory=list)
     states: typing.List[States] = dataclasses.field(default_factory=list)
     kills: typing.List[Kill] = dataclasses.field(default_factory=list)
-    kills_from: str = ""     # when the campaign that they are of began, if it is an earlier one
+    kills_here: int = 0      # how many of them are this campaign's
+    kills_from: str = ""     # when the oldest campaign that they are of began, if it is an earlier one
     benchmarks: typing.List[Benchmark] = dataclasses.field(default_factory=list)
     former: typing.List[Former] = dataclasses.field(default_factory=list)   # the latest first
 
@@ -303,7 +304,7 @@ class Results:
         statuses = [finding.status for finding in self.findings]
         if any(job.verdict == FINDING for job in self.jobs):
             statuses.append(NEW)
-        measured = self.benchmarks or (self.kills and not self.kills_from)
+        measured = self.benchmarks or self.kills_here
         ran = all(job.verdict != COULD_NOT_RUN for job in self.jobs) and (
             self.begun or self.command in MEASURING and measured)
         return verdict_of(statuses, self.error or self.failed_phases, ran)
