@@ -14,12 +14,14 @@ DIR/summary.json and DIR/report.sarif. DIR/fuzz is the campaign's folder, with t
 DIR/logs has what the steps said.
 """
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
 import os
 import random
 import shutil
+import sqlite3
 import sys
 import time
 
@@ -46,11 +48,13 @@ exit codes: 0 clean, 1 new finding or failed test, 2 something could not run, or
 # Parts of the time. What a step leaves over, the later ones have.
 _PARTS = {"tests": 0.4, "regressions": 0.15, "planted bugs": 0.15, "fuzzing": 0.3}
 
-# Seconds: what a campaign keeps for its report, and the least that an engine can do anything in.
-_REPORT, _LEAST = 10, 6
+# Seconds: what is kept for a campaign's last findings and its report, and the least that an engine can
+# do anything in.
+_REPORT, _LEAST = 15, 6
 
-# Of the campaign's reports, those that are handed on.
-_REPORTS = ("md", "sarif")
+# Of the campaign's reports, those that are handed on, by the ends of their names.
+_REPORTS = {"md": "markdown", "sarif": "sarif"}
+_REPORT_SECONDS = 60
 
 _TAGS = {
     "tests": ["--test_tag_filters=-regression,-kill"],
@@ -87,7 +91,7 @@ def parse_options(arguments):
                         help="findings that are accepted (ci/known_findings.toml)")
     parser.add_argument("--out", metavar="DIR", default=os.path.join(ROOT, "out", "pr"),
                         help="folder for the reports (out/pr in the checkout)")
-    # For tests: a folder with the commands `bazel` and `overnight`; nothing is set up.
+    # For tests: a folder with the commands `overnight` and `report`; nothing is set up.
     parser.add_argument("--commands", metavar="DIR", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.only = options.only or list(_PARTS)
@@ -112,6 +116,18 @@ def find_change(options):
     base = changes.base_of(options.base)
     touched = changes.changed_files(base)
     return Change(base, touched, *changes.affected(touched, base))
+
+
+def last_campaign(folder):
+    """Its number, or None."""
+    path = os.path.join(folder, "history.db")
+    if not os.path.exists(path):
+        return None
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as history:
+            return history.execute("SELECT max(id) FROM campaigns").fetchone()[0]
+    except sqlite3.Error:
+        return None
 
 
 class Judgement:
@@ -186,7 +202,7 @@ class Judgement:
             return pr_steps.Outcome(name, pr_steps.UNFINISHED, "the build left no time to fuzz",
                                     seconds=seconds, log=log)
         out = os.path.join(self._folder, "fuzz")
-        command = [self._overnight(), "--hours", "%.5f" % (left / 3600),
+        command = [self._command("overnight"), "--hours", "%.5f" % (left / 3600),
                    "--strategies", ",".join(strategies), "--engines", ",".join(engines),
                    "--without", "coverage,power,benchmarks",
                    "--out", out]
@@ -194,12 +210,28 @@ class Judgement:
             command += ["--known", os.path.abspath(self._options.known)]
         # A campaign that is told to stop still reports: it may take longer than it was given.
         outcome = pr_steps.campaign(self._runner, name, command, left + 60, ROOT,
-                                    [os.path.join(out, "report." + kind) for kind in _REPORTS])
+                                    [os.path.join(out, "report." + kind) for kind in _REPORTS],
+                                    self._recovery(out))
         outcome.says += note
         return outcome
 
-    def _overnight(self):
-        return os.path.join(self._options.commands or os.path.join(ROOT, "ci"), "overnight")
+    def _command(self, name):
+        return os.path.join(self._options.commands or os.path.join(ROOT, "ci"), name)
+
+    def _recovery(self, folder):
+        """A function that writes the reports of a campaign which could not do so itself, and returns
+        its exit code; None if no campaign began since now."""
+        before = last_campaign(folder)
+
+        def recover():
+            code = None
+            if last_campaign(folder) != before:
+                for kind, form in _REPORTS.items():
+                    code, _ = self._runner.run("fuzzing report", [
+                        self._command("report"), folder, "--format", form,
+                        "--output", os.path.join(folder, "report." + kind)], _REPORT_SECONDS, ROOT)
+            return code
+        return recover
 
     def _build_command(self, strategies):
         paths = [workbench.target_path(strategy, engine)
@@ -225,8 +257,8 @@ class Judgement:
 
     def _write(self, change, outcomes, seconds):
         campaign = os.path.join(self._folder, "fuzz")
-        fuzzed = any(o.name == "fuzzing" and o.log and o.state not in (
-            pr_steps.SKIPPED, pr_steps.UNFINISHED) for o in outcomes)
+        # Without a campaign the reports in its folder are those of another one.
+        fuzzed = any(os.path.basename(o.log) == "fuzzing.log" for o in outcomes)
         report = sarif = None
         if fuzzed:
             report = pr_summary.read(os.path.join(campaign, "report.md"))

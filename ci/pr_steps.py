@@ -15,8 +15,8 @@ PASSED, FAILED, KNOWN, UNFINISHED, BROKEN, SKIPPED = (
 # As ci/overnight: a finding outweighs what could not run, and that what is known.
 _ORDER = ((FAILED, 1), (UNFINISHED, 2), (BROKEN, 2), (KNOWN, 3))
 
-# Seconds that a program gets to end by itself, signal after signal.
-_GRACE = 20
+# Seconds that a program gets to end by itself, signal after signal. A campaign has findings to settle.
+_GRACE, _CAMPAIGNS_GRACE = 20, 60
 
 # Seconds between signs of life.
 _BEAT = 60
@@ -53,7 +53,7 @@ class Runner:
         """Why a command has no exit code."""
         return self._stopped() and "stopped by " + self._stopped() or "its time was over"
 
-    def run(self, name, command, seconds, cwd):
+    def run(self, name, command, seconds, cwd, grace=_GRACE):
         """(exit code, or None if it was ended; path of its log)."""
         log = os.path.join(self._folder, name.replace(" ", "-") + ".log")
         with open(log, "ab") as said:
@@ -65,7 +65,7 @@ class Runner:
             while child.poll() is None:
                 now = time.monotonic()
                 if now - begin > seconds or self._stopped():
-                    self._end(child)
+                    self._end(child, grace)
                     return None, log
                 if now > beat:
                     self._say("%s: %s of at most %s" % (name, text.duration(now - begin),
@@ -75,15 +75,15 @@ class Runner:
             return child.returncode, log
         finally:
             if child.poll() is None:
-                self._end(child)
+                self._end(child, grace)
 
     @staticmethod
-    def _end(child):
+    def _end(child, grace):
         """Ctrl-C first: Bazel then tells what was tested, and ci/overnight reports."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(child.pid, number)
-                child.wait(_GRACE)
+                child.wait(grace)
                 break
             except subprocess.TimeoutExpired:
                 pass
@@ -153,22 +153,29 @@ def tests(runner, name, options, targets, seconds, cwd, events):
 _STATES = {0: PASSED, 1: FAILED, 3: KNOWN}
 
 
-def campaign(runner, name, command, seconds, cwd, reports):
+def campaign(runner, name, command, seconds, cwd, reports, recover):
     """A command with the exit codes of ci/overnight, which must write the files `reports`: a program
-    that breaks down may well end with one of these codes."""
+    that breaks down may well end with one of these codes. Then recover() writes them from what was
+    stored, and returns such a code as well, or None."""
     for path in reports:
         if os.path.exists(path):
             os.unlink(path)
     begin = time.monotonic()
-    code, log = runner.run(name, command, seconds, cwd)
-    outcome = Outcome(name, _STATES.get(code, BROKEN), seconds=time.monotonic() - begin, log=log)
+    code, log = runner.run(name, command, seconds, cwd, _CAMPAIGNS_GRACE)
+    outcome = Outcome(name, _STATES.get(code, BROKEN), log=log)
     said = [line for line in last_lines(log).splitlines()
             if line.strip() and not line.startswith("report: ")]
-    outcome.says = runner.why if code is None else (said or ["it said nothing"])[-1]
+    outcome.says = (said or ["it said nothing"])[-1]
     missing = [path for path in reports if not os.path.exists(path)]
-    if missing and outcome.state != BROKEN:
-        outcome.state = BROKEN
-        outcome.says = "it ended with exit code %d, but wrote no %s" % (code, missing[0])
-    if outcome.state == BROKEN:
+    if code is None or missing:
+        outcome.state = UNFINISHED if code is None else BROKEN
+        outcome.says = ("cut off: " + runner.why if code is None else
+                        "it ended with exit code %d, but wrote no %s" % (code, missing[0]))
+        # What was found before counts, whatever happened then.
+        if missing and recover() == 1:
+            outcome.state = FAILED
+            outcome.says += "; what it had found is stored"
+    if outcome.state in (BROKEN, UNFINISHED):
         outcome.details = [(" ".join(command[:1]), last_lines(log))]
+    outcome.seconds = time.monotonic() - begin
     return outcome

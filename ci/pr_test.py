@@ -60,6 +60,12 @@ with open(os.path.join(here, "asked.json"), "w") as file:
     json.dump(sys.argv[1:], file)
 if code == 101:
     raise SystemExit(1)
+if code == 102:
+    import sqlite3
+    with sqlite3.connect(os.path.join(out, "history.db")) as history:
+        history.execute("CREATE TABLE IF NOT EXISTS campaigns (id INTEGER PRIMARY KEY)")
+        history.execute("INSERT INTO campaigns DEFAULT VALUES")
+    os.kill(os.getpid(), 9)
 with open(os.path.join(out, "report.md"), "w") as file:
     file.write("# Fuzzing\n```\n# no heading\n```\n")
 with open(os.path.join(out, "report.sarif"), "w") as file:
@@ -69,12 +75,19 @@ sys.exit(code)
 '''
 
 
+# Finds something in whatever a campaign has left.
+_REPORT = '''#!/bin/sh
+echo "{\\"version\\": \\"2.1.0\\", \\"runs\\": [\\"$3\\"]}" >"$5"
+exit 1
+'''
+
+
 class VerdictTest(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
         self.addCleanup(scratch.cleanup)
         self.folder, self.out = scratch.name, os.path.join(scratch.name, "out")
-        for name, text in (("bazel", _BAZEL), ("overnight", _OVERNIGHT)):
+        for name, text in (("bazel", _BAZEL), ("overnight", _OVERNIGHT), ("report", _REPORT)):
             path = os.path.join(self.folder, name)
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -171,6 +184,15 @@ class VerdictTest(unittest.TestCase):
         code, _, told = self.judge("--only", "fuzzing", "--minutes", "1")
         self.assertEqual((code, self.states(told)["fuzzing"]), (2, pr_steps.BROKEN))
         self.assertEqual(json.loads(self.read("report.sarif"))["runs"][0]["results"], [])
+
+    def test_a_campaign_that_is_killed_after_a_finding_has_found_it(self):
+        self.tell(code=102)
+        code, _, told = self.judge("--only", "fuzzing", "--minutes", "1")
+        self.assertEqual((code, self.states(told)["fuzzing"]), (1, pr_steps.FAILED))
+        self.assertEqual(json.loads(self.read("report.sarif"))["runs"], ["sarif"])
+        # Another one that does not even begin has not.
+        self.tell(code=101)
+        self.assertEqual(self.judge("--only", "fuzzing", "--minutes", "1")[0], 2)
 
     def test_known_findings_outweigh_nothing(self):
         self.tell(code=3, tests={"//a:b": "FAILED"})
