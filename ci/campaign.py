@@ -14,6 +14,7 @@ import shutil
 import time
 import uuid
 
+from ci import process
 from reports import rebuild, record
 
 # In a session's folder: the job's key.
@@ -54,8 +55,7 @@ class Campaign:
         self._jobs = {}
         self._started = time.monotonic()
         self._cpu = _own_cpu()
-        self._children = _children_cpu()
-        self.sessions_cpu = 0.0      # of sessions of this run that have ended
+        self._judge = process.run.cpu_seconds
         self.before = history.one(
             "SELECT coalesce(sum(seconds), 0) AS s FROM runs WHERE campaign = ?", self.id)["s"]
         with self.writing():
@@ -182,8 +182,7 @@ class Campaign:
                     *(numbers.get(name) or 0 for name in NUMBERS[:3]),
                     *(numbers.get(name) for name in (
                         "coverage", "features", "corpus", "states", "memory")))
-            self._touch(history, sum(numbers.get("cpu_seconds") or 0
-                                     for numbers in sessions.values()))
+            self._touch(history)
         if time.monotonic() >= self._next_record:
             self.record()
 
@@ -192,7 +191,6 @@ class Campaign:
         """Makes a session's row final. Its suspects and inputs must be safe before."""
         close_session(self.history, session, dict(numbers, exit_code=exit_code), how, "ended",
                       exercised, states, at=self.clock(), corpus=corpus)
-        self.sessions_cpu += numbers.get("cpu_seconds") or 0
         remove_session_folder(self.folder, session)
 
     # Phases.
@@ -230,11 +228,10 @@ class Campaign:
         with self.writing() as history:
             self._touch(history)
 
-    def _touch(self, history, running_cpu=0.0):
-        """The engines' processor time is not the judge's; both are children of this process."""
-        judge = max(0.0, _children_cpu() - self._children - self.sessions_cpu)
+    def _touch(self, history):
         history.write("UPDATE runs SET seconds = ?, cpu_seconds = ?, judge_cpu_seconds = ? "
-                      "WHERE id = ?", self.run_seconds, _own_cpu() - self._cpu, judge, self.run)
+                      "WHERE id = ?", self.run_seconds, _own_cpu() - self._cpu,
+                      process.run.cpu_seconds - self._judge, self.run)
 
     def end(self, stopped="", error=""):
         """The campaign is over, or stopped by `stopped`."""
@@ -326,9 +323,4 @@ def open_history(folder, say=print):
 
 def _own_cpu():
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-def _children_cpu():
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

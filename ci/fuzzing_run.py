@@ -5,12 +5,13 @@ copied, and then the campaign's phases follow each other, ending in the reports.
 phases there are, and who fuzzes next.
 """
 import json
+import math
 import os
 import sys
 import time
 
 from ci import campaign as campaigns
-from ci import detective, judge, provenance, quotas, recovery, run_folder
+from ci import corpora, detective, judge, provenance, quotas, recovery, run_folder
 from ci import supervisor, workbench
 from ci.workbench import CannotRun, shown
 from reports import catalogue, files, results
@@ -30,7 +31,8 @@ class FuzzingRun:
         self.plant = ""
         self.strategies = self.engines = ()
         self.found = []
-        self.folder = self.history = self.campaign = self.assay = self.sleuth = self.chief = None
+        self.folder = self.history = self.campaign = None
+        self.assay = self.corpora = self.sleuth = self.chief = None
         self.jobs = {}           # results.Job by key
         self.report = []         # paths
         self._paths = {}         # of the fuzz targets by key, below bazel-bin
@@ -120,6 +122,15 @@ class FuzzingRun:
             raise CannotRun("%s: the build did not make %s" % (
                 ", ".join(failed), "it" if len(failed) == 1 else "them"))
 
+        later = self.programs_of_phases()
+        if later and not self.options.prebuilt:
+            self.bench.build_what_can(later)     # what is missing, its phase will say
+
+    def programs_of_phases(self):
+        """What phases after the fuzzing need, {label: path below bazel-bin}: built before it, so
+        that their time is not spent on that."""
+        return {}
+
     def close(self):
         """Gives the folder up, whatever happened."""
         if self.history:
@@ -167,7 +178,7 @@ class FuzzingRun:
         except OSError as failure:
             error = failure
         self.status.clear()
-        self.settle()
+        self.sleuth.finish()
         return self._finish(error or self.sleuth.error)
 
     def _set_out(self):
@@ -187,11 +198,12 @@ class FuzzingRun:
         self.sleuth = detective.Detective(self.assay, self.campaign, environments,
                                           self._on_finding, self.known)
         recovery.recover(self.history, folder, self.sleuth.report, programs)
+        self.corpora = corpora.Corpora(folder, self.strategies, [
+            os.path.join(workbench.ROOT, "corpus", name) for name in ("seeds", "regression")])
         self.chief = supervisor.Supervisor(
-            self.campaign, self.jobs, programs, self.sleuth, self.status, seed=self.options.seed,
-            environments=environments, mutator=copies.get(workbench.MUTATOR, ""),
-            limits=self.limits(), stop=self.stopped,
-            seeds=[os.path.join(workbench.ROOT, "corpus", name) for name in ("seeds", "regression")])
+            self.campaign, self.jobs, programs, self.corpora, self.sleuth, self.status,
+            seed=self.options.seed, environments=environments,
+            mutator=copies.get(workbench.MUTATOR, ""), stop=self.stopped, limits=self.limits())
 
     def phase(self, name, work):
         """Carries out a phase, unless an earlier run of the campaign has; begun anew if that was
@@ -213,13 +225,16 @@ class FuzzingRun:
         return "stopped by " + self.interrupt.name if self.interrupt.name else self.chief.ended
 
     def replay(self):
-        self.chief.replay(self.assay)
+        corpora.replay(self.campaign, self.corpora, self.sleuth, self.assay, self.stopped)
 
-    def settle(self):
-        """Waits until the detective has dealt with what was found."""
+    def settle(self, until=math.inf):
+        """Waits until the detective has dealt with what was found, or the campaign's clock shows
+        `until`: then it goes on beside what comes next."""
         if self.sleuth.waiting:
             self.status.say("minimising what was found last")
-        self.sleuth.finish()
+        while self.sleuth.waiting and not self.sleuth.error and not self.broken() \
+                and self.campaign.clock() < until:
+            time.sleep(0.1)
 
     def _finish(self, error):
         """Ends the campaign and writes the reports; returns the results."""

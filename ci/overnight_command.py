@@ -17,8 +17,8 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import campaign as campaigns  # noqa: E402
-from ci import bench_command, corpus_cover, fuzzing_run, known_findings, line_coverage  # noqa: E402
-from ci import phases, power, quotas, scheduler, workbench  # noqa: E402
+from ci import bench_command, corpora, corpus_cover, fuzzing_run, known_findings  # noqa: E402
+from ci import line_coverage, phases, power, quotas, scheduler, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, names, positive  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
@@ -224,24 +224,33 @@ class Run(fuzzing_run.FuzzingRun):
     def phases(self):
         self.phase("replay", self.replay)
         self.phase("fuzz", self._fuzz_on)
-        self.phase("settle", self.settle)
-        for name, work in (("minimise", self._minimise), ("coverage", self._coverage),
-                           ("power", self._power), ("benchmarks", self._benchmarks)):
+        self.phase("settle", lambda: self.settle(self._plan.until("settle")))
+        for name, work in self._later().items():
             self._optional(name, work)
+
+    def _later(self):
+        return {"minimise": self._minimise, "coverage": self._coverage, "power": self._power,
+                "benchmarks": self._benchmarks}
+
+    def programs_of_phases(self):
+        programs = {}
+        if "coverage" in self._plan.reserved:
+            paths = map(line_coverage.target_path, self.strategies)
+            programs.update((workbench.label_of(path), path) for path in paths)
+        if "power" in self._plan.reserved:
+            programs[workbench.label_of(power.PROGRAM)] = power.PROGRAM
+        if "benchmarks" in self._plan.reserved:
+            programs.update((label, label) for label in bench_command.TARGETS)
+        return programs
 
     def replay(self):
         end = _REPLAY * self._plan.until("fuzz")
 
         def stop():
             return self.stopped() or self.campaign.clock() > end
-        self.chief.replay(self.assay, stop)
+        corpora.replay(self.campaign, self.corpora, self.sleuth, self.assay, stop)
         self.sleuth.replay_stored(self.strategies, stop)
         return "" if self.campaign.clock() <= end else "not all: there was no more time for it"
-
-    def settle(self):
-        super().settle()
-        for complaint in self.known.complaints(self.strategies):
-            self.status.say(complaint)
 
     def _fuzz_on(self):
         left = self._plan.until("fuzz") - self.campaign.clock()
@@ -324,6 +333,8 @@ class Run(fuzzing_run.FuzzingRun):
             self.status.say("%s: failed: %s" % (name, error))
 
     def tell(self, outcome):
+        for complaint in self.known.complaints(self.strategies):
+            print(complaint)
         print(terminal.render(outcome))
         if self.report:
             print("report: " + " ".join(self.report))

@@ -195,11 +195,29 @@ class Process:
         self._child.wait()
 
 
+class _Counted(subprocess.Popen):
+    """Adds its CPU time to what run() has spent before it is gone."""
+
+    def wait(self, timeout=None):
+        end = None if timeout is None else time.monotonic() + timeout
+        pause = 0.0005
+        while self.returncode is None and not os.waitid(
+                os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if end is not None and time.monotonic() >= end:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            time.sleep(pause)
+            pause = min(2 * pause, 0.05)
+        if self.returncode is None:
+            entry = _entry(self.pid)
+            run.cpu_seconds += entry.cpu_seconds if entry else 0
+        return super().wait(timeout)
+
+
 def run(command, env=None, seconds=60.0):
     """Runs a short command to its end. Returns (exit code or None, stdout, stderr as text); the
     code is None if it took longer than `seconds` and was killed."""
-    child = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, start_new_session=True)
+    child = _Counted(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                     stderr=subprocess.PIPE, start_new_session=True)
     try:
         out, err = child.communicate(timeout=seconds)
         code = child.returncode
@@ -208,3 +226,7 @@ def run(command, env=None, seconds=60.0):
         out, err = child.communicate()
         code = None
     return code, out.decode(errors="replace"), err.decode(errors="replace")
+
+
+# Of all that it ran.
+run.cpu_seconds = 0.0

@@ -6,12 +6,11 @@ fuzzing of its strategy, but a bug that every input shows gets no more than CAP 
 """
 import collections
 import errno
-import math
 import select
 import time
 import zlib
 
-from ci import corpus_cover, corpus_folder, engine_session, judge, live, process, quotas, scheduler
+from ci import corpus_cover, engine_session, live, process, quotas, scheduler
 from ci.engine_kinds import ENGINES
 from reports import files, results, text
 
@@ -62,13 +61,15 @@ class JobState:
 
 
 class Supervisor:
-    """`jobs`: results.Job for each key, (strategy, engine, sanitizer). `programs`: {key: path}, of a job without one the build did not make it."""
+    """`jobs`: results.Job for each key, (strategy, engine, sanitizer). `programs`: {key: path}, of a
+    job without one the build did not make it."""
 
-    def __init__(self, campaign, jobs, programs, detective, status, seed=1, environments=None,
-                 mutator="", seeds=(), stop=lambda: False, limits=None):
+    def __init__(self, campaign, jobs, programs, corpora, detective, status, seed=1,
+                 environments=None, mutator="", stop=lambda: False, limits=None):
         self._campaign = campaign
         self._folder = campaign.folder
         self._programs = programs
+        self._corpora = corpora
         self._detective = detective
         self._status = status
         self._seed = seed
@@ -90,14 +91,6 @@ class Supervisor:
         self.ended = ""          # why it ended before its time, if neither stopped nor broken off
         self._deadline = None
         self._next_sample = self._next_look = 0.0
-        self._corpora = {}
-        for strategy, _, _ in jobs:
-            if strategy not in self._corpora:
-                corpus = corpus_folder.Corpus(self._folder.join("corpus", strategy))
-                corpus.sweep(math.inf)
-                corpus.start_from(seeds)
-                self._corpora[strategy] = corpus
-        self._corpus_sizes = {}
 
     def _remember(self):
         """What earlier runs of the campaign came to."""
@@ -108,49 +101,6 @@ class Supervisor:
                 for name in ("executions", "seconds", "coverage", "crashes"):
                     setattr(state.job, name, total[name])
                 state.cpu_seconds, state.features = total["cpu_seconds"], total["features"]
-
-    # Before the engines: what is stored.
-
-    def replay(self, assay, stop=None):
-        """Runs what is stored on each strategy, before AFL++ or libFuzzer start from it. Returns a
-        results.Job of the engine `corpus` for each strategy."""
-        stop = stop or self._stop
-        replayed = []
-        for strategy, corpus in self._corpora.items():
-            job = results.Job(strategy, "corpus", sanitizer="none")
-            replayed.append(job)
-            row = self._campaign.job((strategy, "corpus", "none"))
-            if stop():
-                job.not_started = True
-                self._campaign.say_of(row, not_started=1)
-                continue
-            session, _ = self._campaign.open_session(row)
-            start = time.monotonic()
-            try:
-                for judged, bad in assay.failing(strategy, corpus.paths(), stop):
-                    if bad:
-                        self._ban(judged, job, corpus, row, session)
-                    else:
-                        job.executions += judged
-            except judge.CannotJudge as error:
-                job.problem = str(error)
-                self._campaign.say_of(row, problem=job.problem)
-            job.seconds = time.monotonic() - start
-            job.corpus = len(corpus)
-            self._campaign.close_session(session, {
-                "seconds": job.seconds, "executions": job.executions, "crashes": job.crashes,
-            }, "died" if job.problem else "over", corpus=job.corpus)
-        return replayed
-
-    def _ban(self, path, job, corpus, row, session):
-        data = engine_session.read_input(path)
-        job.crashes += 1
-        if data is None:
-            return
-        self._detective.report(engine_session.Suspect(
-            job.strategy, "corpus", "crash", data, "", executions=job.executions, sanitizer="none",
-            job=row, session=session))
-        corpus.ban(data)
 
     # The loop.
 
@@ -331,7 +281,7 @@ class Supervisor:
         self._campaign.close_session(
             session.setting.session, numbers, session.how, session.process.code,
             exercised=counted.exercised if counted else None,
-            states=counted.states if counted else None, corpus=self._size(core.key[0]))
+            states=counted.states if counted else None, corpus=self._corpora.size(core.key[0]))
         self._tell_policy(core)
         core.session = None
         job = state.job
@@ -425,7 +375,7 @@ class Supervisor:
         for core in running:
             core.session.count()
             samples[core.session.setting.session] = dict(
-                core.session.numbers(), corpus=self._size(core.key[0]))
+                core.session.numbers(), corpus=self._corpora.size(core.key[0]))
             self._tell_policy(core)
         self._campaign.sample(samples)
 
@@ -474,16 +424,6 @@ class Supervisor:
                    finding.status in (results.NEW, results.FLAKY)
                    for finding in self._detective.findings)
 
-    def _size(self, strategy):
-        """Inputs kept for a strategy. Listing a folder of many thousand files takes its time."""
-        now = time.monotonic()
-        due, size = self._corpus_sizes.get(strategy, (0, 0))
-        if now >= due:
-            start = time.monotonic()
-            size = len(self._corpora[strategy])
-            self._corpus_sizes[strategy] = (now + 5 + 1000 * (time.monotonic() - start), size)
-        return size
-
     def _show(self):
         if self._status.due():
             self._status.show(self.snapshot())
@@ -497,7 +437,8 @@ class Supervisor:
             job = state.job
             jobs[key] = live.Job(
                 *key, executions=job.executions, coverage=job.coverage, crashes=job.crashes,
-                corpus=self._size(key[0]), cpu_seconds=state.cpu_seconds, features=state.features,
+                corpus=self._corpora.size(key[0]), cpu_seconds=state.cpu_seconds,
+                features=state.features,
                 findings=self._found(key),
                 quiet=None if state.moved is None else now - state.moved,
                 problem=job.problem or (job.note if state.given_up else ""),

@@ -8,7 +8,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from ci import campaign, corpus_folder, detective, engine_kinds, engine_session  # noqa: E402
+from ci import campaign, corpora, corpus_folder, detective, engine_kinds, engine_session  # noqa: E402
 from ci import fakes  # noqa: E402
 from ci import judge, live, process, run_folder, shares, supervisor  # noqa: E402
 from reports import results  # noqa: E402
@@ -55,10 +55,11 @@ class SupervisorTest(unittest.TestCase):
         self.addCleanup(history.close)
         night = campaign.Campaign.begin(history, folder, "fuzz")
         sleuth = detective.Detective(assay, night, environments)
+        stored = corpora.Corpora(folder, ["alpha"], seeds)
         chief = self.chief = supervisor.Supervisor(
             night, {key: job}, {key: os.path.join(self.tree, "fuzz", "alpha_%s.elf" % engine)},
-            sleuth, self.status, environments=environments, seeds=seeds, stop=stop or (lambda: 0))
-        self.replayed = chief.replay(assay) if replay else []
+            stored, sleuth, self.status, environments=environments, stop=stop or (lambda: 0))
+        self.replayed = corpora.replay(night, stored, sleuth, assay) if replay else []
         chief.run(shares.Fixed([[shares.Slice(key, 0, seconds)]], seconds), 1, seconds)
         sleuth.finish()
         night.end()
