@@ -22,7 +22,7 @@ _EXECUTIONS, _SECONDS = 300000, 120
 
 # One program with all bugs, of which ASSAY_STRATEGY chooses: built once, in the time that a few
 # programs with one each would take.
-_PROGRAM = workbench.target_path("", "libfuzzer", plant=True)
+PROGRAM = workbench.target_path("", "libfuzzer", plant=True)
 
 
 def store(history, campaign, bug, run, version):
@@ -92,8 +92,8 @@ def measure(bench, history, campaign, strategies, seconds, stop, say=lambda line
     if not waiting:
         return "; ".join(problems)
     say("power: building the program with %s" % text.count(len(bugs), "planted bug"))
-    bench.build([workbench.label_of(_PROGRAM)])
-    program = bench.program(_PROGRAM)
+    bench.build([workbench.label_of(PROGRAM)])
+    program = bench.program(PROGRAM)
     seeds = _seeds(tree)
 
     def job(planned):
