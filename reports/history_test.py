@@ -429,17 +429,22 @@ class DamageTest(Case):
         self.open()
         self.assertIn("newer version", "\n".join(self.said))
 
-    def test_findings_come_from_their_files(self):
+    def finding(self, signature, **more):
+        """The files of a finding that no record knows; returns its program's path."""
         folder = os.path.join(self.folder, "findings", "bump")
-        os.makedirs(folder)
-        path = os.path.join(folder, "overlap-00000009-" + 40 * "a")
-        facts = {"schema": 1, "strategy": "bump", "property": "overlap", "signature": "00000009",
-                 "diagnosis": "operation 1: overlaps", "operations": 2, "version": "abc"}
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, "overlap-%s-%s" % (signature, 40 * "a"))
+        facts = {"schema": 1, "strategy": "bump", "property": "overlap", "signature": signature,
+                 "diagnosis": "operation 1: overlaps", "operations": 2, "version": "abc", **more}
         for suffix, text in (("", "program"), (".txt", "allocate 0\n"), (".c", "int main;"),
                              (".json", json.dumps(facts))):
             with open(path + suffix, "w", encoding="utf-8") as f:
                 f.write(text)
-        with open(os.path.join(folder, "torn.json"), "w", encoding="utf-8") as f:
+        return path
+
+    def test_findings_come_from_their_files(self):
+        path = self.finding("00000009")
+        with open(os.path.join(os.path.dirname(path), "torn.json"), "w", encoding="utf-8") as f:
             f.write('{"strategy":')
         os.unlink(self.path)
         db = self.open()
@@ -450,6 +455,22 @@ class DamageTest(Case):
         said = "\n".join(self.said)
         self.assertIn("1 finding recovered from the files", said)
         self.assertIn("torn.json", said)
+
+    def test_a_campaign_that_goes_on_does_not_forget_what_it_found(self):
+        db = self.open()
+        db.write("UPDATE campaigns SET ended = NULL, state = 'running' WHERE id = 3")
+        record.checkpoint(db, 3, self.folder)
+        db.close()
+        self.finding("00000009")
+        self.finding("0000000a", operations=None, engine="afl", since="2027-01-01T00:00:00Z")
+        os.unlink(self.path)
+        db = self.open()
+        told = {finding.signature: finding.status for finding in self.told(db, 3).findings}
+        self.assertEqual(("flaky", None), (told.get("0000000a"), told.get("00000009")))
+        # It is replayed: that tells whether it is new, known or fixed.
+        self.assertNotIn("replay", [phase.name for phase in self.told(db, 3).phases])
+        self.assertIn("replay", [phase.name for phase in self.told(db, 2).phases])
+        self.assertIn("2 findings recovered", "\n".join(self.said))
 
     def test_readers_say_so_and_repair_nothing(self):
         with open(self.path, "r+b") as f:

@@ -82,14 +82,15 @@ def _recover(db, folder, lost, say):
             continue
         recovered.append((document["uuid"], _when(os.path.join(campaign, record.NAME)),
                           record.ended(document)))
-    findings, unread = _findings(db, folder) if lost else (0, [])
+    findings, unread = _findings(db, folder) if lost or recovered else (0, [])
     missing += unread
     for uuid, when, whole in recovered:
         say("history: campaign %s recovered from its record of %s%s" % (
             uuid, when, ", which has all of it" if whole else "; what came after that is lost"))
     if findings:
-        say("history: %d finding%s recovered from the files, of which no record knows" % (
-            findings, "" if findings == 1 else "s"))
+        say("history: %d finding%s recovered from the files, of which no record knows; replays tell "
+            "what has become of %s" % ((findings, "", "it") if findings == 1 else
+                                       (findings, "s", "them")))
     for line in missing:
         say("history: not recovered: " + line)
 
@@ -97,28 +98,41 @@ def _recover(db, folder, lost, say):
 def _findings(db, folder):
     """Enters the findings that lie in the folder, and no record knew. Returns how many, and lines on
     those that could not be read."""
+    running = db.one("SELECT id, started FROM campaigns WHERE ended IS NULL ORDER BY id DESC LIMIT 1")
     count, unread = 0, []
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), "findings", "*", "*.json"))):
-        program = path[:-len(".json")]
         try:
             with open(path, encoding="utf-8") as file:
                 facts = json.load(file)
-            if not os.path.exists(program):
-                raise ValueError("its program is not there")
-            columns = {name: facts[name] for name in _FACTS if facts.get(name) is not None}
-            keys = {name: str(facts[name]) for name in ("strategy", "property", "signature")}
-            if db.one("SELECT id FROM findings WHERE strategy = ? AND property = ? AND signature = ?",
-                      *keys.values()):
-                continue
-            db.insert("findings", **keys, **columns, name=os.path.basename(program),
-                      path=os.path.relpath(program, folder), stored=_when(program),
-                      assay=str(facts.get("version", "")),
-                      text=_text(program + ".txt") or _text(program + ".log"),
-                      c_program=_text(program + ".c"))
-            count += 1
+            with db.transaction():
+                count += _finding(db, folder, path[:-len(".json")], facts, running)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, sqlite3.Error) as error:
             unread.append("%s: %s" % (path, error))
+    if count and running:
+        # What that campaign said of them is lost: it replays them once more.
+        db.write("DELETE FROM phases WHERE campaign = ? AND name = 'replay'", running["id"])
     return count, unread
+
+
+def _finding(db, folder, program, facts, running):
+    """Enters one, and returns whether it was missing. ValueError and the like: the facts are none."""
+    if not os.path.exists(program):
+        raise ValueError("its program is not there")
+    keys = {name: str(facts[name]) for name in ("strategy", "property", "signature")}
+    if db.one("SELECT id FROM findings WHERE strategy = ? AND property = ? AND signature = ?",
+              *keys.values()):
+        return False
+    columns = {name: facts[name] for name in _FACTS if facts.get(name) is not None}
+    stored = facts.get("since") or _when(program)
+    finding = db.insert(
+        "findings", **keys, **columns, name=os.path.basename(program),
+        path=os.path.relpath(program, folder), stored=stored, assay=str(facts.get("version", "")),
+        text=_text(program + ".txt") or _text(program + ".log"), c_program=_text(program + ".c"))
+    if running and columns.get("operations") is None and stored >= running["started"]:
+        # Only an engine has seen it, so that no replay can tell of it.
+        db.insert("campaign_findings", campaign=running["id"], finding=finding, status="flaky",
+                  engine=str(facts.get("engine", "")), sanitizer=str(facts.get("sanitizer", "")))
+    return True
 
 
 def _when(path):
