@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The GitHub workflows: each command is one of the tree's, with options that its --help knows, and
-what runs has no more rights than it needs."""
+what runs has no more rights than it needs. And what ClusterFuzzLite reads."""
 import os
 import re
 import shlex
@@ -110,6 +110,23 @@ class WorkflowsTest(unittest.TestCase):
             "out/pr/summary.md", "out/pr/report.sarif", "out/pr/fuzz/findings",
             "out/overnight/report.sarif", "out/overnight/findings"}, kept)
         self.assertLessEqual({"out/pr/fuzz/corpus", "out/overnight"}, cached)
+
+    def test_clusterfuzzlite(self):
+        folder = os.path.join(ROOT, ".clusterfuzzlite")
+        with open(os.path.join(folder, "project.yaml"), encoding="utf-8") as file:
+            project = yaml.safe_load(file)
+        # What //fuzz:build_targets_test_* try, coverage aside, which every project has.
+        self.assertEqual(project, {
+            "language": "c", "architectures": ["x86_64"], "fuzzing_engines": ["libfuzzer", "afl"],
+            "sanitizers": ["address", "memory", "undefined"]})
+        with open(os.path.join(folder, "Dockerfile"), encoding="utf-8") as file:
+            lines = [shlex.split(line) for line in file if not line.startswith("#")]
+        self.assertEqual(lines[0], ["FROM", "gcr.io/oss-fuzz-base/base-builder"])
+        for line in lines:
+            if line[0] == "COPY":
+                self.assertTrue(os.path.exists(os.path.join(ROOT, line[1])), line)
+        self.assertIn(["COPY", ".clusterfuzzlite/build.sh", "$SRC/"], lines)
+        self.assertTrue(os.access(os.path.join(folder, "build.sh"), os.X_OK))
 
 
 if __name__ == "__main__":
