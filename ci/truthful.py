@@ -244,7 +244,8 @@ class Accounts:
                 "SELECT sum(times) FROM exercised JOIN sessions ON sessions.id = session "
                 "JOIN jobs ON jobs.id = job WHERE strategy = '%s'",
                 "SELECT sum(hits) FROM state_hits WHERE strategy = '%s'")]
-            self.assertEqual(told, [told[0]] * 3)
+            # One process counts the three after each other.
+            self.assertLessEqual(max(told) - min(told), self.disturbed)
 
     def test_nothing_is_left_open(self):
         self.assertEqual(self.campaigns.query("PRAGMA integrity_check"), [("ok",)])
