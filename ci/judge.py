@@ -4,8 +4,10 @@
 the plain build shows as well is minimised with that, which is faster.
 """
 import dataclasses
+import errno
 import json
 import os
+import signal
 
 from ci import process
 from ci.engine_session import engines
@@ -20,6 +22,9 @@ TIER = "full"
 
 # Seconds for one program. assay itself gives up after 60.
 PATIENCE = 90
+
+# Whoever is short of memory kills processes that are not at fault.
+_TRIES = 3
 
 # Programs judged by one process when a corpus is replayed.
 _BATCH = 400
@@ -85,9 +90,15 @@ class Judge:
     def _assay(self, build, arguments, seconds=PATIENCE):
         command = [self._programs[build]] + arguments
         try:
-            code, out, err = process.run(command, self._environment(build), seconds)
+            for _ in range(_TRIES):
+                code, out, err = process.run(command, self._environment(build), seconds)
+                if code != -signal.SIGKILL:
+                    break
         except OSError as error:
             raise CannotJudge("%s: %s" % (command[0], error.strerror)) from error
+        if os.strerror(errno.ENOSPC) in err:
+            # Nothing that is missing for that may look as if there were nothing.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), arguments[-1])
         return code, out, err
 
     def _run(self, build, strategy, paths, seconds=PATIENCE):
@@ -192,11 +203,11 @@ class Judge:
             code, _, _ = self._assay(verdict.build, [
                 "minimize", "--strategy", strategy, "--property", verdict.property, "--tier", TIER,
                 "--seconds", "0", "--output", output, path])
-            if code != 0:
+            if code != 0 or not os.path.exists(output):
                 return ""
             with open(output, encoding="utf-8", errors="replace") as f:
                 return f.read()
-        except (CannotJudge, OSError):
+        except CannotJudge:
             return ""
         finally:
             if os.path.exists(output):

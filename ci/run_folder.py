@@ -18,6 +18,7 @@ import shutil
 import time
 
 from ci.workbench import CannotRun, shown
+from reports import files
 
 # Bytes that must be free: a corpus and the engines' own files easily take that.
 _SPACE = 256 << 20
@@ -70,6 +71,7 @@ class RunFolder:
             os.write(self._lock, ("process %d, since %s\n" % (
                 os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S"))).encode())
             shutil.rmtree(self.join("tmp"), ignore_errors=True)
+            self._sweep()
             for name in ("tmp", *folders):
                 os.makedirs(self.join(name), exist_ok=True)
             if "sessions" in folders:
@@ -84,6 +86,16 @@ class RunFolder:
         path = self.join("ballast")
         with open(path, "ab") as f:
             os.posix_fallocate(f.fileno(), 0, _BALLAST)
+
+    def _sweep(self):
+        """Deletes what a killed process had not yet given its name (files.write_whole)."""
+        for parent, folders, names in os.walk(self.path):
+            if parent == self.path:
+                # These have many files, and their own ways.
+                folders[:] = [name for name in folders if name not in ("corpus", "sessions")]
+            for name in names:
+                if files.is_unfinished(name):
+                    os.unlink(os.path.join(parent, name))
 
     def drop_ballast(self):
         """Makes room."""

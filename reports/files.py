@@ -1,8 +1,17 @@
 """Writes the reports into a folder, each complete or not at all."""
 import json
 import os
+import re
 
 from reports import junit, markdown, sarif
+
+
+_UNFINISHED = re.compile(r".+\.\d+\.tmp")
+
+
+def is_unfinished(name):
+    """Whether write_whole made a file of this name and was cut off."""
+    return bool(_UNFINISHED.fullmatch(name))
 
 
 def write_whole(path, data):
