@@ -143,6 +143,25 @@ elif what == "killed":
     status(5); os.kill(os.getpid(), signal.SIGKILL)
 elif what == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN); status(5); time.sleep(600)
+elif what == "forks":
+    # Neither its group nor its parent lead to what it leaves behind.
+    for _ in range(3):
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.close(1); os.close(2)
+                with open(os.path.join(os.environ["FAKE_READY"], str(os.getpid())), "w"):
+                    pass
+                time.sleep(600)
+            os._exit(0)
+    print("#5\tNEW    cov: 7 ft: 9 corp: 2/9b exec/s: 500 rss: 9Mb", flush=True)
+    wait(); finish(5)
+elif what == "leaks":
+    status(5)
+    kept = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        kept.append(b"x" * (16 << 20)); time.sleep(0.02)
 elif what == "keeps":
     for folder, text in (("queue", "new input"),):
         if afl: store(text, folder=folder)

@@ -154,8 +154,8 @@ class Run(fuzzing_run.FuzzingRun):
             raise CannotRun("the last campaign in %s is one of ci/%s, which is not resumed: start "
                             "one with --hours" % (shown(self.folder.path), row["command"]))
         if row["state"] == "ended":
-            raise CannotRun("the last campaign in %s came to its end: start another with --hours" %
-                            shown(self.folder.path))
+            raise CannotRun("the last campaign in %s came to its end: start another with --hours, or "
+                            "see what it found with ci/report %s" % ((shown(self.folder.path),) * 2))
         self._resumed = row
         stored = campaigns.options_of(row)
         for name in KEPT:

@@ -10,7 +10,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import campaign, corpora, corpus_folder, detective, engine_kinds, engine_session  # noqa: E402
 from ci import fakes  # noqa: E402
-from ci import judge, live, process, run_folder, shares, supervisor  # noqa: E402
+from ci import judge, live, process, quotas, run_folder, shares, supervisor  # noqa: E402
 from reports import results  # noqa: E402
 
 
@@ -41,7 +41,8 @@ class SupervisorTest(unittest.TestCase):
         os.environ["PATH"] = os.path.join(self.tree, "bin") + ":" + path
         self.addCleanup(os.environ.__setitem__, "PATH", path)
 
-    def fuzz(self, what, engine="libfuzzer", seconds=1.3, replay=False, stop=None, seeds=()):
+    def fuzz(self, what, engine="libfuzzer", seconds=1.3, replay=False, stop=None, seeds=(),
+             limits=None):
         """Runs one engine on alpha; returns its job, the findings and the detective."""
         folder = run_folder.RunFolder(self.out)
         self.addCleanup(folder.release)
@@ -58,7 +59,8 @@ class SupervisorTest(unittest.TestCase):
         stored = corpora.Corpora(folder, ["alpha"], seeds)
         chief = self.chief = supervisor.Supervisor(
             night, {key: job}, {key: os.path.join(self.tree, "fuzz", "alpha_%s.elf" % engine)},
-            stored, sleuth, self.status, environments=environments, stop=stop or (lambda: 0))
+            stored, sleuth, self.status, environments=environments,
+            stop=stop or (lambda: 0), limits=limits)
         self.replayed = corpora.replay(night, stored, sleuth, assay) if replay else []
         chief.run(shares.Fixed([[shares.Slice(key, 0, seconds)]], seconds), 1, seconds)
         sleuth.finish()
@@ -201,6 +203,27 @@ class SupervisorTest(unittest.TestCase):
         finally:
             engine_session.GRACE_TO_END, engine_session.GRACE_TO_OBEY = limits
         self.assertLess(time.monotonic() - started, 30)
+
+    def test_what_a_target_forks_ends_with_it(self):
+        for engine in engine_kinds.ENGINES:
+            ready = os.environ["FAKE_READY"] = tempfile.mkdtemp(dir=self._temporary.name)
+            self.addCleanup(os.environ.pop, "FAKE_READY", None)
+            job, _, _ = self.fuzz("forks", engine)
+            self.assertEqual("clean", job.verdict)
+            children = [int(name) for name in os.listdir(ready)]
+            self.assertEqual(3, len(children))
+            entries = process.table()
+            self.assertEqual([], [pid for pid in children
+                                  if pid in entries and entries[pid].state != "Z"])
+
+    def test_a_target_that_leaks_is_stopped_and_told(self):
+        job, _, _ = self.fuzz("leaks", "afl", seconds=30, limits=quotas.Limits(
+            free=quotas.MIB, process=256 * quotas.MIB), stop=self.noted)
+        self.assertIn("a session was stopped: a process of it held", job.note)
+
+    def noted(self):
+        """A session has been stopped by a quota, and is gone."""
+        return any("was stopped" in line for line in self.status.lines if isinstance(line, str))
 
     def test_a_stop_ends_the_engines(self):
         def runs():
