@@ -72,6 +72,8 @@ def _exhibits(found, markup):
                 (heading, i >= exhibit.left) for i, heading in enumerate(exhibit.headings)],
             picture=markup(pictures.inline(exhibit.svg, exhibit.title, exhibit.says))
             if exhibit.svg else ""))
+    for each in sections.values():
+        each.sort(key=lambda exhibit: not exhibit.enough)
     return sections, ""
 
 
