@@ -15,8 +15,9 @@ SELECT strategy, property, sum(times) AS times
 FROM exercised JOIN sessions ON sessions.id = session JOIN jobs ON jobs.id = job
 WHERE campaign = %d GROUP BY strategy, property;"""),
     "power": ("Planted bugs that no run killed", """\
-SELECT bug, expected, count(*) AS runs, max(executions) AS executions
-FROM kills WHERE campaign = %d GROUP BY bug HAVING max(killed) = 0;"""),
+SELECT bug, expected, count(*) AS runs, max(executions) AS executions FROM kills AS each
+WHERE campaign = (SELECT max(campaign) FROM kills WHERE bug = each.bug AND campaign <= %d)
+GROUP BY bug HAVING max(killed) = 0;"""),
     "coverage": ("Lines that never ran", """\
 SELECT strategy, file, covered, lines, missing
 FROM line_coverage WHERE campaign = %d ORDER BY lines - covered DESC;"""),

@@ -93,8 +93,11 @@ def _matrix_says(results, counts):
         return line + " No planted bug was run: how much a judgement is worth is not known."
     line += " %d of %s were caught by a property that should report them" % (
         sum(bugs.values()), text.count(len(bugs), "planted bug"))
-    return line + (" (measured by the campaign of %s)." % words.moment(results.kills_from)
-                   if results.kills_from else ".")
+    if not results.kills_from:
+        return line + "."
+    return line + "; %s, the longest ago on %s." % (
+        "this campaign tried some of them, the others were tried by earlier ones"
+        if results.kills_here else "earlier campaigns tried them", words.moment(results.kills_from))
 
 
 def _survivors(results):

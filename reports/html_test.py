@@ -175,6 +175,12 @@ class PageTest(unittest.TestCase):
             self.assertIn(fields["class"], kinds[cell.state])
             self.assertTrue(fields["title"].startswith("%s, %s: " % (cell.strategy, cell.property)))
 
+    def test_bugs_that_earlier_campaigns_tried_are_not_called_this_one_s(self):
+        second = results.Results.from_history(self.history, 2)
+        self.assertIn("earlier campaigns tried them, the longest ago on 2026-03-01", Page(
+            html_page.render(second)).words)
+        self.assertNotIn("earlier campaigns tried them", self.page.words)
+
     def test_each_finding_is_there_in_full(self):
         articles = self.page.all("article")
         self.assertEqual([finding.status for finding in self.results.findings],

@@ -22,7 +22,7 @@ _TILES = {
 
 # Phase, what it leaves in the results, and what that is.
 _MEASURED = (("coverage", "coverage", "Lines of the allocators"),
-             ("power", "kills", "Planted bugs, and so the power of each check"),
+             ("power", "kills_here", "Planted bugs, and so the power of each check"),
              ("benchmarks", "benchmarks", "Speed and memory"))
 
 
