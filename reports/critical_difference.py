@@ -24,7 +24,7 @@ class Ranking:
     ranks: list              # their mean ranks; 1 is the best
     blocks: int
     chi_square: float        # Friedman's, without correction for ties, which makes it cautious
-    p: float                 # by the F distribution (Iman and Davenport 1980)
+    p: float                 # by the F distribution (Iman and Davenport 1980), or exact
     difference: float        # the critical one, at 5 %
 
     @property
@@ -61,13 +61,23 @@ def rank(names, blocks):
     means = [float(sum(column)) / n for column in zip(*ranks)]
     chi_square = 12 * n / (k * (k + 1)) * (sum(mean * mean for mean in means)
                                            - k * (k + 1) ** 2 / 4)
-    most = n * (k - 1)
-    p = 0.0
-    if chi_square < most:
-        p = float(stats.f.sf((n - 1) * chi_square / (most - chi_square), k - 1, (k - 1) * (n - 1)))
     order = sorted(range(k), key=lambda i: (means[i], i))
-    return Ranking([names[i] for i in order], [means[i] for i in order], n, chi_square, p,
-                   critical_value(k) * math.sqrt(k * (k + 1) / (6 * n)))
+    return Ranking([names[i] for i in order], [means[i] for i in order], n, chi_square,
+                   _probability(blocks, k, chi_square), critical_value(k) * math.sqrt(k * (k + 1) / (6 * n)))
+
+
+def _probability(blocks, k, chi_square):
+    """Of such ranks where all are alike. Iman and Davenport's F goes to infinity when few blocks agree
+    altogether, which they do by chance once in (k!)^(n - 1); of two it is the sign test, which is exact."""
+    n = len(blocks)
+    if k == 2:
+        return effect.stratified([([x], [y]) for x, y in blocks])["p"]
+    least = math.factorial(k) ** -(n - 1.0)
+    most = n * (k - 1)
+    if chi_square >= most - 1e-9:
+        return least
+    return max(least, float(effect.statistics().f.sf(
+        (n - 1) * chi_square / (most - chi_square), k - 1, (k - 1) * (n - 1))))
 
 
 def draw(ranking, name, title, description):
@@ -122,7 +132,8 @@ def _exhibit(name, title, ranking, of, method, pictures):
                    figures=dict(dataclasses.asdict(ranking), groups=ranking.groups))
 
 
-_METHOD = ("Friedman's test with Iman and Davenport's F, then Nemenyi's, at 5 % (Demšar 2006). "
+_METHOD = ("Friedman's test with Iman and Davenport's F (of two, the sign test), then Nemenyi's, at 5 % "
+           "(Demšar 2006). "
            "1 is the best rank; bars join what is not shown to differ. ")
 
 

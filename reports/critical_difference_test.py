@@ -61,18 +61,24 @@ class DemsarTest(unittest.TestCase):
         self.assertFalse(told.differ(0, 1))
         for first, last in told.groups:
             self.assertLess(told.ranks[last] - told.ranks[first], told.difference)
-        certain = critical_difference.rank("ab", [[2, 1]] * 8)
-        self.assertEqual(0, certain.p)
+
+    def test_full_agreement_is_no_certainty(self):
+        """Of two in 6 blocks it comes by chance in 2 of 64 cases; of three in 1 of 6^5."""
+        certain = critical_difference.rank("ab", [[2, 1]] * 6)
+        self.assertAlmostEqual(2 / 64, certain.p, 9)
         self.assertEqual([], certain.groups)
+        self.assertAlmostEqual(6.0 ** -5, critical_difference.rank("abc", [[3, 2, 1]] * 6).p, 9)
 
     def test_false_alarms(self):
-        """Of 800 worlds in which four are alike, at most 8 % show a difference."""
+        """Of 800 worlds in which all are alike, at most 8 % show a difference."""
         random = numpy.random.default_rng(11)
-        alarms = 0
-        for _ in range(800):
-            told = critical_difference.rank("abcd", list(random.normal(0, 1, (12, 4))))
-            alarms += any(told.differ(i, j) for i in range(4) for j in range(i))
-        self.assertLess(alarms / 800, 0.08)
+        for names, blocks in (("abcd", 12), ("ab", 6), ("abc", 5)):
+            alarms = 0
+            for _ in range(800):
+                told = critical_difference.rank(names, list(random.normal(0, 1, (
+                    blocks, len(names)))))
+                alarms += any(told.differ(i, j) for i in range(len(names)) for j in range(i))
+            self.assertLess(alarms / 800, 0.08, names)
 
     @unittest.skipUnless(plot.library(), "no matplotlib")
     def test_drawn(self):

@@ -228,7 +228,8 @@ _METHOD = (
     "Elteren (1960), the sign test where each has one value. A12: how likely the first is better "
     "(Vargha and Delaney 2000), the mean over strategies or bugs. p adjusted for all rows (Holm 1979), "
     "a difference below %g. Fewer than %d values a side are not tested. Findings: whoever was first; "
-    "the other is censored at its CPU time by then (Gehan 1965)." % (effect.SIGNIFICANT, FEWEST))
+    "the other is censored at its CPU time by then (Gehan 1965). Engines share a corpus: what one "
+    "covers, another may have found." % (effect.SIGNIFICANT, FEWEST))
 
 
 def _says(rows):

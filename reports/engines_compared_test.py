@@ -12,7 +12,11 @@ try:
 except ImportError:
     pass
 else:
-    from reports import engines_compared
+    from reports import engines_compared, kill_survival
+
+# Freireich et al. 1963, as in survival_test.py.
+REMISSION = ([(v, True) for v in (6, 6, 6, 7, 10, 13, 16, 22, 23)]
+             + [(v, False) for v in (6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35)])
 
 ASAN, AFL = ("libfuzzer", "address"), ("afl", "none")
 
@@ -75,6 +79,23 @@ class ComparedTest(unittest.TestCase):
         self.assertEqual((1, 5), (told["a12"], told["over"]))
         self.assertEqual([5000, None], told["medians"])
         self.assertEqual("libFuzzer is better", engines_compared.verdict(told))
+
+    def test_how_long_they_live(self):
+        """The textbooks' example as bugs: 9 of 21 die, the median is 23."""
+        nothing, = kill_survival.exhibits(self.campaign.history, self.campaign.id)
+        self.assertFalse(nothing.enough)
+        for seed, (value, died) in enumerate(REMISSION):
+            self.campaign.kill("s+%d" % (seed % 3), "libfuzzer", seed, value, int(died))
+        self.campaign.kill("s+0", "afl", 1, 1.0)      # one run is no curve
+        told, = kill_survival.exhibits(self.campaign.history, self.campaign.id)
+        self.assertEqual(1, len(told.rows))
+        self.assertEqual(("3", "0", "9 of 21"), told.rows[0][2:5])
+        self.assertIn("43 % (24 %–63 %)", told.rows[0][5])
+        self.assertTrue(told.rows[0][6].startswith("23.0 s (13.0–∞)"), told.rows[0])
+        self.assertAlmostEqual(0.448, told.figures["fuzzers"][0]["steps"][-1][1], 3)
+        if plot.library():
+            self.assertLess(len(told.svg), 100000)
+            self.assertIn("(9 of 21 killed)", told.svg)
 
     def test_too_few(self):
         self.fill(2)

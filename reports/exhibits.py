@@ -15,7 +15,8 @@ from reports.exhibit import Exhibit, too_few  # noqa: E402
 
 # In the order of the page, with the section that each begins.
 _MODULES = (("growth", "growth"), ("species", "saturation"), ("engines_compared", "engines"),
-            ("critical_difference", "engines"), ("speed_memory", "benchmarks"), ("trends", "trends"),
+            ("critical_difference", "engines"), ("kill_survival", "engines"),
+            ("speed_memory", "benchmarks"), ("trends", "trends"),
             ("benchmark_history", "trends"))
 
 _CURE = "numpy is not installed for this Python (ci/setup --bench installs Debian's python3-scipy)."

@@ -198,7 +198,7 @@ def draw(grown, name, title, label, description, share):
 _BAND = ("Bands: 95 %% of the mean over strategies, at each time by itself (bootstrap over strategies, "
          "expanded percentile interval; Efron 1979, Hesterberg 2015); fewer than %d strategies have "
          "none, and engines that had other strategies do not compare. A job that was given less CPU time "
-         "keeps what it had." % bootstrap.FEWEST)
+         "keeps what it had. Engines begin with each other's inputs." % bootstrap.FEWEST)
 
 _MEASURES = (
     ("growth-states", "Growth of the heap states seen", _percent, "of the states", True,

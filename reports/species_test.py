@@ -146,6 +146,31 @@ class ExhibitTest(unittest.TestCase):
             self.assertLess(len(told.svg), 100000)
             self.assertIn("tlsf", told.svg)
 
+    def test_looking_back(self):
+        """Half as many executions as the campaign before: of the states 3 are new."""
+        first = made_up.Campaign()
+        first.session(first.job("tlsf"), [(10, 9, 1000, 5, 50)])
+        first.states("tlsf", [1] * 20 + [2] * 10 + [9] * 70)
+        second = made_up.Campaign(first.history)
+        second.session(second.job("tlsf"), [(10, 9, 500, 5, 50)])
+        # buddy was not there before; slab was, with fewer executions.
+        for name, times in (("buddy", 0), ("slab", 2)):
+            second.session(second.job(name), [(10, 9, 500, 5, 50)])
+            second.states(name, [5] * 30)
+            if times:
+                first.session(first.job(name), [(10, 9, 250, 5, 50)])
+                first.states(name, [5] * 20)
+        second.states("tlsf", [4] * 103)
+        told = species.looked_back(first.history, second.id,
+                                   species.read(first.history, second.id))
+        expected = species.more(species.Sample(1000, {1: 20, 2: 10, 9: 70}), 0.5)
+        for name, value in zip(("estimate", "low", "high"), expected):
+            self.assertAlmostEqual(value, told[name], 9)
+        self.assertEqual((3, 1, first.id), (told["came"], told["strategies"], told["campaign"]))
+        says = species.exhibits(first.history, second.id)[0].says
+        self.assertIn("new states in 1 strategy, and 3 came.", says)
+        self.assertNotIn("Looking back", species.exhibits(first.history, first.id)[0].says)
+
     def test_too_few(self):
         campaign = made_up.Campaign()
         campaign.states("fresh", [1, 2, 3])
