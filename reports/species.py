@@ -257,8 +257,8 @@ def exhibits(history, campaign, pictures=True):
         rows.append(_row("all together", whole))
     estimate, low, high = more(whole)
     after = _executions_between(whole)[0]
-    says = "Another campaign like this would find about %s more states (95 %%: %s–%s), beside the %s " \
-        "seen; the next new one comes after %s executions." % (
+    says = "Another campaign like this would find about %s states (95 %%: %s–%s) more than the %s that this " \
+        "one saw; the next new one comes after %s executions." % (
             text.number(round(estimate)), text.number(round(low)), text.number(round(high)),
             text.number(whole.seen),
             "about " + _about(after) if after else "more than " + _about(
