@@ -13,7 +13,7 @@ Killed at any moment, nothing is lost. What is known so far lies in a folder of 
   out/          what is to be kept, while it is being copied
   keep          its names, once it is complete: the rest of `inputs` is deleted
 
-On an input that it crashes on libFuzzer starts anew behind it. Such an input is no part of the cover.
+On an input that it crashes on libFuzzer starts anew behind it. Such an input is not kept.
 """
 import dataclasses
 import os

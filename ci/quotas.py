@@ -28,7 +28,7 @@ _SHARE = 0.75
 _WALK, _HURRY = 0.02, 10
 
 # Seconds between the end of a walk and the beginning of the next.
-_PAUSE = 30.0
+_PAUSE = 60.0
 
 # Seconds that a remedy gets to work before the next one.
 _PATIENCE = 10.0

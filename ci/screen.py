@@ -107,8 +107,9 @@ def render(live, width, height):
 
 def plain(live):
     """All in one line."""
-    running = "".join(" | %s%s" % (name_of(job), " %s/s" % text.number(job.rate) if job.rate else "")
-                      for job in live.jobs if job.state == lives.RUNNING)
+    running = "".join(
+        " | %s%s" % (name_of(job), " %s/s" % text.number(job.rate) if job.rate else "")
+        for job in live.jobs if job.state == lives.RUNNING)
     return "%s left | %s executions, %s/s | corpus %s | coverage %s | findings: %s%s" % (
         text.duration(live.left), text.number(live.executions), text.number(live.rate),
         text.number(live.corpus), text.number(live.coverage), findings(live), running)
