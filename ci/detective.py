@@ -9,6 +9,7 @@ All replays agree: confirmed. Else, even if all are clean, the finding is marked
 dropped.
 """
 import errno
+import math
 import os
 import re
 import threading
@@ -53,6 +54,7 @@ class Detective:
         self._book = casebook.Casebook(finding_store.FindingStore(campaign.folder.join("findings")),
                                        campaign.history, campaign.id, known)
         self._findings = self._book.findings
+        self._end = math.inf     # of what finish() waits for
         self.error = None        # what stopped the thread, such as a full disk
         self.problems = ["%s is damaged" % path for path in self._queue.damaged]
         self._begin()
@@ -88,16 +90,20 @@ class Detective:
         self.error = None
         self._queue.wake()
 
-    def finish(self):
-        """Waits until every suspect has been dealt with. What an error leaves in the queue is there
-        for the next run."""
+    def finish(self, seconds=math.inf):
+        """Waits until every suspect has been dealt with, or begins no other one after so many seconds.
+        What is left, or what an error leaves, waits in the queue for the next run."""
+        self._end = time.monotonic() + seconds
         self._late = True
         self._queue.wake()
         self._thread.join()
 
+    def _over(self):
+        return self._late and time.monotonic() >= self._end
+
     def _work(self):
         while True:
-            entries = [] if self.error else self._queue.take(_BATCH)
+            entries = [] if self.error or self._over() else self._queue.take(_BATCH)
             if not entries:
                 if self._late:
                     return
@@ -140,9 +146,15 @@ class Detective:
         groups, unsolved = self._compare(lineup)
         self._sight_again(groups)
         for identity, members in groups.items():
+            if self._over():
+                self._queue.put_back([entry for entry, _, _, _ in members])
+                continue
             self._solve(identity, members)
             self._queue.remove([entry for entry, _, _, _ in members])
         for entry, suspect, path in unsolved:
+            if self._over():
+                self._queue.put_back([entry])
+                continue
             self._doubt(suspect, path)
             self._queue.remove([entry])
         for name in os.listdir(self._scratch):

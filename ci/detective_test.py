@@ -6,6 +6,8 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
+import time
 import unittest
 from unittest import mock
 
@@ -162,6 +164,26 @@ class DetectiveTest(Nights):
     def test_what_comes_after_the_fuzzing_counts_too(self):
         found = self.work(suspect("bug overlap 11111111"), later=[suspect("bug content 22222222")])
         self.assertEqual({"overlap", "content"}, {name for name, _ in found})
+
+    def test_what_there_is_no_time_for_waits_for_the_next_night(self):
+        folder = run_folder.RunFolder(self.folder)
+        history = campaign.open_history(folder)
+        night = campaign.Campaign.begin(history, folder, "fuzz")
+        sleuth = detective.Detective(self.assay, night, {}, self.told.append)
+        with sleuth._lock:       # it can begin nothing before it is told to end
+            for text in ("bug overlap 11111111 x", "bug content 22222222 x", "clean"):
+                sleuth.report(suspect(text))
+            ends = threading.Thread(target=sleuth.finish, args=(0,))
+            ends.start()
+            while not sleuth._late:
+                time.sleep(0.001)
+        ends.join()
+        self.assertEqual((3, []), (sleuth.waiting, sleuth.findings))
+        sleuth = detective.Detective(self.assay, night, {}, self.told.append)
+        sleuth.finish()
+        self.assertEqual((0, 3), (sleuth.waiting, len(sleuth.findings)))
+        history.close()
+        folder.release()
 
     def test_each_build_is_asked(self):
         found = self.work(suspect("asan touched-live-block 33333333"), suspect("bug x 1111111f"))

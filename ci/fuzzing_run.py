@@ -178,7 +178,9 @@ class FuzzingRun:
         except OSError as failure:
             error = failure
         self.status.clear()
-        self.sleuth.finish()
+        if self.sleuth.waiting and not self.sleuth.error:
+            self.status.say("judging what was found last")
+        self.sleuth.finish(self.patience())
         return self._finish(error or self.sleuth.error)
 
     def _set_out(self):
@@ -236,6 +238,10 @@ class FuzzingRun:
                 and self.campaign.clock() < until:
             time.sleep(0.1)
 
+    def patience(self):
+        """Seconds at the end for what has not been judged yet; the rest waits on the disk."""
+        return math.inf
+
     def _finish(self, error):
         """Ends the campaign and writes the reports; returns the results."""
         told = ""
@@ -245,6 +251,10 @@ class FuzzingRun:
             told = run_folder.explain(error, self.folder.path)
         elif self.chief.ended:
             told = self.chief.ended
+        elif self.sleuth.waiting:
+            told = "%s for a verdict, which the next campaign in this folder gives" % (
+                "a suspect waits" if self.sleuth.waiting == 1 else
+                "%d suspects wait" % self.sleuth.waiting)
         elif self.sleuth.problems:
             told = "a finding could not be judged: %s" % self.sleuth.problems[0]
         try:

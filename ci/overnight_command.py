@@ -106,6 +106,9 @@ def parse_options(arguments):
 # The part of the fuzzing's time that replaying what is stored may take.
 _REPLAY = 0.25
 
+# Seconds in which the detective ends what it is at, when a campaign is stopped.
+_AT_ONCE = 10.0
+
 # What a resumed campaign goes on with.
 KEPT = ("hours", "strategies", "engines", "sanitizers", "jobs", "known", "without", "seed", "disk",
         "free", "memory", "process_memory")
@@ -296,6 +299,10 @@ class Run(fuzzing_run.FuzzingRun):
         return bench_command.measure_into_history(
             self.bench, self.history, self.campaign.id, self.strategies, seconds, self.stopped,
             self.status.progress, self.folder.join("tmp"))
+
+    def patience(self):
+        return _AT_ONCE if self.stopped() else max(
+            _AT_ONCE, self._plan.seconds - self.campaign.clock())
 
     def write_reports(self, outcome):
         paths = super().write_reports(outcome)
