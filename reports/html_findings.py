@@ -101,7 +101,7 @@ def _made(finding, results):
     return SimpleNamespace(
         status=finding.status, rank=R.STATUSES.index(finding.status), strategy=finding.strategy,
         property=finding.property, anchor=words.anchor(finding), place=_place(finding),
-        brief=text.one_line(finding.diagnosis, 140), operations=finding.operations,
+        line=_place(finding) if finding.file else "", brief=text.one_line(finding.diagnosis, 140), operations=finding.operations,
         since=finding.since[:10] or "-", diagnosis=text.one_line(finding.diagnosis, 2000),
         reason=finding.reason, expires=finding.expires, facts=_facts(finding, results),
         commands=[(_COMMANDS.get(name, name), line) for name, line in finding.commands.items()],
@@ -163,6 +163,8 @@ def findings(results, pictures):
 
 
 def _none(results):
+    if not results.jobs:
+        return "Nothing was fuzzed."
     if results.verdict == R.COULD_NOT_RUN:
         return "None; but see above what could not run."
     return "None, in %s." % text.count(results.executions, "execution")

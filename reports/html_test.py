@@ -247,6 +247,7 @@ class PageTest(unittest.TestCase):
         empty = Page(html_page.render(results.Results()))
         self.assertIn("Could not run", empty.words)
         self.assertEqual(1, len(empty.all("div", class_="is-could-not-run")))
+        self.assertIn("Nothing was fuzzed.", empty.words)
 
     def test_statistics_that_break_off_do_not_cost_the_page(self):
         with unittest.mock.patch("reports.exhibits.collect", side_effect=KeyError("no such")):

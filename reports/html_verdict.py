@@ -194,7 +194,7 @@ def _skipped(results):
             skipped.append((strategy.name, "none of its jobs executed anything"))
     named = {phase.name for phase in results.phases}
     for phase, measured, what in _MEASURED:
-        if results.command == "overnight" and phase not in named and not getattr(results, measured):
+        if results.command == "overnight" and results.state != "running" and phase not in named and not getattr(results, measured):
             skipped.append((what, "not measured"))
     never = rules.counts(results)[rules.NEVER]
     if never:

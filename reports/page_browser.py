@@ -81,7 +81,7 @@ class Browser:
         from selenium.webdriver import ActionChains
         ActionChains(self.driver, duration=0).send_keys(*keys).perform()
 
-    def wait(self, script, seconds=20):
+    def wait(self, script, seconds=60):
         """Until the script returns something true. TimeoutException."""
         from selenium.webdriver.support.ui import WebDriverWait
         WebDriverWait(self.driver, seconds, 0.05).until(lambda driver: driver.execute_script(script))
