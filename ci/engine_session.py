@@ -87,6 +87,7 @@ class Session:
         self.rate = None
         self.coverage = None
         self.features = None
+        self.initial = None      # (coverage, features) of the corpus that it began with
         self.start_up = None     # seconds until it was through with the corpus
         self.counted = None      # by the target itself: counters.Counters
         self.property = ""
@@ -174,6 +175,7 @@ class Session:
         for line in self.process.poll():
             self._note_failure(line)
             self.read_line(line)
+            self._note_initial()
         if self.process.code is None:
             self._enforce_time()
             return False
@@ -213,6 +215,10 @@ class Session:
         if self.was_stopped:
             return "stopped"
         return "over" if self.process.code == 0 and not self.early else "died"
+
+    def _note_initial(self):
+        if self.initial is None and self.coverage is not None:
+            self.initial = self.coverage, self.features
 
     def _note_failure(self, line):
         match = _ERROR.search(line)

@@ -200,20 +200,31 @@ class Gains:
 
     def __init__(self):
         self._cpu = {}          # by session
-        self._best = {}         # by job: (coverage, features)
+        self._best = {}         # by job and kind
+        self._begun = set()     # sessions
+
+    def begin(self, key, session, coverage=None, features=None):
+        """What a session reached with the corpus alone, before it found anything: not its job's
+        merit, for others may have put it there. Only the first call counts."""
+        if session not in self._begun:
+            self._begun.add(session)
+            self._raise(key, coverage, features)
 
     def sample(self, key, session, cpu_seconds, coverage=None, features=None):
         """(CPU seconds, new edges, new features) since the session's last sample. The first
         coverage of a job is that of the corpus it began with: nothing new."""
         spent = cpu_seconds - self._cpu.get(session, 0.0)
         self._cpu[session] = max(cpu_seconds, self._cpu.get(session, 0.0))
+        return (max(0.0, spent), *self._raise(key, coverage, features))
+
+    def _raise(self, key, coverage, features):
         gained = []
         for kind, value in (("coverage", coverage), ("features", features)):
             best = self._best.get((key, kind))
             gained.append(value - best if None not in (value, best) and value > best else 0)
             if value is not None:
                 self._best[key, kind] = max(value, best or 0)
-        return max(0.0, spent), *gained
+        return gained
 
 
 # What recall() needs, of the campaign `?1`, in the order of time.

@@ -170,6 +170,14 @@ class GainsTest(unittest.TestCase):
         self.assertEqual((4, 0, 2), gains.sample("a", 2, 4, 507, 902))
         self.assertEqual((1, 0, 0), gains.sample("a", 2, 5))
 
+    def test_what_others_put_into_the_corpus_is_not_new(self):
+        gains = scheduler.Gains()
+        gains.sample("a", 1, 2, 500, 900)
+        gains.begin("a", 2, 550, 990)
+        self.assertEqual((4, 1, 10), gains.sample("a", 2, 4, 551, 1000))
+        gains.begin("a", 2, 600, 2000)
+        self.assertEqual((1, 49, 0), gains.sample("a", 2, 5, 600, 1000))
+
     def test_the_state_is_rebuilt_from_the_history(self):
         keys = [("bump", "afl", "none"), ("slab", "libfuzzer", "address")]
         chief = scheduler.Scheduler(keys, 1, 1, HOUR)

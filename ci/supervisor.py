@@ -406,6 +406,8 @@ class Supervisor:
     def _tell_policy(self, core):
         """What the job came to since the policy was last told."""
         key, session, state = core.key, core.session, self._states[core.key]
+        if session.initial:
+            self._gains.begin(key, session.setting.session, *session.initial)
         spent, edges, features = self._gains.sample(
             key, session.setting.session, session.process.cpu_seconds, session.coverage,
             session.features)
