@@ -16,7 +16,7 @@ import threading
 import time
 import zlib
 
-from ci import casebook, finding_store, judge, suspects
+from ci import casebook, finding_store, guilty, judge, suspects
 from reports import results
 
 # Replays of a finding, each in a fresh process.
@@ -302,6 +302,9 @@ class Detective:
         self._book.judge(case, self._replays, same)
         finding.text = self._judge.text_form(strategy, path, verdict, self._scratch)
         story = self._judge.story(strategy, path, verdict.build)
+        line = guilty.locate(self._judge, finding, path, story) or guilty.Line()
+        finding.file, finding.line = line.file, line.line or None
+        finding.function, finding.guilty = line.function, line.words
         self._book.add(case, data, aliases, story=story,
                        c_program=self._judge.c_form(strategy, path, verdict),
                        explanation=self._explanation(finding, path) if story else "")

@@ -67,6 +67,9 @@ class FakeJudge(judge.Judge):
     def c_form(self, strategy, path, verdict):
         return "int main(void);\n"
 
+    def symbolised(self, build, strategy, path):
+        return "#0 0x1 in alpha_release /tree/allocators/tlsf.c:12:3 (/x+0x1)\n"
+
     def story(self, strategy, path, build):
         return {"property_text": "a property", "replays": {"runs": 5, "same": 5}}
 
@@ -156,6 +159,9 @@ class DetectiveTest(Nights):
              finding.operations, finding.inputs))
         with open(finding.path, "rb") as f:
             self.assertEqual(b"bug overlap 11111111", f.read())
+        self.assertEqual(("allocators/tlsf.c", 12, "alpha_release"),
+                         (finding.file, finding.line, finding.function))
+        self.assertIn("a sanitizer stopped it; in alpha_release", finding.guilty)
         self.assertEqual(("the text\n", "int main(void);\n", "an explanation\n"),
                          (finding.text, finding.c_program, finding.explanation))
         self.assertEqual({finding.name}, self.stored())

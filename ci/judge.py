@@ -7,6 +7,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import signal
 
 from ci import process
@@ -22,6 +23,9 @@ TIER = "full"
 
 # Seconds for one program. assay itself gives up after 60.
 PATIENCE = 90
+
+# That of the compiler before any other: it reads its own DWARF.
+_SYMBOLIZERS = ("llvm-symbolizer-19", "llvm-symbolizer")
 
 # Whoever is short of memory kills processes that are not at fault.
 _TRIES = 3
@@ -87,11 +91,11 @@ class Judge:
         env["UBSAN_OPTIONS"] += ":symbolize=0"
         return env
 
-    def _assay(self, build, arguments, seconds=PATIENCE):
+    def _assay(self, build, arguments, seconds=PATIENCE, env=None):
         command = [self._programs[build]] + arguments
         try:
             for _ in range(_TRIES):
-                code, out, err = process.run(command, self._environment(build), seconds)
+                code, out, err = process.run(command, env or self._environment(build), seconds)
                 if code != -signal.SIGKILL:
                     break
         except OSError as error:
@@ -151,6 +155,25 @@ class Judge:
     def replays(self, build, strategy, path, count):
         """The verdicts of as many runs, each in a fresh process."""
         return [self.once(build, strategy, path) for _ in range(count)]
+
+    def symbolised(self, build, strategy, path):
+        """What a sanitizer tells of a program, with functions and lines where a symbolizer is
+        installed; of a finding of the plain build, what ASan says of it."""
+        build = ASAN if build == PLAIN else build
+        env = self._environment(build)
+        for key in env:
+            if key.endswith("SAN_OPTIONS"):
+                env[key] = env[key].replace(":symbolize=0", "")
+        symbolizer = next(filter(None, map(shutil.which, _SYMBOLIZERS)), None)
+        if symbolizer:
+            for name in ("ASAN", "UBSAN", "TSAN"):
+                env.setdefault(name + "_SYMBOLIZER_PATH", symbolizer)
+        try:
+            _, out, err = self._assay(build, ["run", "--strategy", strategy, "--tier", TIER, path],
+                                      env=env)
+        except CannotJudge:
+            return ""
+        return out + err
 
     def shows(self, build, strategy, path, wanted):
         """True if the build alone shows the property `wanted`."""

@@ -21,6 +21,8 @@ def render(finding, story=None, explanation="", c_program="", picture=""):
         lines += ["First visible as " + text.printable(finding.first_visible) + ".", ""]
     if story and story.get("property_text"):
         lines += ["That is `%s`: %s." % (finding.property, story["property_text"]), ""]
+    if finding.file:
+        lines += ["Line: `%s:%d`, %s." % (finding.file, finding.line, text.printable(finding.guilty)), ""]
     replays = finding.replays
     if replays:
         lines += ["%d of %d replays showed it, each in a process of its own." % (
