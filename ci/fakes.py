@@ -32,7 +32,8 @@ elif command == "list" and "--json" in arguments:
     properties = ["overlap", "content", "touched-live-block", "invariant"]
     print(json.dumps({"schema": 1, "properties": [{"id": p, "text": p} for p in properties],
                       "strategies": [{"name": name, "summary": name, "traits": ["frees"],
-                                      "properties": properties} for name in ("alpha", "beta")]}))
+                                      "invariants": ["a", "b", "c"], "properties": properties}
+                                     for name in ("alpha", "beta")]}))
 elif command == "list":
     print("alpha\nbeta" if "--names" in arguments else "alpha+hole   AB-001: a hole [overlap]\n"
           "alpha+twin   twice [overlap]\nbeta+twin    twice [overlap]")

@@ -240,6 +240,11 @@ class ReproTest(CommandTest):
         described(property="no-such-thing")
         self.refused(path, says="unknown property 'no-such-thing'")
         self.assertEqual("beta", self.repro(path, "--strategy", "beta")[3])
+        for wanted in ("invariant:beta.I4", "invariant:beta.I0", "invariant:gamma.I1", "invariant"):
+            described(property=wanted)
+            self.refused(path, says="unknown invariant '%s'" % wanted)
+        described(property="invariant:beta.I3")
+        self.assertEqual("beta", self.repro(path)[3])
         described(property="overlap", source="another", version="f00")
         code, _, err = self.run_it(path, command="repro_command.py")
         self.assertEqual(1, code)

@@ -13,38 +13,38 @@ sys.path.insert(0, ROOT)
 from ci import guilty, judge  # noqa: E402
 from reports import results  # noqa: E402
 
-# Planted bug, property, the line (a part of it), and the words (a part of them).
+# Planted bug, property, a seed that shows it, the line (a part of it), the words (a part of them).
 LINES = (
     # Sanitizers, in patched files, whose lines move.
-    ("boundary_tag+sized_from_the_unaligned_start", "touched-live-block", "boundary_tag.c",
+    ("boundary_tag+sized_from_the_unaligned_start", "touched-live-block", "53ed356", "boundary_tag.c",
      "return block->size_", "AddressSanitizer stopped it; in size_of"),
-    ("buddy+marks_counted_as_room", "outside-heap", "buddy.c", "*block = (struct block){next",
+    ("buddy+marks_counted_as_room", "outside-heap", "0109776", "buddy.c", "*block = (struct block){next",
      "AddressSanitizer stopped it; in link_block"),
-    ("hardened+run_not_compared", "crash", "hardened.c", "source->protect(source, memory_of",
+    ("hardened+run_not_compared", "crash", "53ed356", "hardened.c", "source->protect(source, memory_of",
      "AddressSanitizer stopped it; in unseal"),
-    ("tlsf+size_not_compared_with_the_heap", "crash", "tlsf.c", "next->link = link",
+    ("tlsf+size_not_compared_with_the_heap", "crash", "03db271", "tlsf.c", "next->link = link",
      "UndefinedBehaviorSanitizer stopped it; in unlink_block"),
-    ("buddy+order_seven_unseen", "undefined-behaviour", "buddy.c", "(size_t)1 << order",
+    ("buddy+order_seven_unseen", "undefined-behaviour", "cefb0e2", "buddy.c", "(size_t)1 << order",
      "UndefinedBehaviorSanitizer stopped it; in length_of"),
     # Invariants.
-    ("tlsf+split_keeps_the_size", "invariant:tlsf.I3", "tlsf.c",
+    ("tlsf+split_keeps_the_size", "invariant:tlsf.I3", "0109776", "tlsf.c",
      "// I3: each block knows whether its left neighbour is free",
      "where the broken invariant I3 is declared; tlsf_allocate, at allocators/tlsf.c:"),
-    ("mark_sweep+mark_stays", "invariant:mark_sweep.I5", "mark_sweep.c", "// I5: no block is marked",
+    ("mark_sweep+mark_stays", "invariant:mark_sweep.I5", "40d27a0", "mark_sweep.c", "// I5: no block is marked",
      "I5 is declared"),
-    ("boundary_tag+footer_of_the_gap_missed", "invariant:boundary_tag.I5", "boundary_tag.c",
+    ("boundary_tag+footer_of_the_gap_missed", "invariant:boundary_tag.I5", "03db271", "boundary_tag.c",
      "// I5: ", "I5 is declared"),
     # Operations.
-    ("free_list+header_size_wraps", "oversize-accepted", "free_list.c", "void *list_allocate(",
+    ("free_list+header_size_wraps", "oversize-accepted", "1514553", "free_list.c", "void *list_allocate(",
      "the function list_allocate, which the guilty operation called"),
-    ("locked_free_list+resize_of_nothing_locks_twice", "hang", "locked.c", "void *locked_resize(",
+    ("locked_free_list+resize_of_nothing_locks_twice", "hang", "88394b7", "locked.c", "void *locked_resize(",
      "locked_resize"),
-    ("page_bump+destroy_forgets_chunk", "source-leak", "page_bump.c", "void page_destroy(",
+    ("page_bump+destroy_forgets_chunk", "source-leak", "0109776", "page_bump.c", "void page_destroy(",
      "page_destroy"),
-    ("hardened+large_canary_too_early", "release-refused", "hardened.c", "hard_release(",
+    ("hardened+large_canary_too_early", "release-refused", "0109776", "hardened.c", "hard_release(",
      "hard_release"),
-    ("bump+reset_keeps_part", "reset", "bump.c", "void bump_reset(", "bump_reset"),
-    ("boundary_tag+usable_counts_header", "usable-size", "boundary_tag.c", "tag_usable_size(",
+    ("bump+reset_keeps_part", "reset", "0109776", "bump.c", "void bump_reset(", "bump_reset"),
+    ("boundary_tag+usable_counts_header", "usable-size", "3a9cd7d", "boundary_tag.c", "tag_usable_size(",
      "which gave the answer"),
 )
 
@@ -59,17 +59,12 @@ class GuiltyTest(unittest.TestCase):
         cls.seeds = sorted(path for path in glob.glob(os.path.join(ROOT, "corpus", "seeds", "*"))
                            if len(os.path.basename(path)) == 40)
 
-    def finding(self, strategy, property_id):
-        """A finding of a planted bug that a seed shows, and the seed."""
-        for path, verdict in self.assay.verdicts(strategy, self.seeds).items():
-            if verdict and verdict.property == property_id:
-                return results.Finding(
-                    "", strategy, property_id, verdict.signature, diagnosis=verdict.diagnosis,
-                    site=verdict.site, build=verdict.build), path
-        self.fail("no seed shows %s of %s" % (property_id, strategy))
-
-    def check(self, strategy, property_id, file, text, words, assay=None):
-        finding, path = self.finding(strategy, property_id)
+    def check(self, strategy, property_id, seed, file, text, words, assay=None):
+        path = next(path for path in self.seeds if os.path.basename(path).startswith(seed))
+        verdict = self.assay.verdict(strategy, path)
+        self.assertEqual(property_id, verdict.property)
+        finding = results.Finding("", strategy, property_id, verdict.signature, site=verdict.site,
+                                  diagnosis=verdict.diagnosis, build=verdict.build)
         story = self.assay.story(strategy, path, finding.build)
         line = guilty.locate(assay or self.assay, finding, path, story, ROOT)
         self.assertEqual("allocators/" + file, line.file)
@@ -86,8 +81,7 @@ class GuiltyTest(unittest.TestCase):
     def test_without_a_symbolizer_the_operation_is_named(self):
         with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, {
                 "PATH": empty, "ASAN_SYMBOLIZER_PATH": "", "UBSAN_SYMBOLIZER_PATH": ""}):
-            self.check("boundary_tag+sized_from_the_unaligned_start", "touched-live-block",
-                       "boundary_tag.c", "tag_", "called")
+            self.check(*LINES[0][:3], "boundary_tag.c", "tag_", "called")
 
     def test_a_broken_assay_costs_no_line(self):
         none = judge.Judge({judge.PLAIN: "/no/such", judge.ASAN: "/no/such"})

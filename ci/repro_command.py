@@ -95,6 +95,21 @@ def check_property(facts, bench, path):
             name.partition(":")[0] for name in known]:
         raise CannotRun("%s.json: unknown property '%s'; `assay list --properties` shows those that "
                         "there are, and --strategy X takes the program alone" % (shown(path), wanted))
+    if wanted.startswith("invariant") and not is_invariant(wanted, bench):
+        raise CannotRun("%s.json: unknown invariant '%s'; `assay list --json` shows those that each "
+                        "strategy has, and --strategy X takes the program alone" % (
+                            shown(path), wanted))
+
+
+def is_invariant(wanted, bench):
+    """Whether a strategy has an invariant of that number."""
+    match = re.fullmatch(r"invariant:(\w+)\.I([1-9]\d*)", wanted)
+    if not match:
+        return False
+    strategies = json.loads(bench.assay("list", "--json"))["strategies"]
+    return any(strategy["name"] == match.group(1) and
+               int(match.group(2)) <= len(strategy.get("invariants", []))
+               for strategy in strategies)
 
 
 def draw_map(command, environment, path):
