@@ -106,8 +106,9 @@ def parse_options(arguments):
 # The part of the fuzzing's time that replaying what is stored may take.
 _REPLAY = 0.25
 
-# Seconds in which the detective ends what it is at, when a campaign is stopped.
-_AT_ONCE = 10.0
+# Seconds in which the detective ends what it is at, when a campaign is stopped; and seconds that it
+# may take beyond the campaign's time to judge what was found last.
+_AT_ONCE, _OVERTIME = 10.0, 60.0
 
 # What a resumed campaign goes on with.
 KEPT = ("hours", "strategies", "engines", "sanitizers", "jobs", "known", "without", "seed", "disk",
@@ -302,7 +303,7 @@ class Run(fuzzing_run.FuzzingRun):
 
     def patience(self):
         return _AT_ONCE if self.stopped() else max(
-            _AT_ONCE, self._plan.seconds - self.campaign.clock())
+            _OVERTIME, self._plan.seconds - self.campaign.clock())
 
     def write_reports(self, outcome):
         paths = super().write_reports(outcome)
