@@ -233,9 +233,10 @@ class Campaign:
                       "WHERE id = ?", self.run_seconds, _own_cpu() - self._cpu,
                       process.run.cpu_seconds - self._judge, self.run)
 
-    def end(self, stopped="", error=""):
-        """The campaign is over, or stopped by `stopped`."""
-        state = "stopped" if stopped or error else "ended"
+    def end(self, stopped="", error="", unfinished=False):
+        """The campaign is over; or stopped by `stopped`, or for another reason `unfinished`: then it
+        can be resumed. `error`: what went wrong."""
+        state = "stopped" if stopped or unfinished else "ended"
         with self.writing() as history:
             self._touch(history)
             history.write("UPDATE runs SET ended = ?, how = ? WHERE id = ?", now(), state, self.run)

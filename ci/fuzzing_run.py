@@ -258,7 +258,8 @@ class FuzzingRun:
         elif self.sleuth.problems:
             told = "a finding could not be judged: %s" % self.sleuth.problems[0]
         try:
-            self.campaign.end(self.interrupt.name, told)
+            self.campaign.end(self.interrupt.name, told,
+                              bool(error or self.chief.ended or self.sleuth.waiting))
         except OSError as failure:
             told = told or run_folder.explain(failure, self.folder.path)
         outcome = results.Results.from_history(
