@@ -57,8 +57,10 @@ class Kill(truthful.Accounts, unittest.TestCase):
         while kills < KILLS:
             if supervisor is None or supervisor.poll() is not None:
                 supervisor = cls.campaigns.start()
+            if chance.random() < 0.7:
+                cls.campaigns.wait_for_engines(supervisor)
             try:
-                supervisor.wait(timeout=chance.uniform(0.05, 2.5))
+                supervisor.wait(timeout=chance.uniform(0.05, 1.5))
             except subprocess.TimeoutExpired:
                 strike(chance, supervisor)
                 kills += 1
