@@ -100,10 +100,16 @@ class FuzzingRun:
         self.choose()
         self.jobs = {key: results.Job(*key[:2], sanitizer=key[2]) for key in self.keys()}
         self.plan()
+        self.bench.build(["//:" + build for build in self._builds()])
         self._build_targets()
 
     def before_building(self):
         """The folder is claimed, and its history is open."""
+
+    def _builds(self):
+        """Those of assay that judge."""
+        threads = any(sanitizer == "thread" for _, _, sanitizer in self.jobs)
+        return [judge.PLAIN, judge.ASAN] + ([judge.TSAN] if threads else [])
 
     def _build_targets(self):
         """Without a compiler for one engine, the others go on."""
@@ -186,13 +192,13 @@ class FuzzingRun:
     def _set_out(self):
         """Copies the programs, and makes whoever works with them."""
         folder = self.folder
-        wanted = set(self._paths.values()) | {"assay.elf", "assay_asan.elf"}
+        builds = {build: build + ".elf" for build in self._builds()}
+        wanted = set(self._paths.values()) | set(builds.values())
         if any(key[1] == "afl" for key in self._paths):
             wanted.add(workbench.MUTATOR)
         copies = self.bench.copy(sorted(wanted), folder.join("tmp", "programs"))
         programs = self.programs = {key: copies[path] for key, path in self._paths.items()}
-        self.assay = judge.Judge({judge.PLAIN: copies["assay.elf"],
-                                  judge.ASAN: copies["assay_asan.elf"]})
+        self.assay = judge.Judge({build: copies[path] for build, path in builds.items()})
         # Whatever the user's own environment says: verdicts are made in this tier.
         environments = self.environments = {
             strategy: {"ASSAY_STRATEGY": strategy, "ASSAY_TIER": judge.TIER}
