@@ -1,4 +1,5 @@
-"""The findings as the page shows them: all in the table, the first in full, the next without picture."""
+"""The findings as the page shows them: all in the table, the first in full, the next without a picture,
+as many as keep the page small."""
 import xml.etree.ElementTree as ElementTree
 from types import SimpleNamespace
 
@@ -101,7 +102,8 @@ def _made(finding, results):
     return SimpleNamespace(
         status=finding.status, rank=R.STATUSES.index(finding.status), strategy=finding.strategy,
         property=finding.property, anchor=words.anchor(finding), place=_place(finding),
-        line=_place(finding) if finding.file else "", brief=text.one_line(finding.diagnosis, 140), operations=finding.operations,
+        line=_place(finding) if finding.file else "",
+        brief=text.one_line(finding.diagnosis, 140), operations=finding.operations,
         since=finding.since[:10] or "-", diagnosis=text.one_line(finding.diagnosis, 2000),
         reason=finding.reason, expires=finding.expires, facts=_facts(finding, results),
         commands=[(_COMMANDS.get(name, name), line) for name, line in finding.commands.items()],

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The report as one page of HTML that needs nothing else: html_page.py HISTORY.db PAGE.html [CAMPAIGN]
 
-CAMPAIGN is a number, the uuid or its beginning; without it the last one. The page fetches nothing, shows everything
-without JavaScript, and text of programs under test stays text in it: Jinja2 escapes all that it is
-not told to be markup, and that are only the pictures, which inline_svg.py has cleaned.
+CAMPAIGN is a number, the uuid or its beginning; without it the last one. The page fetches nothing and
+shows everything without JavaScript. Text of programs under test stays text in it: Jinja2 escapes all
+that it is not told to be markup, and that are only the pictures, which inline_svg.py has cleaned.
 """
 import base64
 import hashlib
@@ -88,7 +88,8 @@ def render(found):
         finding.picture = Markup(finding.picture)
     benchmarks = html_tables.benchmarks(found)
     benchmarks.shown = shown.get("benchmarks", [])
-    sections = {name: SimpleNamespace(id=name, title=title, why=problem or why, shown=shown.get(name, []))
+    sections = {name: SimpleNamespace(id=name, title=title, why=problem or why,
+                                      shown=shown.get(name, []))
                 for name, title, why in _SECTIONS + (_TRENDS,)}
     script = _read("page.js")
     queries = {} if found.campaign_id is None else html_queries.queries(
@@ -100,7 +101,8 @@ def render(found):
         tested=html_verdict.tested(found), matrix=html_tables.matrix(found),
         coverage=html_tables.coverage(found), findings=findings, benchmarks=benchmarks,
         exhibits=[sections[name] for name, _, _ in _SECTIONS], trends=sections["trends"],
-        campaigns=html_tables.campaigns(found), jobs=html_tables.jobs(found), queries=queries, contents=_contents(),
+        campaigns=html_tables.campaigns(found), jobs=html_tables.jobs(found),
+        queries=queries, contents=_contents(),
         style=Markup("".join(map(_read, _STYLES))), script=Markup(script),
         script_hash="sha256-" + base64.b64encode(
             hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"))

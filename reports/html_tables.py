@@ -11,7 +11,8 @@ _CLASSES = {rules.NEVER: "never", rules.WEAK: "weak", rules.GREEN: "clean",
             rules.NOT_APPLICABLE: "inapplicable", rules.KNOWN: "known"}
 
 _FILTERS = [("new", "new findings"), ("flaky", "flaky findings"), ("known", "known findings"),
-            ("never", "never judged"), ("weak", "planted bugs survive"), ("clean", "judged, nothing found"),
+            ("never", "never judged"), ("weak", "planted bugs survive"),
+            ("clean", "judged, nothing found"),
             ("inapplicable", "not applicable")]
 
 _MARKS = {R.NEW: "✗ %d new", R.FLAKY: "≈ %d flaky", R.KNOWN_ONE: "= %d known"}

@@ -57,7 +57,7 @@ def _headline(results, number):
                          else "%d flaky" % number[R.FLAKY])
     return {
         R.FINDING: ", ".join(open_ones) or "Findings",
-        R.CLEAN: "Clean: nothing found",
+        R.CLEAN: "Clean: nothing found" if results.jobs else "Measured; nothing was fuzzed",
         R.KNOWN: "Nothing new: %s" % text.count(number[R.KNOWN_ONE], "known finding"),
         R.COULD_NOT_RUN: "Could not run"}[results.verdict]
 
@@ -87,14 +87,17 @@ def verdict(results, findings, saturation):
         words.hours(results.cpu_seconds)))
     never = rules.counts(results)[rules.NEVER]
     if never:
-        sentences.append("It says nothing of %s of a strategy and a property, which %s never judged." % (
-            text.count(never, "pair"), "was" if never == 1 else "were"))
-    sentences.append(_since(results, number))
+        sentences.append(
+            "It says nothing of %s of a strategy and a property, which %s never judged." % (
+                text.count(never, "pair"), "was" if never == 1 else "were"))
+    if results.jobs:
+        sentences.append(_since(results, number))
     if saturation:
         sentences.append(saturation)
     to_do = [finding for finding in findings.all if finding.status in R.OPEN]
     return SimpleNamespace(
-        first=to_do[:_AT_ONCE], more=len(to_do[_AT_ONCE:]), kind=_KINDS[results.verdict], headline=_headline(results, number), sentences=sentences,
+        first=to_do[:_AT_ONCE], more=len(to_do[_AT_ONCE:]), kind=_KINDS[results.verdict],
+        headline=_headline(results, number), sentences=sentences,
         tiles=[(status, number[status], _tile(results, status)) for status in R.STATUSES])
 
 
@@ -107,9 +110,9 @@ def _tile(results, status):
 
 
 def _since(results, number):
-    if not results.former:
-        return "It is the first campaign of its folder: there is nothing to compare with."
-    last = results.former[0]
+    last = results.baseline
+    if last is None:
+        return "It is the first that fuzzed in its folder: there is nothing to compare with."
     old = sum(1 for finding in results.of_status(R.NEW)
               if finding.since and finding.since < results.started)
     line = "Since the campaign of %s (verdict: %s; %s): %d fixed, %d found for the first time" % (
@@ -125,7 +128,8 @@ def _place(name, names):
 
 def _in_order(found, names):
     """As people read them, in the order of `names`, others behind."""
-    return [names.get(name, name) for name in sorted(found, key=lambda name: (_place(name, names), name))]
+    order = sorted(found, key=lambda name: (_place(name, names), name))
+    return [names.get(name, name) for name in order]
 
 
 def _grid(results):
@@ -193,8 +197,9 @@ def _skipped(results):
         elif strategy.name not in ran:
             skipped.append((strategy.name, "none of its jobs executed anything"))
     named = {phase.name for phase in results.phases}
+    whole = results.command == "overnight" and results.state != "running"
     for phase, measured, what in _MEASURED:
-        if results.command == "overnight" and results.state != "running" and phase not in named and not getattr(results, measured):
+        if whole and phase not in named and not getattr(results, measured):
             skipped.append((what, "not measured"))
     never = rules.counts(results)[rules.NEVER]
     if never:

@@ -25,7 +25,8 @@ const box = element.getBoundingClientRect();
 const x = (Math.max(box.left, 0) + Math.min(box.right, innerWidth)) / 2;
 const y = (Math.max(box.top, 0) + Math.min(box.bottom, innerHeight)) / 2;
 const at = document.elementFromPoint(x, y);
-return {element, clear: Boolean(at && (element.contains(at) || at.contains(element))), ring: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth),
+return {element, clear: Boolean(at && (element.contains(at) || at.contains(element))),
+        ring: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth),
         colour: style.outlineColor, inside: box.bottom > 0 && box.top < innerHeight,
         name: element.outerHTML.slice(0, 100)};"""
 
@@ -197,7 +198,8 @@ class PageTest(Case):
                 self.assertGreaterEqual(focus["ring"], 2, focus["name"])
                 self.assertTrue(focus["inside"] and focus["clear"], focus["name"])
                 self.assertNotEqual(ground, focus["colour"])
-            self.assertEqual("Skip to the verdict", self.run_("return arguments[0].textContent", met[0]))
+            self.assertEqual("Skip to the verdict",
+                             self.run_("return arguments[0].textContent", met[0]))
             self.assertGreater(len(wanted), 60)
             self.assertEqual(wanted, met)
 
@@ -216,7 +218,8 @@ class PageTest(Case):
 
     def test_weak_contrast_would_be_seen(self):
         before = len(self.run_(self.contrast)[0])
-        self.run_("const p = document.createElement('p'); p.textContent = 'grey'; p.style.color = '#999';"
+        self.run_("const p = document.createElement('p'); p.textContent = 'grey';"
+                  "p.style.color = '#999';"
                   "document.querySelector('main').append(p);"
                   "const t = document.querySelector('svg text'); t.style.fill = 'rgb(200, 200, 200)';"
                   "t.closest('details')?.setAttribute('open', '')")
@@ -237,7 +240,8 @@ class PageTest(Case):
         self.browser.open(self.path)
         self.run_(OPEN_ALL)
         small = self.run_("""
-            return [...document.querySelectorAll("button, select, input, nav a, summary")].filter((e) => {
+            const kinds = "button, select, input, nav a, summary";
+            return [...document.querySelectorAll(kinds)].filter((e) => {
               const box = (e.type === "checkbox" ? e.parentElement : e).getBoundingClientRect();
               return e.checkVisibility() && !e.closest("th") && (box.height < 24 || box.width < 24);
             }).map((e) => e.outerHTML.slice(0, 80));""")

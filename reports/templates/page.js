@@ -178,7 +178,9 @@
       target.hidden = false;
     }
     if (target.matches("article")) target.querySelector("details").open = true;
-    for (let up = target.closest("details"); up; up = up.parentElement.closest("details")) up.open = true;
+    for (let up = target.closest("details"); up; up = up.parentElement.closest("details")) {
+      up.open = true;
+    }
     target.scrollIntoView();
   };
   addEventListener("hashchange", reveal);
