@@ -101,6 +101,12 @@ class TerminalTest(unittest.TestCase):
     def test_hostile_text_cannot_drive_the_terminal(self):
         self.assertNotRegex(terminal.render(hostile()), "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
+    def test_how_found(self):
+        found = example().findings[0]
+        self.assertEqual("libFuzzer, after 400 executions and 1.5 s; 2 inputs", text.how_found(found))
+        found.engine, found.executions, found.seconds, found.inputs = "", None, None, {}
+        self.assertEqual("an earlier campaign", text.how_found(found))
+
     def test_summary_of_each_verdict(self):
         ran = results.Job("a", "afl", executions=5)
         found = {status: results.Finding(status, "a", "p", "s", status=status)

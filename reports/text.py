@@ -182,7 +182,8 @@ def how_found(finding):
         parts.append(count(finding.executions, "execution"))
     if finding.seconds is not None:
         parts.append("%.1f s" % finding.seconds)
-    line = engine(finding.engine)
+    # One that only replays met is of an earlier campaign.
+    line = engine(finding.engine) if finding.engine else "an earlier campaign"
     if parts:
         line += ", after " + " and ".join(parts)
     inputs = sum(finding.inputs.values())
