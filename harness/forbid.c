@@ -1,5 +1,10 @@
 #include "harness/forbid.h"
 
+#if !defined(BUILT_WITH_ASAN) && !defined(BUILT_WITH_MSAN)
+// Of TSan's runtime: it may watch the allocators in a program whose harness was built without it.
+void __tsan_init(void) __attribute__((weak));
+#endif
+
 #if defined(BUILT_WITH_ASAN)
 
 #include <sanitizer/asan_interface.h>
@@ -63,11 +68,7 @@ static void memory_guard_silence(bool silent) {
 
 unsigned memory_races(void) { return other_tool ? (unsigned)VALGRIND_COUNT_ERRORS : 0; }
 
-#ifdef BUILT_WITH_TSAN
-bool memory_shows_races(void) { return true; }
-#else
-bool memory_shows_races(void) { return other_tool; }
-#endif
+bool memory_shows_races(void) { return __tsan_init || other_tool; }
 
 #else  // without Valgrind's header there is nothing to ask
 
@@ -87,13 +88,7 @@ static void memory_guard_silence(bool silent) { (void)silent; }
 
 unsigned memory_races(void) { return 0; }
 
-bool memory_shows_races(void) {
-#ifdef BUILT_WITH_TSAN
-  return true;
-#else
-  return false;
-#endif
-}
+bool memory_shows_races(void) { return __tsan_init; }
 
 #endif
 
