@@ -30,6 +30,9 @@ _TERMS = 8
 # A strategy of which less is known is left out.
 _FEWEST_STATES, _FEWEST_EXECUTIONS = 10, 100
 
+# Campaigns that are taken together; of older ones little may be as it was.
+_NIGHTS = 10
+
 # Nothing in n draws: at most 3 / n are it, at 95 % (Hanley and Lippman-Hand 1983).
 _NOTHING = 3.0
 
@@ -119,57 +122,69 @@ def richness(sample):
     return seen + missing, seen + missing / factor, seen + missing * factor
 
 
-def read(history, campaign):
-    """{strategy: Sample}"""
+def nights(history, campaign):
+    """Ids of the last campaigns of this folder that told states, until this one, the oldest first."""
+    rows = history.query(
+        "SELECT id FROM campaigns WHERE id <= ? AND plant = (SELECT plant FROM campaigns WHERE id = ?) "
+        "AND EXISTS (SELECT 1 FROM state_hits WHERE campaign = campaigns.id) "
+        "ORDER BY id DESC LIMIT ?", campaign, campaign, _NIGHTS)
+    return sorted(row["id"] for row in rows)
+
+
+def read(history, campaigns):
+    """{strategy: Sample} of all these campaigns together."""
+    which = ", ".join("%d" % campaign for campaign in campaigns)
     executions = {row["strategy"]: row["executions"] for row in history.query(
         "SELECT jobs.strategy, sum(sessions.executions) AS executions FROM sessions "
-        "JOIN jobs ON jobs.id = sessions.job WHERE jobs.campaign = ? AND jobs.engine != 'corpus' "
-        "GROUP BY jobs.strategy", campaign)}
+        "JOIN jobs ON jobs.id = sessions.job WHERE jobs.campaign IN (%s) AND "
+        "jobs.engine != 'corpus' GROUP BY jobs.strategy" % which)}
     counts = {}
     for row in history.query(
-            "SELECT strategy, hits, count(*) AS states FROM state_hits WHERE campaign = ? "
-            "AND hits > 0 GROUP BY strategy, hits ORDER BY strategy", campaign):
+            "SELECT strategy, hits, count(*) AS states FROM (SELECT strategy, sum(hits) AS hits FROM "
+            "state_hits WHERE campaign IN (%s) AND hits > 0 GROUP BY strategy, state) "
+            "GROUP BY strategy, hits ORDER BY strategy" % which):
         counts.setdefault(row["strategy"], {})[row["hits"]] = row["states"]
     return {strategy: Sample(executions.get(strategy) or 0, told)
             for strategy, told in counts.items()}
 
 
+def added(estimates):
+    """(estimate, low, high) of the sum of independent ones."""
+    estimate = sum(told[0] for told in estimates)
+    reach = math.sqrt(sum((told[2] - told[0]) ** 2 for told in estimates))
+    return estimate, max(estimate - reach, 0.0), estimate + reach
+
+
 _NEW = """
 SELECT strategy, count(*) AS states FROM state_hits AS mine WHERE campaign = ? AND hits > 0
-AND NOT EXISTS (SELECT 1 FROM state_hits AS theirs WHERE theirs.campaign = ? AND
+AND NOT EXISTS (SELECT 1 FROM state_hits AS theirs WHERE theirs.campaign IN (%s) AND
                 theirs.strategy = mine.strategy AND theirs.state = mine.state)
 GROUP BY strategy
 """
 
 
-def looked_back(history, campaign, samples):
-    """What the last former campaign with states would have said of this one, by the executions that this
-    one had, and what came: {campaign, estimate, low, high, came}. Strategies that had more executions
-    than then are left out. None: there is nothing to hold against."""
-    row = history.one("SELECT max(campaign) AS id FROM state_hits WHERE campaign < ?", campaign)
-    former = read(history, row["id"]) if row["id"] is not None else {}
-    came = {new["strategy"]: new["states"]
-            for new in history.query(_NEW, campaign, row["id"])} if former else {}
-    estimate = squares = 0.0
-    found = compared = 0
-    for strategy, sample in samples.items():
-        then = former.get(strategy)
-        if not then or not then.enough or not 0 < sample.executions <= then.executions:
-            continue
-        told, low, high = more(then, sample.executions / then.executions)
-        estimate += told
-        squares += (high - told) ** 2
-        found += came.get(strategy, 0)
-        compared += 1
-    if not compared:
+def looked_back(history, campaign):
+    """What former campaigns would have said of this one, by the executions that it had, and what came:
+    {strategies, estimate, low, high, came}. Strategies that had more executions than in all of them are
+    left out. None: there is nothing to hold against."""
+    before = [night for night in nights(history, campaign) if night != campaign]
+    if not before:
         return None
-    reach = math.sqrt(squares)
-    return {"campaign": row["id"], "strategies": compared, "estimate": estimate,
-            "low": max(estimate - reach, 0.0), "high": estimate + reach, "came": found}
+    former, now = read(history, before), read(history, [campaign])
+    came = {row["strategy"]: row["states"] for row in history.query(
+        _NEW % ", ".join("%d" % night for night in before), campaign)}
+    known = [strategy for strategy in now if strategy in former and former[strategy].enough
+             and 0 < now[strategy].executions <= former[strategy].executions]
+    if not known:
+        return None
+    told = added([more(former[strategy], now[strategy].executions / former[strategy].executions)
+                  for strategy in known])
+    return dict(zip(("estimate", "low", "high"), told), strategies=len(known),
+                came=sum(came.get(strategy, 0) for strategy in known))
 
 
 def _looked_back_says(told):
-    return " Looking back: the former campaign's estimate for what this one executed was %s new states in "         "%s, and %s came." % (_whole((told["estimate"], told["low"], told["high"])),
+    return " Looking back: the estimate before, for what this campaign executed, was %s new states in "         "%s, and %s came." % (_whole((told["estimate"], told["low"], told["high"])),
                               "1 strategy" if told["strategies"] == 1
                               else "%d strategies" % told["strategies"], text.number(told["came"]))
 
@@ -198,79 +213,83 @@ def _about(value):
     return text.number(round(value, 1 - int(math.floor(math.log10(value)))))
 
 
-HEADINGS = ("strategy", "executions", "states", "seen once", "twice", "as much again finds",
+HEADINGS = ("strategy", "executions", "states", "seen once", "twice", "another night finds",
             "the next one after", "states at least")
 
 
-def _row(name, sample):
+def _row(name, sample, told):
     return (name, text.number(sample.executions), text.number(sample.seen),
-            text.number(sample.f(1)), text.number(sample.f(2)), _whole(more(sample)),
+            text.number(sample.f(1)), text.number(sample.f(2)), _whole(told),
             _between(sample), _whole(richness(sample)))
 
 
-def _figures(sample):
-    def triple(told):
-        return dict(zip(("estimate", "low", "high"), told))
+def _figures(sample, told):
+    def triple(values):
+        return dict(zip(("estimate", "low", "high"), values))
     return {"executions": sample.executions, "seen": sample.seen, "once": sample.f(1),
-            "twice": sample.f(2), "more": triple(more(sample)),
+            "twice": sample.f(2), "more": triple(told),
             "next_after": triple(_executions_between(sample)),
             "discovery": triple(discovery(sample)), "richness": triple(richness(sample))}
 
 
-def draw(samples, name, title, description):
-    """What as much again would find in each strategy, as a part of what was seen."""
+def draw(samples, estimates, name, title, description):
+    """What another night would find in each strategy, as a part of what was seen."""
     if plot.library() is None:
         return ""
-    names = sorted(samples, key=lambda s: more(samples[s])[0] / samples[s].seen)
+    names = sorted(samples, key=lambda s: estimates[s][0] / samples[s].seen)
     figure, axes = plot.figure(height=0.9 + 0.22 * len(names))
     for y, strategy in enumerate(names):
-        told = [100 * value / samples[strategy].seen for value in more(samples[strategy])]
+        told = [100 * value / samples[strategy].seen for value in estimates[strategy]]
         axes.plot(told[1:], [y, y], color=plot.COLOURS[0], linewidth=1.2, solid_capstyle="butt")
         axes.plot(told[:1], [y], "o", color=plot.COLOURS[0], markersize=5)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xlim(left=0)
     axes.grid(True, axis="x")
-    axes.set_xlabel("new states in as many executions again, per 100 seen so far (95 %)")
+    axes.set_xlabel("new states in another night, per 100 seen so far (95 %)")
     return plot.svg(figure, name, title, description)
 
 
 _METHOD = (
-    "States are abstract states of the heap, counted once per execution. New ones: Good and Toulmin's "
-    "estimate with Euler's transform (Efron and Thisted 1976), 95 % interval of what would be seen; "
+    "States are abstract states of the heap, counted once per execution, of the last %d campaigns together. "
+    "New ones: Good and Toulmin's "
+    "estimate with Euler's transform (Efron and Thisted 1976), 95 %% interval of what would be seen; "
     "next one: Good and Turing's f1/n, Esty's interval; at least: Chao's lower bound (1984, 1987). "
     "After STADS (Böhme 2018), which takes executions for independent draws: a fuzzer goes after what is "
-    "new, and rather finds more.")
+    "new, and rather finds more." % _NIGHTS)
 
 
 def exhibits(history, campaign, pictures=True):
     """One: each strategy and all together."""
     name, title = "saturation", "What another night would find"
-    samples = read(history, campaign)
-    known = {strategy: sample for strategy, sample in samples.items() if sample.enough}
+    together_with = nights(history, campaign)
+    samples = read(history, together_with) if campaign in together_with else {}
+    now = read(history, [campaign])
+    known = {strategy: sample for strategy, sample in samples.items()
+             if sample.enough and strategy in now and now[strategy].executions}
     if not known:
         return [too_few(name, "saturation", title, "no strategy was seen in %d states and %d "
                         "executions." % (_FEWEST_STATES, _FEWEST_EXECUTIONS), _METHOD)]
-    whole = together(known.values())
-    rows = [_row(strategy, known[strategy]) for strategy in sorted(known)]
+    estimates = {strategy: more(sample, now[strategy].executions / sample.executions)
+                 for strategy, sample in known.items()}
+    whole, told = together(known.values()), added(estimates.values())
+    rows = [_row(strategy, known[strategy], estimates[strategy]) for strategy in sorted(known)]
     if len(known) > 1:
-        rows.append(_row("all together", whole))
-    estimate, low, high = more(whole)
-    after = _executions_between(whole)[0]
-    says = "Another campaign like this would find about %s states (95 %%: %s–%s) more than the %s that this " \
-        "one saw; the next new one comes after %s executions." % (
-            text.number(round(estimate)), text.number(round(low)), text.number(round(high)),
-            text.number(whole.seen),
-            "about " + _about(after) if after else "more than " + _about(
-                _executions_between(whole)[1]))
-    back = looked_back(history, campaign, samples)
+        rows.append(_row("all together", whole, told))
+    after, least, _ = _executions_between(whole)
+    says = "Another campaign like this would find about %s new states (95 %%: %s–%s), beside the %s that " \
+        "%s; the next one comes after %s executions." % (
+            *(text.number(round(value)) for value in told), text.number(whole.seen),
+            "it saw" if len(together_with) == 1 else "the last %d saw" % len(together_with),
+            "about " + _about(after) if after else "more than " + _about(least))
+    back = looked_back(history, campaign)
     if back:
         says += _looked_back_says(back)
-    left_out = sorted(set(samples) - set(known))
+    left_out = sorted(set(now) - set(known))
     if left_out:
         says += " Too few data: %s." % ", ".join(left_out)
     return [Exhibit(
         name, "saturation", title, says, _METHOD, HEADINGS, rows,
-        svg=draw(known, name, title, says) if pictures else "",
-        figures=dict(_figures(whole), looked_back=back, strategies={
-            strategy: _figures(sample) for strategy, sample in known.items()}))]
+        svg=draw(known, estimates, name, title, says) if pictures else "",
+        figures=dict(_figures(whole, told), looked_back=back, strategies={
+            strategy: _figures(sample, estimates[strategy]) for strategy, sample in known.items()}))]

@@ -161,14 +161,18 @@ class ExhibitTest(unittest.TestCase):
                 first.session(first.job(name), [(10, 9, 250, 5, 50)])
                 first.states(name, [5] * 20)
         second.states("tlsf", [4] * 103)
-        told = species.looked_back(first.history, second.id,
-                                   species.read(first.history, second.id))
+        told = species.looked_back(first.history, second.id)
         expected = species.more(species.Sample(1000, {1: 20, 2: 10, 9: 70}), 0.5)
         for name, value in zip(("estimate", "low", "high"), expected):
             self.assertAlmostEqual(value, told[name], 9)
-        self.assertEqual((3, 1, first.id), (told["came"], told["strategies"], told["campaign"]))
+        self.assertEqual((3, 1), (told["came"], told["strategies"]))
         says = species.exhibits(first.history, second.id)[0].says
         self.assertIn("new states in 1 strategy, and 3 came.", says)
+        # States of both are counted once; another night is as long as the second.
+        self.assertIn("that the last 2 saw", says)
+        both = species.read(first.history, species.nights(first.history, second.id))["tlsf"]
+        self.assertEqual((1500, 103, {5: 20, 6: 10, 13: 70, 4: 3}),
+                         (both.executions, both.seen, both.counts))
         self.assertNotIn("Looking back", species.exhibits(first.history, first.id)[0].says)
 
     def test_too_few(self):
