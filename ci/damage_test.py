@@ -9,7 +9,6 @@ import glob
 import os
 import random
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
