@@ -163,8 +163,9 @@ def _says_when(grown):
     """Of shares that all end at 100 %: when each was near."""
     near = []
     for growth in grown:
-        there = int(numpy.argmax(growth.mean >= 0.95))
-        near.append("%s %s of %s" % (growth.name, _cpu(growth.cpu[there]), _cpu(growth.cpu[-1])))
+        there = numpy.flatnonzero(growth.mean >= 0.95)
+        near.append("%s %s of %s" % (growth.name, _cpu(growth.cpu[there[0]]), _cpu(growth.cpu[-1]))
+                    if len(there) else "%s not within %s" % (growth.name, _cpu(growth.cpu[-1])))
     return "95 %% of what it covered in the end was covered after: %s of CPU time." % "; ".join(near[:4])
 
 

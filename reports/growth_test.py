@@ -78,6 +78,18 @@ class CurveTest(unittest.TestCase):
                 self.assertLess(len(exhibit.svg), 100000)
                 self.assertIn("libFuzzer, address", exhibit.svg)
 
+    def test_when_near_the_end(self):
+        """The one has 95 % of its edges after 60 s of 100, the other's last come with its last job."""
+        for i in range(3):
+            for engine, edges in (("libfuzzer", [50, 96, 100]), ("afl", [10, 20, 30])):
+                longer = 1000 * (engine == "afl" and i == 2)
+                self.campaign.session(self.campaign.job("s%d" % i, engine, "none"), [
+                    (at, at, at, covered, 1) for at, covered in zip((20, 60, 100), edges)]
+                    + [(100 + longer, 100 + longer, 999, 900, 1)] * bool(longer))
+        edges = growth.exhibits(self.campaign.history, self.campaign.id, pictures=False)[1]
+        self.assertIn("libFuzzer 1:0", edges.says)
+        self.assertIn("AFL++ not within 1:40", edges.says)
+
     def test_no_band_of_few_strategies(self):
         self.fill(bootstrap.FEWEST - 1)
         states = growth.exhibits(self.campaign.history, self.campaign.id)[0]
