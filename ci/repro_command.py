@@ -167,7 +167,9 @@ def main(arguments=None):
         if not options.prebuilt:
             workbench.set_up()
         bench = workbench.Workbench(options.prebuilt)
-        build = judge.ASAN if options.asan or facts.get("build") == judge.ASAN else judge.PLAIN
+        build = judge.ASAN if options.asan else facts.get("build")
+        if build not in (judge.ASAN, judge.TSAN):
+            build = judge.PLAIN
         bench.build(sorted({"//:" + judge.PLAIN, "//:" + build}))
         strategies, plants = bench.strategies(), bench.plants()
         there_is = "there is: %s, and the planted bugs that `ci/fuzz --plant list` lists" % (
@@ -201,7 +203,7 @@ def main(arguments=None):
     for name in ("emit-c", "gdb", "json"):
         if getattr(options, name.replace("-", "_")):
             command.append("--" + name)
-    environment = engines.environment(engines.SANITIZERS) if build == judge.ASAN else os.environ
+    environment = engines.environment(engines.SANITIZERS) if build != judge.PLAIN else os.environ
     if not (options.emit_c or options.gdb or options.json):
         return tell(command + [path], environment, facts, options.map)
     sys.stdout.flush()
