@@ -16,7 +16,7 @@ from ci.engine_session import engines
 PLAIN, ASAN, TSAN = "assay", "assay_asan", "assay_tsan"
 
 # What sees more than ASAN and PLAIN of a suspect that came from a job with this sanitizer.
-FIRST = {"thread": TSAN}
+_FIRST = {"thread": TSAN}
 
 # As the fuzz targets run.
 TIER = "full"
@@ -76,7 +76,7 @@ class Judge:
 
     def builds(self, sanitizer=""):
         """Those to ask about a suspect, one after the other."""
-        first = FIRST.get(sanitizer)
+        first = _FIRST.get(sanitizer)
         return ([first] if first in self._programs else []) + [ASAN, PLAIN]
 
     def _environment(self, build):
