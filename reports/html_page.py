@@ -7,6 +7,7 @@ that it is not told to be markup, and that are only the pictures, which inline_s
 """
 import base64
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -108,28 +109,41 @@ def render(found):
             hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"))
 
 
-def write(found, path):
-    """Writes the page of a results.Results; returns what went wrong, or "". Jinja2 is Debian's, and so
-    is the Python that has it, which need not be the one that runs this."""
+def _has_all():
+    """Whether this Python has what the page and its pictures are made with."""
     try:
-        files.write_whole(path, render(found))
-        return ""
-    except NoTemplates as error:
-        problem = str(error)
-    except OSError:
-        raise                # a full disk is the campaign's affair
-    except Exception as error:  # pylint: disable=broad-except
-        # The other reports tell the same; the verdict does not hang on how this one looks.
-        return "no page: %s: %s" % (type(error).__name__, error)
-    if found.history is None or sys.executable == _DEBIANS:
-        return problem
+        return all(map(importlib.util.find_spec, ("jinja2", "numpy", "scipy", "matplotlib")))
+    except ValueError:       # of a module that was made to be absent
+        return False
+
+
+def _by_debians(found, path):
+    """Has the Python that has Debian's packages write the page; "", or what went wrong."""
     try:
         made = subprocess.run(
             [_DEBIANS, os.path.abspath(__file__), found.history.path, path, str(found.campaign_id)],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     except OSError as error:
-        return "%s; %s: %s" % (problem, _DEBIANS, error.strerror)
-    return "" if made.returncode == 0 else (made.stderr.strip().splitlines() or [problem])[-1]
+        return "%s: %s" % (_DEBIANS, error.strerror)
+    return "" if made.returncode == 0 else (made.stderr.strip().splitlines() or ["no page"])[-1]
+
+
+def write(found, path):
+    """Writes the page of a results.Results; returns what went wrong, or "". Jinja2 and matplotlib are
+    Debian's, and so is the Python that has them, which need not be the one that runs this."""
+    if found.history is not None and not _has_all() and sys.executable != _DEBIANS:
+        if not _by_debians(found, path):
+            return ""
+    try:
+        files.write_whole(path, render(found))
+        return ""
+    except NoTemplates as error:
+        return str(error)
+    except OSError:
+        raise                # a full disk is the campaign's affair
+    except Exception as error:  # pylint: disable=broad-except
+        # The other reports tell the same; the verdict does not hang on how this one looks.
+        return "no page: %s: %s" % (type(error).__name__, error)
 
 
 def _contents():
