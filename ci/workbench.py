@@ -123,7 +123,7 @@ class Workbench:
         terminal = sys.stderr.isatty()
         quiet = ["--ui_event_filters=-info,-debug,-warning", "--show_result=0"]
         command = ["bazel", "build"] + quiet + ([] if terminal else ["--noshow_progress"]) + [
-            *options, "--"] + labels
+            *options, "--", *labels]
         try:
             return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False,
                                   stderr=None if terminal else subprocess.PIPE)
