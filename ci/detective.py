@@ -331,11 +331,28 @@ class Detective:
 
     def _doubt(self, suspect, path):
         """Replays may show it yet, some of them; else it is a finding on the engine's word alone."""
-        if suspect.data is not None and not self._is_known_word(suspect):
+        property_id, diagnosis, log = self._word_of(suspect, path)
+        identity = (suspect.strategy, property_id, _word(property_id, diagnosis))
+        case = self._book.find(identity)
+        if suspect.data is not None and not (case and case.settled):
             verdict = self._late_verdict(suspect, path)
             if verdict:
                 self._solve((suspect.strategy, *verdict.identity), [(None, suspect, path, verdict)])
                 return
+        replays = self._replays if suspect.data is not None else 0
+        if case is None:
+            case = casebook.Case(results.Finding(
+                name="", strategy=suspect.strategy, property=property_id, signature=identity[2],
+                diagnosis=diagnosis or "%s said so; replays are clean" % suspect.engine,
+                tier=judge.TIER, build=judge.ASAN, text=log[-4000:]))
+            self._book.judge(case, replays, 0)
+            self._book.add(case, suspect.data or b"", log=log or "(the engine left no log)\n")
+        elif not case.here:
+            self._book.judge(case, replays, 0)
+        self._close(case, [suspect])
+
+    def _word_of(self, suspect, path):
+        """What the engine says: (property, diagnosis, log)."""
         property_id, diagnosis, log = suspect.property, suspect.diagnosis, suspect.log
         if suspect.data is not None and not property_id and suspect.kind == "crash":
             # AFL++ keeps no log: the fuzz target itself may tell.
@@ -345,24 +362,7 @@ class Detective:
             property_id = match.group(1) if match else ""
             match = _ERROR.search(log)
             diagnosis = match.group(1) if match else ""
-        property_id = property_id or suspect.kind
-        signature = _word(property_id, diagnosis)
-        case = self._book.find((suspect.strategy, property_id, signature))
-        if case is None:
-            case = casebook.Case(results.Finding(
-                name="", strategy=suspect.strategy, property=property_id, signature=signature,
-                diagnosis=diagnosis or "%s said so; replays are clean" % suspect.engine,
-                tier=judge.TIER, build=judge.ASAN, text=log[-4000:]))
-            self._book.judge(case, self._replays if suspect.data is not None else 0, 0)
-            self._book.add(case, suspect.data or b"", log=log or "(the engine left no log)\n")
-        elif not case.here:
-            self._book.judge(case, self._replays if suspect.data is not None else 0, 0)
-        self._close(case, [suspect])
-
-    def _is_known_word(self, suspect):
-        case = suspect.property and self._book.find(
-            (suspect.strategy, suspect.property, _word(suspect.property, suspect.diagnosis)))
-        return bool(case and case.settled)
+        return property_id or suspect.kind, diagnosis, log
 
     def _late_verdict(self, suspect, path):
         """The first of some more replays that is not clean, or None. A hang's have taken long."""

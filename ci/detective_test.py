@@ -207,6 +207,12 @@ class DetectiveTest(Nights):
             self.assertEqual(2 if property_id == "content" else 1,
                              sum(finding.inputs.values()), property_id)
 
+    def test_flaky_ones_do_not_cost_replays_each(self):
+        found = self.work(*(suspect("fine %d" % number, engine="afl") for number in range(50)))
+        self.assertEqual([{"afl": 50}], [finding.inputs for finding in found.values()])
+        # The first costs some; of the others only batches are judged.
+        self.assertLess(self.assay.processes["run"], 40)
+
     def test_some_replays_are_flaky_all_are_not(self):
         found = self.work(suspect("rare overlap 22222222 x"), suspect("late content 33333333"))
         rare, late = found["overlap", "22222222"], found["content", "33333333"]
