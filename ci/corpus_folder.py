@@ -103,8 +103,8 @@ class Corpus:
 
     def paths(self):
         """The inputs' files; what else lies in the folder is left alone."""
-        return [os.path.join(self.folder, name) for name in sorted(os.listdir(self.folder))
+        return [self.folder + os.sep + name for name in sorted(os.listdir(self.folder))
                 if _is_sha1(name)]
 
     def __len__(self):
-        return len(self.paths())
+        return sum(map(_is_sha1, os.listdir(self.folder)))

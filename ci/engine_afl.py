@@ -117,5 +117,6 @@ class Afl(engine_session.Session):
 
 def _inputs(work, folder):
     folder = os.path.join(work, "default", folder)
-    return [os.path.join(folder, name) for name in engine_session.names_in(folder)
+    # Thousands of them, every few seconds.
+    return [folder + os.sep + name for name in engine_session.names_in(folder)
             if name.startswith("id:")]

@@ -137,7 +137,7 @@ class Supervisor:
         pipes = [core.session.process for core in self._cores
                  if core.session and core.session.process.output_open]
         # Output that comes in single lines would wake us up for each.
-        time.sleep(0.1)
+        time.sleep(0.2)
         select.select(pipes, [], [], 0.15)
 
     def _advance(self, core):
