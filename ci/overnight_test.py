@@ -17,6 +17,11 @@ SHORT = "0.0017"
 
 
 class OvernightTest(fuzz_command_test.CommandTest):
+    def setUp(self):
+        super().setUp()
+        # Where the home is not writable, it would say so.
+        self.environment["MPLCONFIGDIR"] = self.path("matplotlib")
+
     def command(self, *arguments, command="overnight_command.py"):
         more = ["--prebuilt", self.tree]
         return [sys.executable, os.path.join(CI, command), *arguments, *more] + (
