@@ -117,7 +117,8 @@ class ResultsTest(Case):
         db = sample_campaign.write(path, small=True)
         self.addCleanup(db.close)
         for command in ("bench", "bugs"):
-            measured = db.insert("campaigns", uuid=command, command=command, started="t")
+            measured = db.insert("campaigns", uuid=command, command=command, started="t", ended="t",
+                                 state="ended")
             self.assertEqual(R.COULD_NOT_RUN, R.Results.from_history(db, measured).verdict)
             db.insert("benchmarks", campaign=measured, strategy="bump", workload="w", metric="time",
                       unit="ns", value=1.0)
@@ -140,7 +141,13 @@ class ResultsTest(Case):
         told = []
         for change in (
                 "UPDATE campaigns SET error = 'x'", "UPDATE campaigns SET error = ''",
-                "UPDATE jobs SET problem = '', not_started = 1 WHERE problem != ''",
+                "UPDATE jobs SET not_started = 1 WHERE problem != ''",
+                "UPDATE jobs SET problem = '' WHERE problem != ''",
+                "UPDATE campaigns SET state = 'running', ended = NULL",
+                "UPDATE campaigns SET state = 'stopped', stopped = 'killed'",
+                "UPDATE campaigns SET state = 'stopped', stopped = 'SIGTERM'",
+                "UPDATE sessions SET executions = -1 WHERE id = (SELECT max(id) FROM sessions)",
+                "UPDATE sessions SET executions = 1",
                 "UPDATE phases SET state = 'failed' WHERE name = 'power'",
                 "UPDATE phases SET state = 'done'",
                 "UPDATE jobs SET not_started = 1 WHERE engine != 'corpus'",

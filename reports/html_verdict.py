@@ -59,7 +59,8 @@ def _headline(results, number):
         R.FINDING: ", ".join(open_ones) or "Findings",
         R.CLEAN: "Clean: nothing found" if results.jobs else "Measured; nothing was fuzzed",
         R.KNOWN: "Nothing new: %s" % text.count(number[R.KNOWN_ONE], "known finding"),
-        R.COULD_NOT_RUN: "Could not run"}[results.verdict]
+        R.COULD_NOT_RUN: "Not over yet" if results.state == "running" and not results.error
+                         else "Could not run"}[results.verdict]
 
 
 # So many of the findings that are to be dealt with are told at once.
@@ -77,7 +78,9 @@ def verdict(results, findings, saturation):
             phase.name, text.one_line(phase.note, 300).rstrip(".") or "nothing said why"))
     if results.state == "running":
         sentences.append("It is not over: the numbers are those of this moment.")
-    if results.stopped:
+    if results.stopped == R.KILLED:
+        sentences.append("It was killed: what engines found last was judged later, if at all.")
+    elif results.stopped:
         sentences.append("It was stopped early, by %s." % text.one_line(results.stopped))
     broken = [job for job in results.jobs if job.verdict == R.COULD_NOT_RUN]
     if broken:

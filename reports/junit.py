@@ -139,6 +139,10 @@ def _campaign(suite, results):
     if results.error:
         suite.outcome(suite.case("assay.campaign", "error"), "error",
                       text.one_line(results.error, 400), type="broken-off")
+    if not results.ran and not suite.counts["errors"]:
+        # As where no job had its turn, or the campaign was killed: without a word it would pass.
+        suite.outcome(suite.case("assay.campaign", "verdict"), "error",
+                      text.one_line(text.summary(results), 400), type="could-not-run")
 
 
 def render(results):

@@ -54,20 +54,19 @@ SELECT finding, status, max(campaign) FROM campaign_findings WHERE campaign < ? 
 
 # The campaigns before, with what verdict_of wants to know of them.
 _FORMER = """
-SELECT c.id, c.uuid, c.command, c.started, c.state, c.assay AS version, c.error,
+SELECT c.id, c.uuid, c.command, c.started, c.state, c.stopped, c.assay AS version, c.error,
   (SELECT coalesce(sum(seconds), 0) FROM runs WHERE campaign = c.id) AS seconds,
   (SELECT count(*) FROM phases WHERE campaign = c.id AND state = 'failed') AS failed,
   EXISTS (SELECT 1 FROM kills WHERE campaign = c.id) OR
   EXISTS (SELECT 1 FROM benchmarks WHERE campaign = c.id) AS measured,
-  CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE campaign = c.id AND engine != 'corpus')
-       THEN coalesce(sum(job.engine != 'corpus'), 0) ELSE count(job.id) END AS begun,
-  coalesce(sum(job.problem != '' OR job.executions = 0), 0) AS broken,
+  coalesce(sum(job.engine != 'corpus' AND NOT job.not_started), 0) AS begun,
+  coalesce(sum(job.problem != '' OR job.executions <= 0 AND NOT job.not_started), 0) AS broken,
   coalesce(sum(job.executions), 0) AS executions, coalesce(sum(job.operations), 0) AS operations,
   coalesce(sum(job.cpu_seconds), 0) AS cpu_seconds
 FROM campaigns AS c LEFT JOIN (
-  SELECT jobs.id, jobs.campaign, jobs.engine, jobs.problem, coalesce(sum(s.executions), 0) AS executions,
-         sum(s.operations) AS operations, sum(s.cpu_seconds) AS cpu_seconds
-  FROM jobs LEFT JOIN sessions AS s ON s.job = jobs.id WHERE NOT not_started GROUP BY jobs.id
+  SELECT jobs.*, coalesce(sum(s.executions), 0) AS executions, sum(s.operations) AS operations,
+         sum(s.cpu_seconds) AS cpu_seconds
+  FROM jobs LEFT JOIN sessions AS s ON s.job = jobs.id GROUP BY jobs.id
 ) AS job ON job.campaign = c.id
 WHERE c.id < ? GROUP BY c.id ORDER BY c.id DESC"""
 
@@ -198,10 +197,10 @@ def former(history, before):
     told = []
     for row in history.query(_FORMER, before):
         statuses = counted.get(row["id"], {})
-        ran = not row["broken"] and (
+        ran = not (row["broken"] or row["error"] or row["failed"] or
+                   R.cut_off(row["state"], row["stopped"])) and (
             row["begun"] or row["command"] in R.MEASURING and row["measured"])
-        told.append(_made(R.Former, row, findings=statuses, verdict=R.verdict_of(
-            statuses, row["error"] or row["failed"], ran)))
+        told.append(_made(R.Former, row, findings=statuses, verdict=R.verdict_of(statuses, ran)))
     return told
 
 

@@ -10,7 +10,7 @@ import unittest
 import xml.etree.ElementTree as ET
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from reports import files, junit, markdown, results, terminal, text  # noqa: E402
+from reports import files, junit, markdown, results, sarif, terminal, text  # noqa: E402
 
 HOSTILE = "<b>]]> & \"'| `tick` ``` \x00\x1b[31m\ud800 *a* [l](x) \u2028\ufffe\r\nE: 1"
 
@@ -80,12 +80,43 @@ class VerdictTest(unittest.TestCase):
                            (results.Results(jobs=[ran], phases=[phase]), 2)):
             self.assertEqual(code, made.exit_code)
 
-    def test_a_replay_alone_is_not_clean_if_there_was_to_be_more(self):
+    def test_a_replay_alone_is_not_clean(self):
         replay = results.Job("a", "corpus", executions=5)
         waiting = results.Job("a", "afl", not_started=True)
         ran = results.Job("b", "afl", executions=1)
-        for jobs, code in (([replay], 0), ([replay, waiting], 2), ([replay, waiting, ran], 0)):
+        for jobs, code in (([replay], 2), ([replay, waiting], 2), ([replay, waiting, ran], 0)):
             self.assertEqual(code, results.Results(jobs=jobs).exit_code, jobs)
+
+    def test_a_campaign_that_nobody_ended_is_not_clean(self):
+        ran = results.Job("a", "afl", executions=1)
+        known = results.Finding("n", "a", "p", "s", status=results.KNOWN_ONE)
+        for state, stopped, code in (("ended", "", 0), ("stopped", "SIGTERM", 0),
+                                     ("running", "", 2), ("stopped", "killed", 2)):
+            made = results.Results(jobs=[ran], state=state, stopped=stopped)
+            self.assertEqual(code, made.exit_code, (state, stopped))
+            self.assertEqual(text.summary(made).startswith("clean"), not code)
+            made.findings = [known]
+            self.assertEqual(code or 3, made.exit_code, (state, stopped))
+            made.findings = [dataclasses.replace(known, status=results.NEW)]
+            self.assertEqual(1, made.exit_code)
+
+    def test_less_than_nothing_was_not_executed(self):
+        self.assertEqual("could not run", results.Job("a", "afl", executions=-5).verdict)
+
+    def test_whatever_is_not_clean_is_told_to_machines_too(self):
+        """Exit codes are lost where only the file is kept."""
+        ran, waiting = (results.Job("a", "afl", executions=1),
+                        results.Job("a", "afl", not_started=True))
+        found = results.Finding("n", "a", "p", "s")
+        for made in (results.Results(), results.Results(jobs=[waiting]),
+                     results.Results(jobs=[ran], state="running"),
+                     results.Results(jobs=[ran], error="x"),
+                     results.Results(jobs=[ran, results.Job("b", "afl")], findings=[found]),
+                     results.Results(jobs=[ran], phases=[results.Phase("p", "failed")])):
+            self.assertGreaterEqual(int(ET.fromstring(junit.render(made)).get("errors")), 1, made)
+            invocation, = json.loads(sarif.render(made))["runs"][0]["invocations"]
+            self.assertFalse(invocation["executionSuccessful"], made)
+            self.assertTrue(invocation["toolExecutionNotifications"], made)
 
     def test_what_was_fixed_is_no_finding_of_this_campaign(self):
         fixed = results.Finding("n", "a", "p", "s", status=results.FIXED)

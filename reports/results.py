@@ -27,19 +27,29 @@ STATUSES = (NEW, FLAKY, KNOWN_ONE, FIXED)
 OPEN = frozenset((NEW, FLAKY))
 
 
+# What campaigns.stopped says of one that was cut off and not resumed before the next one began.
+KILLED = "killed"
+
+
+def cut_off(state, stopped):
+    """Whether nobody carried a campaign to its end: it still runs, or was killed. What engines found
+    last may then lie unjudged, so that finding nothing means little."""
+    return state == "running" or stopped == KILLED
+
+
 def commands(path):
     """What a person types to go on with a finding; the .json file tells ci/repro the strategy."""
     base = "ci/repro " + shlex.quote(path)
     return {"repro": base, "emit_c": base + " --emit-c", "gdb": base + " --gdb"}
 
 
-def verdict_of(statuses, error, ran):
-    """The verdict on findings of these statuses; `error`: something broke off or failed; `ran`: all
-    that was begun did run. An open finding outweighs what could not run. One that is accepted does
-    not: it would pass for a campaign that tested everything."""
+def verdict_of(statuses, ran):
+    """The verdict on findings of these statuses; `ran`: all that was begun came to its end. An open
+    finding outweighs what could not run. One that is accepted does not: it would pass for a campaign
+    that tested everything."""
     if any(status in OPEN for status in statuses):
         return FINDING
-    if error or not ran:
+    if not ran:
         return COULD_NOT_RUN
     return KNOWN if KNOWN_ONE in statuses else CLEAN
 
@@ -132,7 +142,7 @@ class Job:
     def verdict(self):
         if self.findings:
             return FINDING
-        if self.problem or not self.executions:
+        if self.problem or self.executions <= 0:
             return NOT_STARTED if self.not_started and not self.problem else COULD_NOT_RUN
         return KNOWN if self.known_findings else CLEAN
 
@@ -291,23 +301,30 @@ class Results:
 
     @property
     def begun(self):
-        """Jobs that had their turn; replays only if there was nothing else to do."""
-        own = [job for job in self.jobs if job.engine != "corpus"] or self.jobs
-        return [job for job in own if not job.not_started]
+        """Jobs that had their turn. A replay of what is stored already is none: it tests nothing new."""
+        return [job for job in self.jobs if job.engine != "corpus" and not job.not_started]
 
     @property
     def failed_phases(self):
         return [phase for phase in self.phases if phase.state == "failed"]
 
     @property
+    def cut_off(self):
+        return cut_off(self.state, self.stopped)
+
+    @property
+    def ran(self):
+        """Whether all that was begun came to its end, whatever it found."""
+        measured = self.command in MEASURING and (self.benchmarks or self.kills_here)
+        return not (self.error or self.failed_phases or self.cut_off) and bool(
+            self.begun or measured) and all(job.verdict != COULD_NOT_RUN for job in self.jobs)
+
+    @property
     def verdict(self):
         statuses = [finding.status for finding in self.findings]
         if any(job.verdict == FINDING for job in self.jobs):
             statuses.append(NEW)
-        measured = self.benchmarks or self.kills_here
-        ran = all(job.verdict != COULD_NOT_RUN for job in self.jobs) and (
-            self.begun or self.command in MEASURING and measured)
-        return verdict_of(statuses, self.error or self.failed_phases, ran)
+        return verdict_of(statuses, self.ran)
 
     @property
     def baseline(self):

@@ -128,10 +128,12 @@ def _invocation(results):
              for phase in results.failed_phases]
     if results.error:
         told.append(("error", results.error, ""))
+    if not results.ran and not told:
+        told.append(("error", text.summary(results), ""))
     told += [("warning", "%s was never exercised" % cell.property, cell.strategy)
              for cell in results.matrix if cell.state == "never exercised"]
     invocation = {
-        "executionSuccessful": results.verdict != R.COULD_NOT_RUN, "exitCode": results.exit_code,
+        "executionSuccessful": results.ran, "exitCode": results.exit_code,
         "toolExecutionNotifications": [
             {"level": level, "message": _message("%s: %s" % (strategy, line) if strategy else line)}
             for level, line, strategy in told]}

@@ -118,6 +118,8 @@ def summary(results):
         line = "only known findings: %s, %s%s" % (statuses(results), executions, tail)
     elif results.error:
         line = "could not run: broke off after %s%s" % (executions, tail)
+    elif results.cut_off:
+        line = "could not run to its end: %s%s" % (executions, tail)
     elif not results.begun:
         line = "could not run: no job was begun, %s%s" % (executions, tail)
     elif broken:
@@ -129,13 +131,13 @@ def summary(results):
         line += "; " + _findings(results)
     for phase in results.failed_phases:
         line += "; %s failed: %s" % (one_line(phase.name), one_line(phase.note) or "it does not say why")
-    if results.stopped:
+    if results.stopped and results.stopped != R.KILLED:
         line += "; stopped early by " + one_line(results.stopped)
     waiting = sum(job.not_started for job in results.jobs)
     if waiting:
         line += ", %s not started" % count(waiting, "job")
-    if results.state == "running" and not results.ended:
-        line += "; it has not ended"
+    if results.cut_off:
+        line += "; it has not ended" if results.state == "running" else "; it was killed"
     return line + ("; " + one_line(results.error, 320) if results.error else "")
 
 
