@@ -43,6 +43,45 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, "%s: %s; see %s --help\n" % (self.prog, message, self.prog))
 
 
+class _Steady:
+    """A stream that nobody may read any more, such as a pipe's or a closed terminal's, or whose file's
+    disk is full: then what is written is lost, and not the work that it tells of."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def write(self, data):
+        try:
+            self._stream.write(data)
+        except OSError:
+            pass
+        return len(data)
+
+    def flush(self):
+        try:
+            self._stream.flush()
+        except OSError:
+            pass
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+
+def steady_output():
+    """stdout and stderr, there from now on whatever becomes of who reads them."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # Else the next file that is opened gets its number, and all that is printed.
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")   # not all terminals know all letters
+        setattr(sys, name, _Steady(stream))
+
+
 class Interrupt:
     """Ctrl-C, SIGTERM and SIGHUP, as a question that the main loop asks."""
 

@@ -15,9 +15,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import fuzzing_run, shares, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
-from ci.command_line import Interrupt, Parser, positive  # noqa: E402
-from ci.workbench import CannotRun  # noqa: E402
-from reports import results, terminal, text  # noqa: E402
+from ci.command_line import Interrupt, Parser, positive, steady_output  # noqa: E402
+from reports import terminal, text  # noqa: E402
 
 EPILOG = """\
 examples:
@@ -157,22 +156,10 @@ class Run(fuzzing_run.FuzzingRun):
 
 
 def main(arguments=None):
+    steady_output()
     options = parse_options(arguments)
-    status = status_line.Status()
-    run = Run(options, status, Interrupt("ci/fuzz", "findings may be missing in the report"))
-    try:
-        run.prepare()
-        outcome = run.fuzz()
-        run.tell(outcome)
-        return outcome.exit_code
-    except (CannotRun, shares.TooShort) as error:
-        status.clear()
-        print("ci/fuzz: %s" % error, file=sys.stderr)
-    except KeyboardInterrupt:
-        print("ci/fuzz: interrupted before the fuzzing began", file=sys.stderr)
-    finally:
-        run.close()
-    return results.EXIT_CODES[results.COULD_NOT_RUN]
+    return Run(options, status_line.Status(), Interrupt(
+        "ci/fuzz", "findings may be missing in the report")).carry_out()
 
 
 if __name__ == "__main__":

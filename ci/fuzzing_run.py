@@ -7,12 +7,14 @@ phases there are, and who fuzzes next.
 import json
 import math
 import os
+import sqlite3
 import sys
 import time
+import traceback
 
 from ci import campaign as campaigns
 from ci import corpora, detective, judge, provenance, quotas, recovery, run_folder
-from ci import supervisor, workbench
+from ci import shares, supervisor, workbench
 from ci.workbench import CannotRun, shown
 from reports import catalogue, files, results
 from reports.history import HistoryError
@@ -181,7 +183,11 @@ class FuzzingRun:
         error = None
         try:
             self.phases()
-        except OSError as failure:
+        except (OSError, CannotRun, HistoryError) as failure:
+            error = failure
+        except Exception as failure:  # pylint: disable=broad-except
+            # What was found until then must be told.
+            traceback.print_exc()
             error = failure
         self.status.clear()
         if self.sleuth.waiting and not self.sleuth.error:
@@ -266,7 +272,7 @@ class FuzzingRun:
         try:
             self.campaign.end(self.interrupt.name, told,
                               bool(error or self.chief.ended or self.sleuth.waiting))
-        except OSError as failure:
+        except (OSError, HistoryError, sqlite3.Error) as failure:
             told = told or run_folder.explain(failure, self.folder.path)
         outcome = results.Results.from_history(
             self.history, self.campaign.id, shown(self.folder.path))
@@ -274,8 +280,10 @@ class FuzzingRun:
         outcome.stopped = outcome.stopped or self.interrupt.name
         try:
             self.report = [shown(path) for path in self.write_reports(outcome)]
-        except OSError as failure:
+        except Exception as failure:  # pylint: disable=broad-except
             # The terminal still gets it.
+            if not isinstance(failure, OSError):
+                traceback.print_exc()
             outcome.error = outcome.error or run_folder.explain(failure, self.folder.path)
         self.status.phase("ended")
         return outcome
@@ -283,3 +291,26 @@ class FuzzingRun:
     def write_reports(self, outcome):
         """Returns the paths."""
         return files.write_all(outcome, self.folder.path, self.campaign.path)
+
+    def carry_out(self):
+        """All of it, for main(): returns the exit code. Whatever happens, it is none that means
+        something else, as Python's own would be."""
+        code, name = results.EXIT_CODES[results.COULD_NOT_RUN], "ci/" + self.COMMAND
+        try:
+            try:
+                self.prepare()
+                outcome = self.fuzz()
+                self.tell(outcome)
+                return outcome.exit_code
+            finally:
+                self.close()
+        except (CannotRun, shares.TooShort, HistoryError) as error:
+            self.status.clear()
+            print("%s: %s" % (name, error), file=sys.stderr)
+        except KeyboardInterrupt:
+            print("%s: interrupted before the fuzzing began" % name, file=sys.stderr)
+        except Exception as error:  # pylint: disable=broad-except
+            self.status.clear()
+            traceback.print_exc()
+            print("%s: %s" % (name, run_folder.explain(error, self.options.out)), file=sys.stderr)
+        return code

@@ -20,9 +20,9 @@ from ci import campaign as campaigns  # noqa: E402
 from ci import bench_command, corpora, corpus_cover, fuzzing_run, known_findings  # noqa: E402
 from ci import line_coverage, phases, power, quotas, scheduler, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
-from ci.command_line import Interrupt, Parser, names, positive  # noqa: E402
+from ci.command_line import Interrupt, Parser, names, positive, steady_output  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
-from reports import files, html_page, results, terminal, text  # noqa: E402
+from reports import files, html_page, terminal, text  # noqa: E402
 
 EPILOG = """\
 examples:
@@ -349,23 +349,10 @@ class Run(fuzzing_run.FuzzingRun):
 
 
 def main(arguments=None):
+    steady_output()
     options = parse_options(arguments)
-    status = status_line.Status()
-    run = Run(options, status, Interrupt(
-        "ci/overnight", "what is stored is kept, and --resume goes on with it"))
-    try:
-        run.prepare()
-        outcome = run.fuzz()
-        run.tell(outcome)
-        return outcome.exit_code
-    except CannotRun as error:
-        status.clear()
-        print("ci/overnight: %s" % error, file=sys.stderr)
-    except KeyboardInterrupt:
-        print("ci/overnight: interrupted before the fuzzing began", file=sys.stderr)
-    finally:
-        run.close()
-    return results.EXIT_CODES[results.COULD_NOT_RUN]
+    return Run(options, status_line.Status(), Interrupt(
+        "ci/overnight", "what is stored is kept, and --resume goes on with it")).carry_out()
 
 
 if __name__ == "__main__":

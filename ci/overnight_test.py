@@ -90,6 +90,42 @@ class OvernightTest(fuzz_command_test.CommandTest):
         self.assertEqual(2, code)
         self.assertIn("could not run", out)
 
+    def test_nobody_reads_what_it_says(self):
+        command = self.command("--hours", SHORT, "--strategies", "alpha", "--engines", "libfuzzer",
+                               "--jobs", "1")
+        read, write = os.pipe()
+        os.close(read)
+        for number, streams in enumerate((
+                {"stdout": write, "stderr": write},          # such as `| head`, or a closed terminal
+                {"preexec_fn": lambda: [os.close(i) for i in range(3)]})):
+            self.assertEqual(0, subprocess.run(
+                command, env=self.environment, timeout=60, check=False, **streams).returncode)
+            self.assertEqual((number + 1, 0), self.query(
+                "SELECT count(*), sum(error != '') FROM campaigns WHERE state = 'ended'")[0])
+        os.close(write)
+
+    def test_a_mistake_of_its_own_is_no_finding(self):
+        for place, reported in (("ci.corpora.replay", True), ("ci.supervisor.Supervisor._look", True),
+                                ("reports.results.Results.from_history", False),
+                                ("ci.fuzzing_run.files.write_all", False),
+                                ("ci.workbench.Workbench.strategies", False)):
+            script = "import sys; sys.path.insert(0, %r)\n" \
+                     "from ci import overnight_command\n" \
+                     "import ci, reports\n" \
+                     "def fail(*_, **__): raise ValueError('a joker')\n" \
+                     "%s = fail\n" \
+                     "sys.exit(overnight_command.main())" % (os.path.dirname(CI), place)
+            child = subprocess.run(
+                [sys.executable, "-c", script, *self.command("--hours", SHORT, "--jobs", "1",
+                                                             "--strategies", "alpha", "--engines",
+                                                             "libfuzzer")[2:]],
+                env=self.environment, capture_output=True, text=True, timeout=60, check=False)
+            with self.subTest(place):
+                self.assertEqual(2, child.returncode, child.stdout + child.stderr)
+                self.assertIn("in fail", child.stderr)
+                self.assertIn("a mistake in Assay: ValueError: a joker",
+                              self.report()["error"] if reported else child.stdout + child.stderr)
+
     def test_bad_options(self):
         self.refused(says="say how long: --hours H, or --resume")
         for hours in ("0", "-1", "nan", "eight", "1e6"):

@@ -19,6 +19,7 @@ import time
 
 from ci.workbench import CannotRun, shown
 from reports import files
+from reports.history import HistoryError
 
 # Bytes that must be free: a corpus and the engines' own files easily take that.
 _SPACE = 256 << 20
@@ -31,7 +32,11 @@ FOLDERS = ("logs", "findings", "suspects", "corpus", "sessions", "campaigns")
 
 
 def explain(error, folder):
-    """An OSError as one line with its cure."""
+    """What ended a campaign, mostly an OSError, as one line with its cure."""
+    if isinstance(error, (CannotRun, HistoryError)):
+        return str(error)
+    if not isinstance(error, OSError):
+        return "a mistake in Assay: %s: %s: what was found is kept" % (type(error).__name__, error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "no space left in %s: free some, or choose another folder with --out" % shown(folder)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
