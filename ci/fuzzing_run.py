@@ -110,8 +110,7 @@ class FuzzingRun:
 
     def _builds(self):
         """Those of assay that judge."""
-        threads = any(sanitizer == "thread" for _, _, sanitizer in self.jobs)
-        return [judge.PLAIN, judge.ASAN] + ([judge.TSAN] if threads else [])
+        return judge.needed({sanitizer for _, _, sanitizer in self.jobs})
 
     def _build_targets(self):
         """Without a compiler for one engine, the others go on."""

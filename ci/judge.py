@@ -13,10 +13,10 @@ import signal
 from ci import process
 from ci.engine_session import engines
 
-PLAIN, ASAN, TSAN = "assay", "assay_asan", "assay_tsan"
+PLAIN, ASAN, TSAN, MSAN = BUILDS = ("assay", "assay_asan", "assay_tsan", "assay_msan")
 
 # What sees more than ASAN and PLAIN of a suspect that came from a job with this sanitizer.
-_FIRST = {"thread": TSAN}
+_FIRST = {"thread": TSAN, "memory": MSAN}
 
 # As the fuzz targets run.
 TIER = "full"
@@ -63,6 +63,11 @@ class Verdict:
             raise ValueError("no verdict: %s" % line) from error
 
 
+def needed(sanitizers):
+    """The builds that judge suspects of jobs with these sanitizers."""
+    return [PLAIN, ASAN] + [build for sanitizer, build in _FIRST.items() if sanitizer in sanitizers]
+
+
 class CannotJudge(Exception):
     """assay did not answer; its message is the text."""
 
@@ -71,7 +76,7 @@ class Judge:
     """Runs the builds of assay."""
 
     def __init__(self, programs):
-        """`programs`: {PLAIN: path, ASAN: path}, and TSAN where there are threads."""
+        """`programs`: {PLAIN: path, ASAN: path}, and those of needed() by the jobs."""
         self._programs = programs
 
     def builds(self, sanitizer=""):
@@ -83,6 +88,8 @@ class Judge:
         if build == PLAIN:
             return None
         env = engines.environment(engines.SANITIZERS)
+        if build == MSAN:
+            return env
         if build == TSAN:
             # Its verdict names the functions.
             env["TSAN_OPTIONS"] = "abort_on_error=1:halt_on_error=1:" + env.get("TSAN_OPTIONS", "")
@@ -166,7 +173,7 @@ class Judge:
                 env[key] = env[key].replace(":symbolize=0", "")
         symbolizer = next(filter(None, map(shutil.which, _SYMBOLIZERS)), None)
         if symbolizer:
-            for name in ("ASAN", "UBSAN", "TSAN"):
+            for name in ("ASAN", "UBSAN", "TSAN", "MSAN"):
                 env.setdefault(name + "_SYMBOLIZER_PATH", symbolizer)
         try:
             _, out, err = self._assay(build, ["run", "--strategy", strategy, "--tier", TIER, path],

@@ -168,7 +168,7 @@ def main(arguments=None):
             workbench.set_up()
         bench = workbench.Workbench(options.prebuilt)
         build = judge.ASAN if options.asan else facts.get("build")
-        if build not in (judge.ASAN, judge.TSAN):
+        if build not in judge.BUILDS:
             build = judge.PLAIN
         bench.build(sorted({"//:" + judge.PLAIN, "//:" + build}))
         strategies, plants = bench.strategies(), bench.plants()
