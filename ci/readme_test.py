@@ -14,6 +14,9 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ci import known_findings  # noqa: E402
+
 OPTIONS = None
 # Built with the strategy of the README; tests, other programs and preloads aside.
 HARNESS = [path for path in sorted(glob.glob("harness/*.c"))
@@ -125,6 +128,11 @@ class ReadmeTest(unittest.TestCase):
             for word in words:
                 if word.startswith("--") and len(word) > 2:
                     self.assertIn(word, text, words)
+
+    def test_accepted_findings(self):
+        path = self.write("known.toml", *blocks("toml"))
+        entry, = known_findings.load(path).entries.values()
+        self.assertEqual((entry.strategy, entry.property), ("tlsf", "invariant:tlsf.I3"))
 
     def test_names_are_there(self):
         with open(OPTIONS.readme, encoding="utf-8") as file:
