@@ -32,8 +32,7 @@ class Ranking:
         """Largest [first, last] in the order of names whose ends are not shown to differ."""
         found = []
         for i in range(len(self.names)):
-            last = max(j for j in range(i, len(self.names))
-                       if self.ranks[j] - self.ranks[i] < self.difference or j == i)
+            last = max(j for j in range(i, len(self.names)) if not self.differ(i, j))
             if last > i and (not found or last > found[-1][1]):
                 found.append([i, last])
         return found
