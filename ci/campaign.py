@@ -132,6 +132,12 @@ class Campaign:
             history.write("UPDATE jobs SET %s WHERE id = ?" % ", ".join(
                 "%s = ?" % name for name in columns), *columns.values(), job)
 
+    def deaths(self, job):
+        """(sessions of a job that have ended, how many of them because the engine died)."""
+        return tuple(self.history.one(
+            "SELECT count(*), coalesce(sum(how = 'died'), 0) FROM sessions WHERE job = ? AND "
+            "state != 'running'", job))
+
     def versions(self, assay, sources):
         """What is tested: {strategy: hash of its sources}."""
         with self.writing() as history:

@@ -131,7 +131,22 @@ class Supervisor:
             self._stop_all()
             for key, state in self._states.items():
                 state.job.not_started = not state.sessions and not state.given_up
+                self._tell_deaths(key, state.job)
                 self._campaign.say_of(self._rows[key], not_started=int(state.job.not_started))
+
+    def _tell_deaths(self, key, job):
+        """An engine that dies each time, but not at once, is started again and again: a job that came
+        to nothing else did not run."""
+        ended, died = self._campaign.deaths(self._rows[key])
+        if not died or job.problem:
+            return
+        if died == ended:
+            job.problem = "%s died, without a finding; logs/%s-%s-%s.log has the end of the last" % (
+                "its only session" if died == 1 else "each of its %d sessions" % died, *key)
+            self._campaign.say_of(self._rows[key], problem=job.problem)
+        elif not job.note:
+            job.note = "%d of %s died" % (died, text.count(ended, "session"))
+            self._campaign.say_of(self._rows[key], note=job.note)
 
     def _sleep(self):
         pipes = [core.session.process for core in self._cores

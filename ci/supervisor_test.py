@@ -189,6 +189,15 @@ class SupervisorTest(unittest.TestCase):
         self.assertEqual(("could not run", 2), (job.verdict, job.restarts))
         self.assertIn("signal 9", job.problem)
 
+    def test_an_engine_that_dies_each_time_but_not_at_once_could_not_run(self):
+        before, supervisor._OF_USE = supervisor._OF_USE, 0.0  # pylint: disable=protected-access
+        self.addCleanup(setattr, supervisor, "_OF_USE", before)
+        job, findings, _ = self.fuzz("killed", seconds=3)
+        self.assertEqual({}, findings)
+        self.assertGreater(job.executions, 0)
+        self.assertEqual("could not run", job.verdict)
+        self.assertRegex(job.problem, "sessions? died, without a finding")
+
     def test_a_missing_program_could_not_run(self):
         os.unlink(os.path.join(self.tree, "fuzz", "alpha_libfuzzer.elf"))
         job, _, _ = self.fuzz("clean", seconds=5)
