@@ -75,6 +75,7 @@ class _Belief:
         self.start_up = 0.0     # the longest so far
         self.tried = False
         self.dropped = False
+        self.rests_until = 0.0  # by the clock
 
 
 class Scheduler:
@@ -103,6 +104,9 @@ class Scheduler:
         keys = [key for key in self._order if not self._beliefs[key].dropped]
         if not keys or left < SHORTEST:
             return None
+        # If all rest, the one that has rested longest goes on: an idle core finds nothing.
+        keys = [key for key in keys if self._beliefs[key].rests_until <= now] or [
+            min(keys, key=lambda key: self._beliefs[key].rests_until)]
         key = self._choose(keys, running)
         belief = self._beliefs[key]
         belief.tried = True
@@ -165,6 +169,12 @@ class Scheduler:
     def drop(self, key):
         """The job is not to run any more."""
         self._beliefs[key].dropped = True
+
+    def rest(self, key, until):
+        """The job is to run no more until then, if there is another that can. True: it will be asked
+        for again."""
+        self._beliefs[key].rests_until = until
+        return True
 
     def knows(self, key):
         return key in self._beliefs

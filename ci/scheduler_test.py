@@ -160,6 +160,16 @@ class SliceTest(unittest.TestCase):
         chief.drop("b")
         self.assertIsNone(chief.next(300, []))
 
+    def test_a_job_rests_while_another_can_run(self):
+        chief = scheduler.Scheduler("ab", 1, 1, HOUR)
+        self.assertTrue(chief.rest("a", 120))
+        self.assertEqual({"b"}, {chief.next(now, [])[0] for now in range(0, 120, 30)})
+        chosen = {chief.next(120, [])[0] for _ in range(20)}
+        self.assertIn("a", chosen)
+        chief.rest("a", 400)
+        chief.rest("b", 300)
+        self.assertEqual("b", chief.next(200, [])[0])
+
 
 class GainsTest(unittest.TestCase):
     def test_what_the_corpus_covers_is_not_new(self):

@@ -92,6 +92,10 @@ class Fixed:
         """The job is not to run any more."""
         self._dropped.add(key)
 
+    def rest(self, _key, _until):
+        """False: who pauses gets his time not back."""
+        return False
+
     def started(self, key, seconds):
         """Start-up takes from the job's own share."""
 

@@ -14,9 +14,12 @@ from ci import corpus_cover, engine_session, live, process, quotas, scheduler
 from ci.engine_kinds import ENGINES
 from reports import files, results, text
 
-# Sessions in a row that end in a crash within _SHORT seconds and find nothing new.
+# Sessions in a row that end in a crash within _SHORT seconds and find nothing new. A job that comes
+# to that many rests, for the longer the more often, and is tried again with some more.
 CAP = 30
 _SHORT = 2.0
+_REST, _LONGEST_REST = 60.0, 1800.0
+_AGAIN = 5
 
 # Sessions in a row that die without any finding, each before it was of much use.
 _DEATHS = 3
@@ -54,6 +57,7 @@ class JobState:
         self.sessions = 0
         self.known = 0          # findings of the strategy when that was last looked at
         self.given_up = False
+        self.rest = _REST       # seconds
         self.found = 0          # findings that the policy knows of
         self.moved = None       # when something was new
         self.cpu_seconds = 0.0  # of sessions that have ended
@@ -166,7 +170,7 @@ class Supervisor:
         if core.key is None or core.end - now < 1 or self._states[core.key].given_up:
             if not self._next_slice(core, now):
                 return False
-        if now < core.not_before or self._goes_in_circles(core.key):
+        if now < core.not_before or self._goes_in_circles(core):
             return True
         return self._open(core)
 
@@ -183,10 +187,10 @@ class Supervisor:
         core.end = min(now + seconds, self._deadline)
         return True
 
-    def _goes_in_circles(self, key):
-        """True if the job must not be started again: for now, or for good if it has been given up.
-        """
-        state = self._states[key]
+    def _goes_in_circles(self, core):
+        """True if the core's job must not be started again: for now, or for good if it has been given
+        up."""
+        state = self._states[core.key]
         if not state.idle_crashes:
             return False
         waiting = self._detective.waiting
@@ -200,9 +204,21 @@ class Supervisor:
             return False
         # While the detective is busy nobody knows whether the last crash is a new one.
         if not waiting:
+            self._pause(core)
+        return True
+
+    def _pause(self, core):
+        """Gives the core to another job."""
+        key, state = core.key, self._states[core.key]
+        if not self._policy.rest(key, time.monotonic() + state.rest):
             self._give_up(key, note="stopped: %d sessions in a row ended in known findings"
                           % state.idle_crashes)
-        return True
+            return
+        state.idle_crashes = CAP - _AGAIN
+        state.rest = min(_LONGEST_REST, 2 * state.rest)
+        state.job.note = "rests now and then: session after session ends in known findings"
+        self._campaign.say_of(self._rows[key], note=state.job.note)
+        core.key = None
 
     def did_not_fuzz(self, why):
         """There was no time for it."""

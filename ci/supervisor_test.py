@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import campaign, corpora, corpus_folder, detective, engine_kinds, engine_session  # noqa: E402
@@ -42,7 +43,7 @@ class SupervisorTest(unittest.TestCase):
         self.addCleanup(os.environ.__setitem__, "PATH", path)
 
     def fuzz(self, what, engine="libfuzzer", seconds=1.3, replay=False, stop=None, seeds=(),
-             limits=None):
+             limits=None, policy=None):
         """Runs one engine on alpha; returns its job, the findings and the detective."""
         folder = run_folder.RunFolder(self.out)
         self.addCleanup(folder.release)
@@ -62,7 +63,8 @@ class SupervisorTest(unittest.TestCase):
             stored, sleuth, self.status, environments=environments,
             stop=stop or (lambda: 0), limits=limits)
         self.replayed = corpora.replay(night, stored, sleuth, assay) if replay else []
-        chief.run(shares.Fixed([[shares.Slice(key, 0, seconds)]], seconds), 1, seconds)
+        chief.run(policy(key) if policy else shares.Fixed(
+            [[shares.Slice(key, 0, seconds)]], seconds), 1, seconds)
         sleuth.finish()
         night.end()
         self.check_accounts(night, key, job)
@@ -109,6 +111,29 @@ class SupervisorTest(unittest.TestCase):
         self.assertEqual({"libfuzzer": 1}, findings["overlap"].inputs)
         self.assertEqual(10 * job.crashes, job.executions)
         self.assertIn("known findings", job.note)
+
+    def test_a_job_that_goes_in_circles_rests_and_is_tried_again(self):
+        rests = []
+
+        class Patient(shares.Fixed):
+            def __init__(self, key):
+                super().__init__([[]], 8)
+                self._key = key
+
+            def next(self, now, _running, core):
+                return self._key, 8
+
+            def rest(self, key, until):
+                rests.append(until - time.monotonic())
+                return True
+
+        with mock.patch.multiple(supervisor, CAP=4, _AGAIN=1):
+            job, _, _ = self.fuzz("crash", seconds=8, policy=Patient)
+        self.assertGreater(len(rests), 1)
+        self.assertGreater(rests[1], 1.5 * rests[0])
+        self.assertGreater(job.crashes, len(rests))
+        self.assertIn("rests", job.note)
+        self.assertEqual("", job.problem)
 
     def check_stored(self, findings):
         with open(findings["overlap"].path, "rb") as f:
