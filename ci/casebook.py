@@ -136,7 +136,8 @@ class Casebook:
         this is how."""
         finding = case.finding
         finding.replays = {"runs": replays, "same": same} if replays else {}
-        entry = self._known.match(finding, self._today)
+        # What is fixed needs no entry any more, and the campaign says so.
+        entry = None if fixed else self._known.match(finding, self._today)
         finding.reason = finding.expires = ""
         if fixed:
             finding.status, finding.reason = results.FIXED, fixed

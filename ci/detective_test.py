@@ -262,6 +262,18 @@ class DetectiveTest(Nights):
         self.assay.mended.clear()
         self.assertEqual("new", self.work(stored=True)["content", "22222222"].status)
 
+    def test_an_entry_for_what_is_fixed_is_told(self):
+        entry = known_findings.Entry("alpha", "overlap", "11111111", "accepted",
+                                     datetime.date.today() + datetime.timedelta(9))
+        known = known_findings.Known([entry], "known.toml")
+        self.work(suspect("bug overlap 11111111"), known=known)
+        self.assertEqual([], list(known.complaints()))
+        self.assay.mended.add("11111111")
+        known = known_findings.Known([entry], "known.toml")
+        found = self.work(stored=True, known=known)
+        self.assertEqual("fixed", found["overlap", "11111111"].status)
+        self.assertIn("remove the entry", "".join(known.complaints()))
+
     def test_a_fixed_one_that_another_input_shows_is_stored_anew(self):
         before = self.work(suspect("slips 11111111 22222222"))["overlap", "22222222"]
         with open(before.path, "wb") as f:

@@ -11,7 +11,7 @@ _FOLDERS = {"crashes": "crash", "hangs": "hang"}
 
 # For its first minute afl-fuzz writes no file that tells how far it is; its screen does.
 _STARTED = "All test cases processed"
-_SCREEN = re.compile(r"(total execs|exec speed) : ([0-9.]+)([kMGT]?)")
+_SCREEN = re.compile(r"total execs : ([0-9.]+)([kMGT]?)")
 _UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 # Terminal sequences, and lines of the screen, which are no use in a log.
@@ -73,15 +73,13 @@ class Afl(engine_session.Session):
     def read_line(self, line):
         if _STARTED in line:
             self.start_up = self.start_up or self.seconds
-        for key, digits, unit in _SCREEN.findall(_SEQUENCE.sub("", line)):
+        # Its own speed is that of a moment, and absurd at first.
+        for digits, unit in _SCREEN.findall(_SEQUENCE.sub("", line)):
             try:
                 value = float(digits) * _UNITS[unit]
             except ValueError:
                 continue
-            if key == "exec speed":
-                self.rate = value or None
-            else:
-                self.executions = max(self.executions, int(value))
+            self.executions = max(self.executions, int(value))
 
     def progress(self):
         """fuzzer_stats is exact at the end, and a minute old before."""

@@ -19,6 +19,10 @@ from ci.workbench import CannotRun, shown
 from reports import catalogue, files, results
 from reports.history import HistoryError
 
+# What a line that tells of a finding begins with.
+_FOUND = {results.KNOWN_ONE: "known finding", results.FLAKY: "flaky finding",
+          results.FIXED: "fixed finding"}
+
 
 class FuzzingRun:
     """One run, from options to results. `options` has `plant`, `prebuilt`, `out`, `jobs`, `seed`."""
@@ -163,8 +167,8 @@ class FuzzingRun:
     def _on_finding(self, finding):
         self.found.append(finding)
         self.status.say("%s: %s: %s%s\n    %s" % (
-            "known finding" if finding.known or finding.status == results.KNOWN_ONE else "finding",
-            finding.strategy, finding.property, ", flaky" if finding.flaky else "",
+            _FOUND.get(finding.status, "finding"), finding.strategy, finding.property,
+            ", stored before" if finding.status == results.NEW and finding.known else "",
             shown(finding.path)))
 
     def _fuzz(self):

@@ -44,6 +44,14 @@ class Status:
         else:
             self._say(screen.plain(now))
 
+    def last(self, now):
+        """What it came to when all engines had ended; for the file."""
+        for name, value in self.about.items():
+            setattr(now, name, value)
+        self._live = now
+        self._next_file = 0.0
+        self._keep()
+
     def _pause(self):
         return min(_PLAIN[1], max(_PLAIN[0], (time.monotonic() - self._began) / 10))
 

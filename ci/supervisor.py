@@ -133,6 +133,7 @@ class Supervisor:
         finally:
             self._thinner.stop()
             self._stop_all()
+            self._status.last(self.snapshot())
             for key, state in self._states.items():
                 state.job.not_started = not state.sessions and not state.given_up
                 self._tell_deaths(key, state.job)
@@ -211,12 +212,12 @@ class Supervisor:
         """Gives the core to another job."""
         key, state = core.key, self._states[core.key]
         if not self._policy.rest(key, time.monotonic() + state.rest):
-            self._give_up(key, note="stopped: %d sessions in a row ended in known findings"
+            self._give_up(key, note="stopped: %d sessions in a row ended in findings stored already"
                           % state.idle_crashes)
             return
         state.idle_crashes = CAP - _AGAIN
         state.rest = min(_LONGEST_REST, 2 * state.rest)
-        state.job.note = "rests now and then: session after session ends in known findings"
+        state.job.note = "rests now and then: session after session ends in findings stored already"
         self._campaign.say_of(self._rows[key], note=state.job.note)
         core.key = None
 
@@ -482,7 +483,7 @@ class Supervisor:
                 session, job = core.session, jobs[core.key]
                 job.state = live.RUNNING
                 job.rate += session.rate or session.executions / max(session.seconds, 0.1)
-                job.executions += session.executions
+                job.executions += session.numbers()["executions"]
                 job.cpu_seconds += session.process.cpu_seconds
                 job.coverage = max(session.coverage or 0, job.coverage or 0) or None
                 job.features = max(session.features or 0, job.features or 0) or None

@@ -28,6 +28,9 @@ class Quiet:
     def show(self, now):
         self.shown.append(now)
 
+    def last(self, now):
+        self.shown.append(now)
+
     def say(self, line):
         self.lines.append(line)
 
@@ -110,7 +113,7 @@ class SupervisorTest(unittest.TestCase):
         # They all are the same input.
         self.assertEqual({"libfuzzer": 1}, findings["overlap"].inputs)
         self.assertEqual(10 * job.crashes, job.executions)
-        self.assertIn("known findings", job.note)
+        self.assertIn("stored already", job.note)
 
     def test_a_job_that_goes_in_circles_rests_and_is_tried_again(self):
         rests = []
@@ -154,6 +157,15 @@ class SupervisorTest(unittest.TestCase):
         last = live.document(self.chief.snapshot())
         self.assertEqual(last, json.loads(json.dumps(last)))
         self.assertEqual((last["findings"].get("new"), last["jobs"][0]["findings"]), (4, 4))
+
+    def test_the_live_status_ends_with_what_the_history_says(self):
+        for engine in engine_kinds.ENGINES:
+            with self.subTest(engine):
+                self.out = os.path.join(self._temporary.name, engine)
+                job, _, _ = self.fuzz("clean", engine)
+                last = live.document(self.status.shown[-1])
+                self.assertEqual(job.executions, last["executions"])
+                self.assertEqual(0, last["rate"])
 
     def test_each_identity_is_stored_once(self):
         for engine in engine_kinds.ENGINES:
