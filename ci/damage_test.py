@@ -142,7 +142,10 @@ class Damage(unittest.TestCase):
                 self.assertGreater(os.path.getsize(path_of_it), 0, path_of_it)
 
     def test_no_session_counts_what_it_did_not_do(self):
-        rows = dict(self.campaigns.query("SELECT id, executions FROM sessions"))
+        # A number that was lost with the history may come again, for a replay as well.
+        rows = dict(self.campaigns.query(
+            "SELECT sessions.id, executions FROM sessions JOIN jobs ON jobs.id = job "
+            "WHERE engine != 'corpus'"))
         self.assertTrue(set(rows) & set(self.truth.executions))
         for session, executions in self.truth.executions.items():
             self.assertLessEqual(rows.get(session, 0), executions + 5, "session %d" % session)

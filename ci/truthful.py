@@ -122,7 +122,9 @@ class Truth:
                 elif what == "bug":
                     self.bugs.add(tuple(words))
                 else:
-                    self.executions[int(words[0])] = int(words[1])
+                    # A history that was damaged may give a number again.
+                    session, number = map(int, words)
+                    self.executions[session] = max(number, self.executions.get(session, 0))
 
 
 class Campaigns:

@@ -9,6 +9,7 @@ on the time or on chance.
 import functools
 import html
 import io
+import logging
 import re
 
 # Stands for currentColor, which matplotlib does not know; nobody draws with it otherwise.
@@ -32,6 +33,8 @@ _STYLE = {
 @functools.lru_cache(maxsize=None)
 def library():
     """matplotlib's pyplot, or None where there is none. It takes a second to load."""
+    # That it found no place for its cache is no news to who wants a report.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         import matplotlib
     except ImportError:
