@@ -11,7 +11,7 @@ _FOLDERS = {"crashes": "crash", "hangs": "hang"}
 
 # For its first minute afl-fuzz writes no file that tells how far it is; its screen does.
 _STARTED = "All test cases processed"
-_SCREEN = re.compile(r"total execs : ([0-9.]+)([kMGT]?)")
+_SCREEN = re.compile(r"total execs : ([0-9.]{1,13})(?![0-9.])([kMGT]?)")
 _UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 # Terminal sequences, and lines of the screen, which are no use in a log.

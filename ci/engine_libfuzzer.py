@@ -11,8 +11,8 @@ _KINDS = {"crash": "crash", "leak": "leak", "timeout": "hang", "oom": "out-of-me
 
 _EXIT_KINDS = {engines.LIBFUZZER_TIMEOUT: "hang", engines.LIBFUZZER_OOM: "out-of-memory"}
 
-_STATUS = re.compile(r"^#(\d+)\s+[A-Z]\w+\s+cov: (\d+)(?: ft: (\d+))?.*?exec/s: (\d+)")
-_TOTAL = re.compile(r"^stat::number_of_executed_units:\s*(\d+)")
+_STATUS = re.compile(r"^#(\d{1,13})\s+[A-Z]\w+\s+cov: (\d{1,13})(?: ft: (\d{1,13}))?.*?exec/s: (\d{1,13})\b")
+_TOTAL = re.compile(r"^stat::number_of_executed_units:\s*(\d{1,13})\b")
 
 
 class LibFuzzer(engine_session.Session):

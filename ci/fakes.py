@@ -138,6 +138,17 @@ elif what == "garbage":
     while time.monotonic() < end:
         sys.stdout.buffer.write(b"\xff\x00\x1b[2J#12 cov: x" * 5000)
     print(); finish(5)
+elif what == "boasts":
+    status(5)
+    huge = "9" * 30
+    print("#%s\tNEW    cov: %s ft: %s corp: 2/9b exec/s: %s rss: 9Mb" % ((huge,) * 4))
+    print("stat::number_of_executed_units: " + huge)
+    print("x total execs : %s.0T x\nx exec speed : %s/sec" % (huge, huge), flush=True)
+    # The target writes astray, into its counters (fakes.write_counters makes such files).
+    with open(os.environ["ASSAY_COUNTERS"], "wb") as f:
+        f.write(bytes.fromhex(os.environ["FAKE_COUNTERS"]))
+    store("bug overlap 11111111")
+    wait(); finish(5, 0 if afl else 77)
 elif what == "dies":
     print("no such thing", file=sys.stderr); os._exit(3)
 elif what == "killed":

@@ -213,6 +213,19 @@ class SupervisorTest(unittest.TestCase):
         log = os.path.join(self.out, "logs", "alpha-libfuzzer-none.log")
         self.assertLessEqual(os.path.getsize(log), 3 * process.TAIL)
 
+    def test_numbers_that_cannot_be_are_not_believed(self):
+        """SQLite could not store them, nor anybody add them up."""
+        path = os.path.join(self._temporary.name, "counters")
+        for engine, wild in zip(engine_kinds.ENGINES, (1 << 63, 0x7f12_3456_7890)):
+            fakes.write_counters(path, 5, exercised={"overlap": wild})
+            with open(path, "rb") as f:
+                os.environ["FAKE_COUNTERS"] = f.read().hex()
+            self.addCleanup(os.environ.pop, "FAKE_COUNTERS", None)
+            self.out = os.path.join(self._temporary.name, engine)
+            job, findings, _ = self.fuzz("boasts", engine, seconds=1.5)
+            self.assertEqual(["overlap"], list(findings))
+            self.assertEqual(5 * (job.restarts + 1), job.executions)
+
     def test_an_engine_that_dies_could_not_run(self):
         job, _, _ = self.fuzz("dies", seconds=9)
         self.assertEqual("could not run", job.verdict)
