@@ -116,6 +116,7 @@ class Damage(unittest.TestCase):
 
     test_no_corpus_entry_is_lost_or_torn = truthful.Accounts.test_no_corpus_entry_is_lost_or_torn
     test_nothing_is_left_open = truthful.Accounts.test_nothing_is_left_open
+    test_every_finding_is_whole = truthful.Accounts.test_every_finding_is_whole
     test_no_process_is_left = truthful.Accounts.test_no_process_is_left
 
     def test_it_went_on(self):
@@ -134,12 +135,6 @@ class Damage(unittest.TestCase):
                          {bug: status for bug, status in told.items() if status == "new"})
         # An input that its engine did not write to the end shows nothing.
         self.assertLessEqual({status for bug, status in told.items() if bug not in bugs}, {"flaky"})
-
-    def test_every_finding_is_whole(self):
-        for path, operations in self.campaigns.query("SELECT path, operations FROM findings"):
-            for kind in ("", ".json", *((".txt", ".c", ".md") if operations is not None else ())):
-                path_of_it = os.path.join(self.campaigns.folder, path + kind)
-                self.assertGreater(os.path.getsize(path_of_it), 0, path_of_it)
 
     def test_no_session_counts_what_it_did_not_do(self):
         # A number that was lost with the history may come again, for a replay as well.
