@@ -457,6 +457,36 @@ class TextTest(Case):
         made.findings = [dataclasses.replace(made.findings[0], name="n%d" % i, text="x" * 100000)
                          for i in range(500)]
         self.assertLess(len(markdown.render(made)), 1 << 20)    # GitHub's limit for a summary
+        made.findings = [dataclasses.replace(made.findings[0], name="n%d" % i, diagnosis="x" * 400,
+                                             status=R.STATUSES[i % 4]) for i in range(8000)]
+        lines = markdown.render(made).splitlines()
+        self.assertLess(sum(map(len, lines)), 1 << 20)
+        self.assertTrue("- and 3 780 more, which the other reports list" in lines)
+
+    def test_what_no_campaign_writes_costs_no_report(self):
+        """As after a disk that damages what it holds, or the hand of somebody."""
+        db = sample_campaign.write(os.path.join(self.folder.name, "odd.db"), small=True)
+        self.addCleanup(db.close)
+        for change in ("UPDATE runs SET seconds = 9e999", "UPDATE sessions SET cpu_seconds = 9e999",
+                       "UPDATE campaign_findings SET status = 'strange' WHERE status = 'known'",
+                       "UPDATE jobs SET note = CAST(x'41ff42' AS TEXT)",
+                       "UPDATE campaigns SET started = started || char(27), command = 'a' || char(1)"):
+            db.write(change)
+        made = R.Results.from_history(db, 3)
+        self.assertIn("A\ufffdB", {job.note for job in made.jobs})
+        self.assertEqual({R.NEW, R.FLAKY, R.FIXED}, {finding.status for finding in made.findings})
+        self.assertEqual(3, len(made.of_status(R.NEW)))
+        self.assertEqual(made.verdict, R.FINDING)
+        self.assertEqual({}, {name: n for night in made.former for name, n in night.findings.items()
+                              if name not in R.STATUSES})
+        ET.fromstring(junit.render(made))
+
+        def infinite(name):
+            raise AssertionError(name)
+        for render in (files.render_json, sarif.render):
+            json.loads(render(made), parse_constant=infinite)
+        self.assertIn("in ?", terminal.render(made))
+        markdown.render(made)
 
     def test_all_tell_the_same(self):
         for night in self.nights:

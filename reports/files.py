@@ -1,5 +1,6 @@
 """Writes the reports into a folder, each complete or not at all."""
 import json
+import math
 import os
 import re
 
@@ -49,7 +50,16 @@ def sync_folder(path):
 
 
 def render_json(results):
-    return json.dumps(results.to_dict(), indent=2, sort_keys=False) + "\n"
+    return json.dumps(_finite(results.to_dict()), indent=2, sort_keys=False, allow_nan=False) + "\n"
+
+
+def _finite(value):
+    """Without infinities, which JSON has not, and SQLite has."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(value, path):

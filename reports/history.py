@@ -78,6 +78,7 @@ class History:
             with self._errors():
                 self._db = _connect_to_read(path) if read_only else _connect(path)
                 self._db.row_factory = sqlite3.Row
+                self._db.text_factory = _text
                 self._prepare()
         except BaseException:
             if self._db is not None:
@@ -104,6 +105,7 @@ class History:
         if self.read_only:
             copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             copy.row_factory = sqlite3.Row
+            copy.text_factory = _text
             self._db.backup(copy)
             self._db.close()
             self._db = copy
@@ -198,6 +200,11 @@ class History:
     def close(self):
         with self._lock:
             self._db.close()
+
+
+def _text(data):
+    """What is no UTF-8, as a file system may damage it unnoticed, costs its own bytes and no report."""
+    return data.decode("utf-8", "replace")
 
 
 def _connect(path):

@@ -158,8 +158,10 @@ def render(results):
     _campaign(suite, results)
     counts = {key: str(value) for key, value in suite.counts.items()}
     root = ET.Element("testsuites", counts)
-    element = ET.SubElement(root, "testsuite", counts, name="assay." + (results.command or "fuzz"),
-                            time="%.3f" % results.seconds, timestamp=results.started.rstrip("Z"))
+    element = ET.SubElement(root, "testsuite", counts, 
+                            name=text.printable("assay." + (results.command or "fuzz")),
+                            time="%.3f" % results.seconds,
+                            timestamp=text.printable(results.started.rstrip("Z")))
     properties = ET.SubElement(element, "properties")
     for key in ("verdict", "campaign", "cores", "minutes", "seed", "version", "plant", "stopped",
                 "error"):

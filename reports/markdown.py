@@ -5,8 +5,10 @@ import re
 from reports import matrix, text
 from reports import results as R
 
-# Findings that are told in full, and characters of a program: hosts cut summaries that are too long.
+# Findings that are told in full, those that are told in a line, and characters of a program: hosts show
+# no summary that is too long (GitHub's limit is 1 MiB).
 _MOST = 20
+_MOST_IN_SHORT = 200
 _LONGEST = 8000
 
 # In a cell that does not apply.
@@ -87,6 +89,12 @@ def _in_short(finding):
                                  escape(text.one_line(finding.diagnosis, 160)))
 
 
+def _all_in_short(findings):
+    lines = [_in_short(finding) for finding in findings[:_MOST_IN_SHORT]]
+    more = len(findings) - len(lines)
+    return lines + ["- and %s more, which the other reports list" % text.number(more)] * bool(more)
+
+
 def _findings(results):
     """Those to be dealt with in full, the others in a line each."""
     open_ones = [finding for finding in results.findings if finding.status in R.OPEN]
@@ -98,11 +106,11 @@ def _findings(results):
             lines += _finding(finding)
         if len(open_ones) > _MOST:
             lines += ["And %s:" % text.count(len(open_ones) - _MOST, "more finding"), ""]
-            lines += [_in_short(finding) for finding in open_ones[_MOST:]] + [""]
+            lines += _all_in_short(open_ones[_MOST:]) + [""]
     for status, title in ((R.KNOWN_ONE, "Known, and accepted"), (R.FIXED, "Fixed")):
         chosen = [finding for finding in others if finding.status == status]
         if chosen:
-            lines += _details("%s: %d" % (title, len(chosen)), [_in_short(each) for each in chosen])
+            lines += _details("%s: %d" % (title, len(chosen)), _all_in_short(chosen))
     return lines
 
 

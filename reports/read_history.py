@@ -119,8 +119,10 @@ def _findings(history, campaign, jobs, folder):
     for row in history.query(_FINDINGS, campaign):
         path = os.path.join(folder, row["path"]) if folder else row["path"]
         replays = {"runs": row["runs"], "same": row["same"]} if row["runs"] else {}
-        finding = _made(R.Finding, row, path=path, commands=R.commands(path), version=row["assay"],
-                        replays=replays, since=row["stored"], flaky=row["status"] == R.FLAKY,
+        # A word that nobody knows must not pass for dealt with.
+        status = row["status"] if row["status"] in R.STATUSES else R.NEW
+        finding = _made(R.Finding, row, status=status, path=path, commands=R.commands(path), version=row["assay"],
+                        replays=replays, since=row["stored"], flaky=status == R.FLAKY,
                         known=row["id"] in before, before=before.get(row["id"], ""),
                         inputs=inputs.get(row["id"], {}),
                         story=_json(row["story"], dict) if row["story"] else None)
@@ -193,7 +195,9 @@ def former(history, before):
     counted = {}
     for row in history.query("SELECT campaign, status, count(*) AS n FROM campaign_findings "
                              "WHERE campaign < ? GROUP BY campaign, status", before):
-        counted.setdefault(row["campaign"], {})[row["status"]] = row["n"]
+        statuses = counted.setdefault(row["campaign"], {})
+        status = row["status"] if row["status"] in R.STATUSES else R.NEW
+        statuses[status] = statuses.get(status, 0) + row["n"]
     told = []
     for row in history.query(_FORMER, before):
         statuses = counted.get(row["id"], {})

@@ -2,6 +2,7 @@
 for each finding, at the guilty line where that is known."""
 import hashlib
 import json
+import math
 import re
 
 from reports import results as R
@@ -158,7 +159,8 @@ def document(results):
         "results": [_result(finding, index[text.one_line(finding.property)], sources,
                             bool(results.baseline)) for finding in results.findings],
         "properties": {"verdict": results.verdict, "executions": results.executions,
-                       "seconds": round(results.seconds, 3)}}
+                       "seconds": round(results.seconds, 3) if math.isfinite(results.seconds)
+                       else None}}
     if results.baseline and _is_uuid(results.baseline.uuid):
         run["baselineGuid"] = results.baseline.uuid
     if _is_uuid(results.campaign):
@@ -172,4 +174,4 @@ def _is_uuid(value):
 
 def render(results):
     """Returns the document as text."""
-    return json.dumps(document(results), indent=2) + "\n"
+    return json.dumps(document(results), indent=2, allow_nan=False) + "\n"

@@ -1,4 +1,5 @@
 """How numbers, times and hostile text look in every report."""
+import math
 import re
 
 from reports import matrix as rules
@@ -43,6 +44,8 @@ def size(value):
 
 def duration(seconds):
     """`0:07`, `12:30`, `8:00:00`."""
+    if not math.isfinite(seconds):
+        return "?"
     seconds = max(0, int(round(seconds)))
     hours, rest = divmod(seconds, 3600)
     if hours:
