@@ -4,9 +4,12 @@ Strategies and bugs differ by orders of magnitude, so values are compared within
 the comparisons put together (effect.stratified). A12 is always how likely the first is the better. All
 p values of the table are adjusted together (Holm 1979).
 
-- coverage: abstract states after equal CPU time, what the one that had less had. One value a strategy:
-  sessions of a job begin with each other's inputs, and are no repetitions.
-- speed: executions per CPU second, a value for each session.
+Coverage and speed have one value a strategy: sessions of a job begin with each other's inputs, at one
+time of one night, and are no repetitions. Taken for such, they called four in ten nights different where
+jobs scatter as much as their sessions do, and nothing differs.
+
+- coverage: abstract states after equal CPU time, what the one that had less had.
+- speed: executions per CPU second.
 - finding: whoever found it first, with the CPU time that the other had spent by then and still was
   without it (censored). If that is less, nothing is known of the two, which counts as a tie (Gehan 1965).
 - kills: CPU seconds until a planted or historical bug was killed, a value for each seed; what survived
@@ -24,7 +27,7 @@ from reports.exhibit import Exhibit, too_few
 # With fewer values a side, of all strategies together, no test could tell anything.
 FEWEST = 6
 
-# Of a session, below which start-up is all that is measured.
+# Of a job's CPU time, below which start-up is all that is measured.
 _SECONDS = 1.0
 
 # More rows are no picture; the table has all.
@@ -78,9 +81,11 @@ def _coverage(curves, states, pair):
 
 
 _SPEEDS = """
-SELECT jobs.strategy, jobs.engine, jobs.sanitizer, s.executions / s.cpu_seconds AS speed
+SELECT jobs.strategy, jobs.engine, jobs.sanitizer,
+       sum(s.executions) / sum(s.cpu_seconds) AS speed
 FROM sessions AS s JOIN jobs ON jobs.id = s.job
-WHERE jobs.campaign = ? AND jobs.engine != 'corpus' AND s.cpu_seconds >= ? AND s.executions > 0
+WHERE jobs.campaign = ? AND jobs.engine != 'corpus' AND s.cpu_seconds > 0 AND s.executions > 0
+GROUP BY jobs.id HAVING sum(s.cpu_seconds) >= ?
 """
 
 
@@ -228,7 +233,9 @@ _METHOD = (
     "Elteren (1960), the sign test where each has one value. A12: how likely the first is better "
     "(Vargha and Delaney 2000), the mean over strategies or bugs. p adjusted for all rows (Holm 1979), "
     "a difference below %g. Fewer than %d values a side are not tested. Findings: whoever was first; "
-    "the other is censored at its CPU time by then (Gehan 1965). Engines share a corpus: what one "
+    "the other is censored at its CPU time by then (Gehan 1965); they count as if each were found by "
+    "itself, which those of one strategy seldom are. Kills: seeds of a bug count as repetitions, and "
+    "what survived is later than all kills. Engines share a corpus: what one "
     "covers, another may have found." % (effect.SIGNIFICANT, FEWEST))
 
 

@@ -69,7 +69,8 @@ def _median(samples):
 
 _METHOD = ("Planted and historical bugs, each hunted with several seeds. A run that ends without a kill is "
            "censored: the bug lives at least so long (Kaplan and Meier 1958). Intervals at 95 %: of "
-           "rates Wilson's, of medians by order statistics.")
+           "rates Wilson's, of medians by order statistics, as if all runs were independent: where a bug has "
+           "several seeds they are of other seeds on these bugs, and too narrow for other bugs.")
 
 
 def exhibits(history, campaign, pictures=True):
