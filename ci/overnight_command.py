@@ -148,8 +148,15 @@ class Run(fuzzing_run.FuzzingRun):
         self._resumed = None     # the campaign's row
 
     def before_building(self):
-        if not self.options.resume:
-            return
+        if self.options.resume:
+            self._take_up()
+        # A slip of the pen is told before minutes are spent on building.
+        options = self.options
+        self.known = known_findings.load(*filter(None, (options.known,)))
+        self.engines = workbench.choose(options.engines or [], workbench.ENGINES, "engine")
+        workbench.choose(options.sanitizers or [], workbench.SANITIZERS, "sanitizer")
+
+    def _take_up(self):
         row = campaigns.last(self.history)
         if row is None:
             raise CannotRun("%s has no campaign to resume: start one with --hours" %
@@ -166,15 +173,11 @@ class Run(fuzzing_run.FuzzingRun):
             setattr(self.options, name, stored.get(name))
 
     def choose(self):
-        options = self.options
-        self.known = known_findings.load(*filter(None, (options.known,)))
         self.strategies = workbench.choose(
-            options.strategies or [], self.bench.strategies(), "strategy")
-        self.engines = workbench.choose(options.engines or [], workbench.ENGINES, "engine")
+            self.options.strategies or [], self.bench.strategies(), "strategy")
 
     def keys(self):
         wanted = self.options.sanitizers or []
-        workbench.choose(wanted, workbench.SANITIZERS, "sanitizer")
         keys = workbench.jobs(self.strategies, self.engines, wanted,
                               self.bench.threaded() if "thread" in wanted else ())
         if not keys:

@@ -6,6 +6,7 @@ columns mean, reports/README.md has further queries.
 """
 import argparse
 import csv
+import errno
 import io
 import json
 import os
@@ -158,6 +159,8 @@ def _query(db, sql, kind):
     except (sqlite3.Error, sqlite3.Warning) as error:
         raise CannotRun("--query: %s; reports/history.sql has the tables" % error) from error
     except OSError as error:
+        if error.errno == errno.EROFS:
+            raise CannotRun("--query only reads: begin with SELECT") from error
         raise CannotRun("--query: %s" % error.strerror) from error
 
 
@@ -214,7 +217,11 @@ def _emit(data, path):
     if isinstance(data, str):
         data = data.encode("utf-8", "backslashreplace")
     if path:
-        files.write_whole(path, data)
+        try:
+            files.write_whole(path, data)
+        except OSError as error:
+            raise CannotRun("%s: %s: name another file with --output" % (
+                shown(path), error.strerror or error)) from error
         return
     sys.stdout.flush()
     sys.stdout.buffer.write(data)

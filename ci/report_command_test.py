@@ -154,7 +154,7 @@ class ReportTest(unittest.TestCase):
                                                     ).fetchall(), sql)
                 self.assertEqual(history.SCHEMA, db.execute("PRAGMA user_version").fetchone()[0])
             db.close()
-        self.refused(self.folder, "--query", "DELETE FROM campaigns", says="readonly")
+        self.refused(self.folder, "--query", "DELETE FROM campaigns", says="only reads")
 
     def test_every_query_of_the_documentation_answers(self):
         with open(os.path.join(ROOT, "reports", "README.md"), encoding="utf-8") as f:
