@@ -8,11 +8,12 @@ import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 import xml.etree.ElementTree as ET
 
 CI = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(CI))
-from ci import fakes  # noqa: E402
+from ci import fakes, repro_command, workbench  # noqa: E402
 
 
 class CommandTest(unittest.TestCase):
@@ -196,6 +197,17 @@ class ReproTest(CommandTest):
         code, out, _ = self.run_it(*arguments, command="repro_command.py")
         self.assertEqual(1, code)
         return out.split()
+
+    def test_a_name_alone_is_looked_for_where_campaigns_store(self):
+        name = "overlap-11111111-" + 40 * "a"
+        path = self.program("tree", "out", "overnight", "findings", "beta", name)
+        with mock.patch.object(workbench, "ROOT", self.path("tree")):
+            self.assertEqual([path, path], [os.path.abspath(repro_command.program_file(asked))
+                                            for asked in (name, name + ".md")])
+            self.program("tree", "out", "fuzz", "findings", "alpha", name)
+            for asked, says in ((name, "finding of alpha and of beta"), ("x", "or in out/")):
+                with self.assertRaisesRegex(workbench.CannotRun, says):
+                    repro_command.program_file(asked)
 
     def test_bad_input(self):
         self.refused(self.path("nothing"), says="no such file")

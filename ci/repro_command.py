@@ -6,6 +6,7 @@ text, or a trace. The strategy comes from --strategy, or else from the finding's
 from the name of the folder that FILE is in. Builds `assay` and hands over to `assay repro`.
 """
 import argparse
+import glob
 import json
 import os
 import re
@@ -63,12 +64,26 @@ def program_file(path):
     if match and os.path.isfile(match.group(1)):
         path = match.group(1)
     if not os.path.exists(path):
-        raise CannotRun("%s: no such file" % path)
+        path = _by_name(match.group(1) if match else path)
     if os.path.isdir(path):
         raise CannotRun("%s is a folder; name one of the files in it" % path)
     if not os.access(path, os.R_OK):
         raise CannotRun("%s: may not be read" % path)
     return path
+
+
+def _by_name(name):
+    """A bug report calls a program by its name alone, wherever the report is read: it is looked for in
+    the folders of campaigns."""
+    if os.path.basename(name) != name:
+        raise CannotRun("%s: no such file" % name)
+    found = glob.glob(os.path.join(workbench.ROOT, "out", "*", "findings", "*", glob.escape(name)))
+    # The same name is the same program.
+    of = {os.path.basename(os.path.dirname(path)) for path in found}
+    if len(of) == 1:
+        return shown(found[0])
+    raise CannotRun("%s: no such file, here or in out/*/findings/*: give its path" % name if not found
+                    else "%s is a finding of %s: give its path" % (name, " and of ".join(sorted(of))))
 
 
 def facts_about(path):

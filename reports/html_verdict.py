@@ -187,6 +187,8 @@ def _skipped(results):
             reasons.setdefault("their turn did not come before the end", []).append(job)
         elif not job.executions:
             reasons.setdefault("executed nothing, and nothing said why", []).append(job)
+        elif job.note:
+            reasons.setdefault(job.note, []).append(job)
     for why, jobs in reasons.items():
         names = "; ".join(_job_name(job) for job in jobs[:3])
         if len(jobs) > 3:

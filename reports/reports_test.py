@@ -10,7 +10,7 @@ import unittest
 import xml.etree.ElementTree as ET
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from reports import files, junit, markdown, results, sarif, terminal, text  # noqa: E402
+from reports import files, html_verdict, junit, markdown, results, sarif, terminal, text  # noqa: E402
 
 HOSTILE = "<b>]]> & \"'| `tick` ``` \x00\x1b[31m\ud800 *a* [l](x) \u2028\ufffe\r\nE: 1"
 
@@ -118,6 +118,14 @@ class VerdictTest(unittest.TestCase):
             self.assertFalse(invocation["executionSuccessful"], made)
             self.assertTrue(invocation["toolExecutionNotifications"], made)
 
+    def test_what_kept_a_job_from_its_time_is_told(self):
+        made = results.Results(jobs=[results.Job("a", "afl", sanitizer="none", executions=1, note="rests")])
+        invocation, = json.loads(sarif.render(made))["runs"][0]["invocations"]
+        self.assertEqual([{"level": "warning", "message": {"text": "a: AFL++: rests"}}],
+                         invocation["toolExecutionNotifications"])
+        self.assertIn(("a on AFL++, none", "rests"), html_verdict.tested(made).skipped)
+        self.assertTrue(invocation["executionSuccessful"])
+
     def test_what_was_fixed_is_no_finding_of_this_campaign(self):
         fixed = results.Finding("n", "a", "p", "s", status=results.FIXED)
         self.assertEqual(0, results.Results(jobs=[results.Job("a", "afl", executions=1)],
@@ -135,6 +143,8 @@ class TerminalTest(unittest.TestCase):
     def test_how_found(self):
         found = example().findings[0]
         self.assertEqual("libFuzzer, after 400 executions and 1.5 s; 2 inputs", text.how_found(found))
+        found.engine, found.executions = "corpus", 0
+        self.assertEqual("replay of the corpus, after 1.5 s; 2 inputs", text.how_found(found))
         found.engine, found.executions, found.seconds, found.inputs = "", None, None, {}
         self.assertEqual("an earlier campaign", text.how_found(found))
 

@@ -131,6 +131,8 @@ def _invocation(results):
         told.append(("error", results.error, ""))
     if not results.ran and not told:
         told.append(("error", text.summary(results), ""))
+    told += [("warning", "%s: %s" % (text.job_name(job), job.note), job.strategy)
+             for job in results.jobs if job.note and job.verdict != R.COULD_NOT_RUN]
     told += [("warning", "%s was never exercised" % cell.property, cell.strategy)
              for cell in results.matrix if cell.state == "never exercised"]
     invocation = {

@@ -183,12 +183,13 @@ def location(finding):
 def how_found(finding):
     """`libFuzzer, after 1 234 executions and 0.4 s; 17 inputs`."""
     parts = []
-    if finding.executions is not None:
+    if finding.executions:     # replays of the corpus come before any
         parts.append(count(finding.executions, "execution"))
     if finding.seconds is not None:
         parts.append("%.1f s" % finding.seconds)
     # One that only replays met is of an earlier campaign.
-    line = engine(finding.engine) if finding.engine else "an earlier campaign"
+    line = "replay of the corpus" if finding.engine == "corpus" else \
+        engine(finding.engine) if finding.engine else "an earlier campaign"
     if parts:
         line += ", after " + " and ".join(parts)
     inputs = sum(finding.inputs.values())
