@@ -1,5 +1,6 @@
 """What the commands have in common: options, their errors, and being interrupted."""
 import argparse
+import math
 import os
 import signal
 import sys
@@ -12,6 +13,31 @@ def positive(value):
         number = 0
     if not 0 < number <= 4096:
         raise argparse.ArgumentTypeError("'%s' is no number from 1 to 4096" % value)
+    return number
+
+
+def amount(unit, most, such_as):
+    """The type of an option that takes so much of a unit, fractions too; whoever wants more than `most`
+    has mistyped."""
+    def parse(value):
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0 < number <= most:
+            raise argparse.ArgumentTypeError("'%s' is no number of %s; give one above 0 and up to %g, such "
+                                             "as %s" % (value, unit, most, such_as))
+        return number
+    return parse
+
+
+def seed(value):
+    try:
+        number = int(value)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 0x7fffffff:
+        raise argparse.ArgumentTypeError("'%s' is no number from 0 to 2147483647" % value)
     return number
 
 

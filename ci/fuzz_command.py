@@ -7,7 +7,6 @@ minimised, with its text form (.txt), a C program (.c) and what is known about i
 report is printed, and written as DIR/report.md, report.json and report.xml (JUnit).
 """
 import argparse
-import math
 import os
 import random
 import sys
@@ -15,7 +14,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import fuzzing_run, shares, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
-from ci.command_line import Interrupt, Parser, positive, steady_output  # noqa: E402
+from ci.command_line import Interrupt, Parser, amount, positive, seed, steady_output  # noqa: E402
 from reports import terminal, text  # noqa: E402
 
 EPILOG = """\
@@ -29,38 +28,17 @@ Ctrl-C or SIGTERM ends the fuzzing, not the report: what was found is stored and
 exit codes: 0 clean, 1 finding, 2 could not run (also if only one engine executed nothing)
 """
 
-# A month. Whoever wants more has mistyped.
+# A month.
 MOST_MINUTES = 60 * 24 * 31
 
 # What a planted bug gets unless --minutes says otherwise.
 PLANT_MINUTES = 1.0
 
 
-def minutes(value):
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= MOST_MINUTES:
-        raise argparse.ArgumentTypeError(
-            "'%s' is no number of minutes; give one above 0, such as 2 or 0.5" % value)
-    return number
-
-
-def seed(value):
-    try:
-        number = int(value)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= 0x7fffffff:
-        raise argparse.ArgumentTypeError("'%s' is no number from 0 to 2147483647" % value)
-    return number
-
-
 def parse_options(arguments):
     parser = Parser(prog="ci/fuzz", description=__doc__, epilog=EPILOG, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=minutes, metavar="N",
+    parser.add_argument("--minutes", type=amount("minutes", MOST_MINUTES, "2 or 0.5"), metavar="N",
                         help="how long to fuzz, building aside; fractions will do "
                              "(required, unless --plant: %g)" % PLANT_MINUTES)
     parser.add_argument("--strategy", action="append", default=[], metavar="X",

@@ -8,7 +8,6 @@ are hunted, and speed is measured. Everything is kept in DIR; DIR/history.db say
 reports say. A campaign that was killed goes on with --resume.
 """
 import argparse
-import math
 import os
 import random
 import sys
@@ -20,7 +19,8 @@ from ci import campaign as campaigns  # noqa: E402
 from ci import bench_command, corpora, corpus_cover, fuzzing_run, known_findings  # noqa: E402
 from ci import line_coverage, phases, power, quotas, scheduler, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
-from ci.command_line import Interrupt, Parser, names, positive, steady_output  # noqa: E402
+from ci.command_line import (Interrupt, Parser, amount, names, positive, seed,  # noqa: E402
+                             steady_output)
 from ci.workbench import CannotRun, shown  # noqa: E402
 from reports import files, html_page, terminal, text  # noqa: E402
 
@@ -36,19 +36,8 @@ once, and what was stored is kept. In place of ci/overnight: bazel run //ci:over
 exit codes: 0 clean, 1 new or flaky finding, 2 could not run, 3 only known findings
 """
 
-# A month. Whoever wants more has mistyped.
+# A month.
 MOST_HOURS = 24 * 31
-
-
-def hours(value):
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= MOST_HOURS:
-        raise argparse.ArgumentTypeError(
-            "'%s' is no number of hours; give one above 0, such as 8 or 0.5" % value)
-    return number
 
 
 def size(value):
@@ -61,7 +50,7 @@ def size(value):
 def parse_options(arguments):
     parser = Parser(prog="ci/overnight", description=__doc__, epilog=EPILOG, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hours", type=hours, metavar="H",
+    parser.add_argument("--hours", type=amount("hours", MOST_HOURS, "8 or 0.5"), metavar="H",
                         help="how long in all, building aside; fractions will do (required, "
                              "unless --resume)")
     parser.add_argument("--strategies", type=names, metavar="A,B",
@@ -91,7 +80,7 @@ def parse_options(arguments):
                              "(ci/known_findings.toml)")
     parser.add_argument("--without", type=names, metavar="A,B", default=None,
                         help="leave out phases: " + ", ".join(phases.OPTIONAL))
-    parser.add_argument("--seed", type=int, metavar="N",
+    parser.add_argument("--seed", type=seed, metavar="N",
                         help="of all random numbers (another one each time)")
     # For tests: a folder like bazel-bin with everything built. Nothing is set up or built then.
     parser.add_argument("--prebuilt", metavar="DIR", help=argparse.SUPPRESS)
@@ -128,8 +117,6 @@ def check_options(parser, options):
         if name not in phases.OPTIONAL:
             parser.error("--without: unknown phase '%s'; there is: %s" % (
                 name, " ".join(phases.OPTIONAL)))
-    if not 0 <= (options.seed or 0) <= 0x7fffffff:
-        parser.error("--seed: '%d' is no number from 0 to 2147483647" % options.seed)
     if options.known:
         options.known = os.path.abspath(options.known)
     if not options.jobs:

@@ -17,7 +17,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import math
 import os
 import random
 import shutil
@@ -28,7 +27,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import changes, pr_steps, pr_summary, run_folder, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
-from ci.command_line import Interrupt, Parser  # noqa: E402
+from ci.command_line import Interrupt, Parser, amount  # noqa: E402
 from ci.workbench import ROOT, CannotRun, shown  # noqa: E402
 from reports import files  # noqa: E402
 
@@ -63,20 +62,10 @@ _TAGS = {
 }
 
 
-def minutes(value):
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= 24 * 60:
-        raise argparse.ArgumentTypeError("'%s' is no number of minutes up to a day" % value)
-    return number
-
-
 def parse_options(arguments):
     parser = Parser(prog="ci/pr", description=__doc__, epilog=EPILOG, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=minutes, default=10, metavar="N",
+    parser.add_argument("--minutes", type=amount("minutes", 24 * 60, "10"), default=10, metavar="N",
                         help="for all steps, setting up aside (%(default)s)")
     parser.add_argument("--base", metavar="REF",
                         help="what the change is counted from: the merge base with it "

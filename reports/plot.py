@@ -62,14 +62,6 @@ def seconds_axis(axis):
     axis.set_minor_formatter(ticker.NullFormatter())
 
 
-def number_axis(axis):
-    """Plain numbers at a logarithmic axis: matplotlib's powers are glyphs of its own."""
-    from matplotlib import ticker
-    axis.set_major_formatter(ticker.FuncFormatter(
-        lambda value, _: "{:,.0f}".format(value).replace(",", " ") if value >= 1 else "%g" % value))
-    axis.set_minor_formatter(ticker.NullFormatter())
-
-
 def curve(index):
     """How the curve with that index is drawn."""
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index % len(DASHES)],
