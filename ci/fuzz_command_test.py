@@ -96,7 +96,7 @@ class FuzzTest(CommandTest):
             self.assertEqual(1, code)
             self.assertIn("assay.elf repro --strategy alpha+hole", out)
             self.assertIn("Reproduce it:  ci/repro ", out)
-        self.assertIn("known", out)
+        self.assertIn("stored before", out)
 
     def test_bad_options(self):
         for minutes in ("0", "-1", "nan", "inf", "two", "1e9", ""):

@@ -5,6 +5,7 @@ by several threads: each statement, and each transaction as a whole, has it for 
 """
 import contextlib
 import errno
+import functools
 import os
 import sqlite3
 import threading
@@ -97,8 +98,11 @@ class History:
         said = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if said != "ok":
             raise Damaged("%s is damaged: %s" % (self.path, " ".join(said.split())))
+        if version < 0:
+            raise Damaged("%s is damaged: it says that its schema is %d" % (self.path, version))
         if version < SCHEMA:
             self._migrate()
+        self._complete()
         self._db.execute("PRAGMA foreign_keys = ON")
 
     def _migrate(self):
@@ -123,6 +127,13 @@ class History:
                 for step in range(version, SCHEMA):
                     self._script(_MIGRATIONS[step])
             self._db.execute("PRAGMA user_version = %d" % SCHEMA)
+
+    def _complete(self):
+        """Pages may be sound, and a table not there: to whoever reads, it would be empty or an error."""
+        found = _columns(self._db)
+        for table, column in sorted(_wanted()):
+            if (table, column) not in found:
+                raise Damaged("%s is damaged: it has no column %s.%s" % (self.path, table, column))
 
     def _script(self, sql):
         """Several statements, within the transaction: executescript would end it."""
@@ -200,6 +211,23 @@ class History:
     def close(self):
         with self._lock:
             self._db.close()
+
+
+def _columns(db):
+    return {tuple(row) for row in db.execute(
+        "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c "
+        "WHERE m.type = 'table'")}
+
+
+@functools.lru_cache(maxsize=None)
+def _wanted():
+    """(table, column) of the schema."""
+    db = sqlite3.connect(":memory:")
+    with open(_SCHEMA_FILE, encoding="utf-8") as f:
+        db.executescript(f.read())
+    found = _columns(db)
+    db.close()
+    return found
 
 
 def _text(data):

@@ -381,6 +381,21 @@ class DamageTest(Case):
         os.unlink(self.path)
         self.recovered(aside=0)
 
+    def test_a_table_or_a_column_that_is_not_there(self):
+        """Each page is sound: SQLite has nothing to say against it."""
+        for change in ("DROP TABLE exercised", "ALTER TABLE jobs DROP COLUMN note",
+                       "PRAGMA user_version = -3"):
+            db = sqlite3.connect(self.path)
+            db.execute(change)
+            db.commit()
+            db.close()
+            with self.assertRaises(history.Damaged, msg=change):
+                history.History(self.path, read_only=True)
+            self.recovered()
+            for name in os.listdir(self.folder):
+                if ".damaged-" in name:
+                    os.unlink(os.path.join(self.folder, name))
+
     def test_a_lost_log(self):
         db = history.History(self.path)
         db.write("PRAGMA wal_autocheckpoint = 0")
