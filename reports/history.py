@@ -155,12 +155,23 @@ class History:
     @contextlib.contextmanager
     def transaction(self):
         """All that is written within it, or nothing; one within another is part of that."""
+        with self._within("BEGIN IMMEDIATE"):
+            yield
+
+    @contextlib.contextmanager
+    def snapshot(self):
+        """What is read within it is as of one moment, whatever other processes write."""
+        with self._within("BEGIN"):
+            yield
+
+    @contextlib.contextmanager
+    def _within(self, begin):
         with self._lock:
             if self._depth:
                 yield
                 return
             with self._errors():
-                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute(begin)
             self._depth = 1
             try:
                 yield

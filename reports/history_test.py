@@ -15,7 +15,7 @@ import unittest
 import unittest.mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from reports import history, rebuild, record, results, sample_campaign  # noqa: E402
+from reports import history, read_history, rebuild, record, results, sample_campaign  # noqa: E402
 
 # Tables that schema 1 had not.
 _ADDED = ("properties", "strategies", "applicable")
@@ -164,6 +164,25 @@ class TransactionTest(Case):
 
     def add(self, db, uuid):
         return db.insert("campaigns", uuid=uuid, command="fuzz", started="t")
+
+    def test_a_report_is_as_of_one_moment(self):
+        """Another process writes while it is read."""
+        db = self.sample()
+        before = self.told(db, 3).to_dict()
+        reader = history.History(self.path, read_only=True)
+
+        def meanwhile(*arguments):
+            with db.transaction():
+                db.write("UPDATE sessions SET executions = 7")
+                db.write("UPDATE exercised SET times = 7")
+                db.write("DELETE FROM campaign_findings")
+            return found(*arguments)
+        found = read_history._findings
+        with unittest.mock.patch.object(read_history, "_findings", meanwhile):
+            self.assertEqual(before, self.told(reader, 3).to_dict())
+        self.assertEqual([], self.told(reader, 3).findings)
+        reader.close()
+        db.close()
 
     def test_all_or_nothing_also_within_another(self):
         db = history.History(self.path)

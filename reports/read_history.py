@@ -222,6 +222,12 @@ def campaign_of(history, wanted="last"):
 
 
 def read(cls, history, campaign, folder=None):
+    """Of a campaign that runs, too, all numbers are as of one moment."""
+    with history.snapshot():
+        return _read(cls, history, campaign, folder)
+
+
+def _read(cls, history, campaign, folder):
     row = history.one("SELECT * FROM campaigns WHERE id = ?", campaign)
     if row is None:
         raise KeyError("the history has no campaign %s" % campaign)
