@@ -26,6 +26,9 @@ REPLAYS = 5
 _MINIMISE = 20
 _MINIMISE_LATE = 5
 
+# Seconds that it gets beyond the end to be through with what it is at.
+_GRACE = 20
+
 # Suspects that are taken up together, and seconds between batches that are not full.
 _BATCH = 400
 _PACE = 0.5
@@ -55,6 +58,8 @@ class Detective:
                                        campaign.history, campaign.id, known)
         self._findings = self._book.findings
         self._end = math.inf     # of what finish() waits for
+        self._cut = None         # says when the replays of what is stored must end
+        assay.stop = self._must_stop
         self.error = None        # what stopped the thread, such as a full disk
         self.problems = ["%s is damaged" % path for path in self._queue.damaged]
         self._begin()
@@ -92,7 +97,8 @@ class Detective:
 
     def finish(self, seconds=math.inf):
         """Waits until every suspect has been dealt with, or begins no other one after so many seconds.
-        What is left, or what an error leaves, waits in the queue for the next run."""
+        What is left, or what an error leaves, waits in the queue for the next run; and so does what
+        one that has been begun takes too long for, such as the replays of a hang."""
         self._end = time.monotonic() + seconds
         self._late = True
         self._queue.wake()
@@ -100,6 +106,12 @@ class Detective:
 
     def _over(self):
         return self._late and time.monotonic() >= self._end
+
+    def _must_stop(self):
+        """Asked while a program is being judged."""
+        if self._cut and self._cut():
+            return True
+        return self._late and time.monotonic() >= self._end + _GRACE
 
     def _work(self):
         while True:
@@ -113,6 +125,8 @@ class Detective:
                 with self._lock:
                     self._investigate(entries)
                 self._linger()
+            except judge.Stopped:
+                self._queue.put_back(entries)
             except OSError as error:
                 self._queue.put_back(entries)
                 self.error = error
@@ -387,12 +401,20 @@ class Detective:
                 return
             if case.here or case.on_a_word or case.finding.strategy not in strategies:
                 continue
+            while not self._lock.acquire(timeout=0.5):
+                if stop():
+                    return
+            self._cut = stop
             try:
-                with self._lock:
-                    if not case.here:
-                        self._replay(case)
+                if not case.here:
+                    self._replay(case)
             except judge.CannotJudge as error:
                 self._complain(case.finding.strategy, error)
+            except judge.Stopped:
+                return
+            finally:
+                self._cut = None
+                self._lock.release()
 
     def _replay(self, case):
         finding = case.finding

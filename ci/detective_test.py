@@ -29,7 +29,7 @@ class FakeJudge(judge.Judge):
         self.mended = set()      # signatures
         self.seen = collections.Counter()
 
-    def _run(self, build, strategy, paths, seconds=0):
+    def _run(self, build, strategy, paths, seconds=0, stop=None):
         self.processes["run"] += 1
         return 0, {path: self._look(build, path) for path in paths}, ""
 
@@ -305,6 +305,54 @@ class DetectiveTest(Nights):
                               suspect("bug overlap 11111111 x", engine="afl"),
                               resume=os.path.exists(self.folder))
         self.assertEqual(2, sum(found["overlap", "11111111"].inputs.values()))
+
+    def test_what_takes_too_long_waits_for_the_next_run(self):
+        def look(build, path):
+            with open(path, "rb") as f:
+                if f.read() != b"endless":
+                    return FakeJudge._look(self.assay, build, path)
+            end = time.monotonic() + 60
+            while time.monotonic() < end and not self.assay.stop():
+                time.sleep(0.01)
+            raise judge.Stopped
+
+        folder = run_folder.RunFolder(self.folder)
+        self.addCleanup(folder.release)
+        history = campaign.open_history(folder)
+        self.addCleanup(history.close)
+        night = campaign.Campaign.begin(history, folder, "fuzz")
+        begin = time.monotonic()
+        with mock.patch.object(self.assay, "_look", look), mock.patch.object(detective, "_GRACE", 1):
+            sleuth = detective.Detective(self.assay, night, {}, self.told.append)
+            for text in ("bug overlap 11111111", "endless", "bug overlap 22222222"):
+                sleuth.report(suspect(text))
+            sleuth.finish(2)
+        self.assertLess(time.monotonic() - begin, 30)
+        self.assertEqual(None, sleuth.error)
+        self.assertTrue(sleuth.waiting)
+        with history.transaction():
+            history.write("UPDATE campaigns SET state = 'stopped'")
+        sleuth = detective.Detective(self.assay, night, {}, self.told.append)
+        sleuth.finish()
+        self.assertEqual(0, sleuth.waiting)
+        self.assertEqual({"11111111", "22222222"}, {finding.signature for finding in sleuth.findings}
+                         & {"11111111", "22222222"})
+
+    def test_a_replay_ends_when_it_is_told_to(self):
+        program = os.path.join(self.folder, "assay")
+        os.makedirs(self.folder)
+        with open(program, "w", encoding="utf-8") as f:
+            f.write("""#!/bin/sh
+echo '{"file": "1", "verdict": "hang", "signature": "1", "diagnosis": "", "operation": 0,' \\
+    '"operations": 1}'
+exec sleep 60
+""")
+        os.chmod(program, 0o755)
+        begin = time.monotonic()
+        judged = list(judge.Judge({judge.PLAIN: program}).failing(
+            "alpha", ["1", "2"], lambda: time.monotonic() > begin + 2))
+        self.assertEqual([("1", True), (1, None)], judged)
+        self.assertLess(time.monotonic() - begin, 30)
 
     def test_ten_thousand_suspects_of_five_identities(self):
         given = [suspect("slips 0000000%d 00000004 %d" % (5 + number % 3, number)

@@ -72,8 +72,14 @@ class CannotJudge(Exception):
     """assay did not answer; its message is the text."""
 
 
+class Stopped(Exception):
+    """There is no more time for the answer."""
+
+
 class Judge:
-    """Runs the builds of assay."""
+    """Runs the builds of assay, until stop() says that there is no more time for that."""
+
+    stop = staticmethod(lambda: False)
 
     def __init__(self, programs):
         """`programs`: {PLAIN: path, ASAN: path}, and those of needed() by the jobs."""
@@ -98,11 +104,17 @@ class Judge:
         env["UBSAN_OPTIONS"] += ":symbolize=0"
         return env
 
-    def _assay(self, build, arguments, seconds=PATIENCE, env=None):
+    def _assay(self, build, arguments, seconds=PATIENCE, env=None, stop=None):
+        """`stop` in place of the judge's own; what it said until then is returned, with exit code None.
+        """
         command = [self._programs[build]] + arguments
         try:
             for _ in range(_TRIES):
-                code, out, err = process.run(command, env or self._environment(build), seconds)
+                code, out, err = process.run(
+                    command, env or self._environment(build), seconds,
+                    stop or self.stop)
+                if code is None and not stop and self.stop():
+                    raise Stopped(" ".join(command[:2]))
                 if code != -signal.SIGKILL:
                     break
         except OSError as error:
@@ -112,12 +124,12 @@ class Judge:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), arguments[-1])
         return code, out, err
 
-    def _run(self, build, strategy, paths, seconds=PATIENCE):
+    def _run(self, build, strategy, paths, seconds=PATIENCE, stop=None):
         """`assay run` on them: (exit code, its verdicts {path: Verdict or None}, what it complained
         of). A path without verdict was not judged."""
         code, out, err = self._assay(
             build, ["run", "--strategy", strategy, "--tier", TIER, "--json", "--quiet"] + paths,
-            seconds)
+            seconds, stop=stop)
         verdicts = {}
         for line in out.splitlines():
             try:
@@ -197,11 +209,14 @@ class Judge:
             if stop():
                 return
             batch = paths[start:start + _BATCH]
-            code, verdicts, err = self._run(PLAIN, strategy, batch, PATIENCE + len(batch))
+            seconds = PATIENCE + len(batch)
+            code, verdicts, err = self._run(PLAIN, strategy, batch, seconds, stop)
             for path, verdict in verdicts.items():
                 if verdict:
                     yield path, True
-            if code not in (0, 1):
+            if code is None and not stop():
+                raise CannotJudge("%d programs took longer than %d s" % (len(batch), seconds))
+            if code not in (None, 0, 1):
                 raise CannotJudge(_last_line(err) or "assay ended with exit code %s" % code)
             yield len(verdicts), None
 

@@ -9,6 +9,9 @@ import time
 # Bytes of output kept of each process: its end, where sanitizers and engines say what happened.
 TAIL = 65536
 
+# Seconds between questions whether a command shall go on.
+_ASK = 0.5
+
 # A line longer than this is no line that anybody waits for.
 LONGEST_LINE = 4096
 
@@ -213,18 +216,24 @@ class _Counted(subprocess.Popen):
         return super().wait(timeout)
 
 
-def run(command, env=None, seconds=60.0):
+def run(command, env=None, seconds=60.0, stop=lambda: False):
     """Runs a short command to its end. Returns (exit code or None, stdout, stderr as text); the
-    code is None if it took longer than `seconds` and was killed."""
+    code is None if it took longer than `seconds`, or stop() said so, and was killed."""
+    end = time.monotonic() + seconds
     child = _Counted(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                      stderr=subprocess.PIPE, start_new_session=True)
-    try:
-        out, err = child.communicate(timeout=seconds)
-        code = child.returncode
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        out, err = child.communicate()
-        code = None
+    while True:
+        try:
+            out, err = child.communicate(timeout=max(0.0, min(_ASK, end - time.monotonic())))
+            code = child.returncode
+            break
+        except subprocess.TimeoutExpired:
+            if time.monotonic() < end and not stop():
+                continue
+            os.killpg(child.pid, signal.SIGKILL)
+            out, err = child.communicate()
+            code = None
+            break
     return code, out.decode(errors="replace"), err.decode(errors="replace")
 
 
