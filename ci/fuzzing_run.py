@@ -13,7 +13,7 @@ import time
 import traceback
 
 from ci import campaign as campaigns
-from ci import corpora, detective, judge, provenance, quotas, recovery, run_folder
+from ci import corpora, detective, judge, process, provenance, quotas, recovery, run_folder
 from ci import shares, supervisor, workbench
 from ci.workbench import CannotRun, shown
 from reports import catalogue, files, results
@@ -144,6 +144,7 @@ class FuzzingRun:
 
     def close(self):
         """Gives the folder up, whatever happened."""
+        process.kill_marked(b"ASSAY_RUN=%d." % os.getpid())    # that programs left behind
         if self.history:
             self.history.close()
         if self.folder:

@@ -1,5 +1,6 @@
 """Child processes that cannot outlive, block or flood their supervisor."""
 import collections
+import itertools
 import os
 import shutil
 import signal
@@ -8,6 +9,8 @@ import time
 
 # Bytes of output kept of each process: its end, where sanitizers and engines say what happened.
 TAIL = 65536
+
+_RUNS = itertools.count()
 
 # Seconds between questions whether a command shall go on.
 _ASK = 0.5
@@ -201,6 +204,11 @@ class Process:
 class _Counted(subprocess.Popen):
     """Adds its CPU time to what run() has spent before it is gone."""
 
+    def has_ended(self):
+        """It, though maybe not all that it started."""
+        return self.returncode is not None or bool(os.waitid(
+            os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+
     def wait(self, timeout=None):
         end = None if timeout is None else time.monotonic() + timeout
         pause = 0.0005
@@ -217,23 +225,36 @@ class _Counted(subprocess.Popen):
 
 
 def run(command, env=None, seconds=60.0, stop=lambda: False):
-    """Runs a short command to its end. Returns (exit code or None, stdout, stderr as text); the
-    code is None if it took longer than `seconds`, or stop() said so, and was killed."""
+    """Runs a short command to its end, and ends what it started and forgot, if that holds its output
+    open. Returns (exit code or None, stdout, stderr as text); the code is None if it took longer
+    than `seconds`, or stop() said so, and was killed."""
     end = time.monotonic() + seconds
-    child = _Counted(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                     stderr=subprocess.PIPE, start_new_session=True)
+    mark = "ASSAY_RUN=%d.%d" % (os.getpid(), next(_RUNS))
+    child = _Counted(command, env=dict(os.environ if env is None else env, **dict([mark.split("=")])),
+                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                     start_new_session=True)
+    killed = False
     while True:
         try:
             out, err = child.communicate(timeout=max(0.0, min(_ASK, end - time.monotonic())))
-            code = child.returncode
             break
-        except subprocess.TimeoutExpired:
-            if time.monotonic() < end and not stop():
+        except subprocess.TimeoutExpired as error:
+            if not child.has_ended() and time.monotonic() < end and not stop():
                 continue
-            os.killpg(child.pid, signal.SIGKILL)
-            out, err = child.communicate()
-            code = None
+            killed = not child.has_ended()
+            if killed:
+                os.killpg(child.pid, signal.SIGKILL)
+            # Whoever holds the pipes now would make us wait for as long as it likes.
+            kill_marked(mark.encode() + b"\0")
+            try:
+                out, err = child.communicate(timeout=5)
+            except subprocess.TimeoutExpired:
+                out, err = error.stdout or b"", error.stderr or b""
+                child.stdout.close()
+                child.stderr.close()
+                child.wait()
             break
+    code = None if killed else child.returncode
     return code, out.decode(errors="replace"), err.decode(errors="replace")
 
 

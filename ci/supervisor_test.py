@@ -336,5 +336,37 @@ class SharesTest(unittest.TestCase):
         shares.plan(list(range(60)), 2, caught.exception.minutes * 60)
 
 
+class ShortCommands(unittest.TestCase):
+    """What process.run() promises."""
+
+    def left(self):
+        time.sleep(0.1)
+        return [pid for pid, entry in process.table().items() if entry.parent in (1, os.getpid())
+                and entry.state != "Z" and b"sleep\x00599" in self.command_of(pid)]
+
+    @staticmethod
+    def command_of(pid):
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as f:
+                return f.read()
+        except OSError:
+            return b""
+
+    def test_what_a_command_leaves_behind_holds_up_nobody(self):
+        before = self.left()
+        for command, seconds, code in (("setsid sleep 599 & exit 3", 300, 3),
+                                       ("setsid sleep 599 & sleep 598", 1, None)):
+            begin = time.monotonic()
+            self.assertEqual((code, "said\n", ""), process.run(
+                ["sh", "-c", "echo said; " + command], seconds=seconds))
+            self.assertLess(time.monotonic() - begin, 100)
+        self.assertEqual([], sorted(set(self.left()) - set(before)))
+
+    def test_it_ends_when_it_is_told_to(self):
+        begin = time.monotonic()
+        self.assertEqual((None, "", ""), process.run(["sleep", "598"], stop=lambda: True))
+        self.assertLess(time.monotonic() - begin, 100)
+
+
 if __name__ == "__main__":
     unittest.main()
