@@ -329,6 +329,13 @@ class PictureTest(unittest.TestCase):
         self.assertNotRegex(first, "http|alert|<style|<script|<image|metadata|xmlns|ns0")
         self.assertIn('id="p2-a"', pictures.inline(self.SVG))
 
+    def test_neither_control_characters_nor_capitals_get_through(self):
+        made = inline_svg.Pictures().inline(
+            "<svg xmlns='http://www.w3.org/2000/svg'><text>a\x1b\x00b</text>"
+            "<SCRIPT>alert(1)</SCRIPT><ForeignObject/></svg>")
+        self.assertIn(">a??b</text>", made)
+        self.assertNotRegex(made.lower(), "script|foreign")
+
     def test_its_own_title_counts(self):
         made = inline_svg.Pictures().inline(
             "<svg xmlns='http://www.w3.org/2000/svg'><title>own</title></svg>", "other")

@@ -13,8 +13,8 @@ _XLINK = "{http://www.w3.org/1999/xlink}"
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 _SVG = "{http://www.w3.org/2000/svg}"
 
-# Whatever could run or fetch; a plot needs none of them.
-_DROPPED = {"metadata", "script", "style", "image", "a", "foreignObject", "iframe", "animate", "set"}
+# Whatever could run or fetch, in small letters as HTML tells no others apart; a plot needs none of them.
+_DROPPED = {"metadata", "script", "style", "image", "a", "foreignobject", "iframe", "animate", "set"}
 _KEEPS_BLANKS = {"text", "tspan", "title", "desc"}
 # matplotlib's style sheet; on a page it would be everybody's.
 _FOR_ALL = re.compile(r"^\s*\*\s*\{([^{}]*)\}\s*$")
@@ -33,7 +33,8 @@ class Pictures:
     def inline(self, svg, title="", desc="", kind=""):
         """The picture as an element of HTML. `title` and `desc` are used where it has none itself;
         `kind` becomes its class. ElementTree.ParseError: it is no XML."""
-        root = ElementTree.fromstring(svg)
+        # Labels are names of the campaign's; what XML cannot carry must not cost the page.
+        root = ElementTree.fromstring(text.printable(svg))
         prefix = "%s%d-" % (self._letter, next(self._numbers))
         for sheet in root.iter(_SVG + "style"):
             found = _FOR_ALL.match(sheet.text or "")
@@ -84,7 +85,7 @@ def _clean(root, prefix):
         if element.tag not in _KEEPS_BLANKS and not (element.text or "").strip():
             element.text = None
         for child in list(element):
-            if not isinstance(child.tag, str) or child.tag.rpartition("}")[2] in _DROPPED:
+            if not isinstance(child.tag, str) or child.tag.rpartition("}")[2].lower() in _DROPPED:
                 element.remove(child)
             elif not (child.tail or "").strip() and element.tag.rpartition("}")[2] != "text":
                 child.tail = None
