@@ -129,6 +129,10 @@ class ResultsTest(Case):
         after = R.Results.from_history(db, 6)
         self.assertEqual(["clean", "clean", "finding"], [row.verdict for row in after.former[:3]])
         self.assertEqual("00001002-0000-4000-8000-000000000002", after.baseline.uuid)
+        db.write("UPDATE campaigns SET plant = 'buddy+x' WHERE id = 3")
+        self.assertEqual(2, read_history.campaign_of(db, R.Results.from_history(
+            db, 6).baseline.uuid))
+        db.write("UPDATE campaigns SET plant = '' WHERE id = 3")
         self.assertEqual(after.baseline.uuid,
                          json.loads(sarif.render(after))["runs"][0]["baselineGuid"])
 

@@ -54,7 +54,7 @@ SELECT finding, status, max(campaign) FROM campaign_findings WHERE campaign < ? 
 
 # The campaigns before, with what verdict_of wants to know of them.
 _FORMER = """
-SELECT c.id, c.uuid, c.command, c.started, c.state, c.stopped, c.assay AS version, c.error,
+SELECT c.id, c.uuid, c.command, c.started, c.state, c.stopped, c.plant, c.assay AS version, c.error,
   (SELECT coalesce(sum(seconds), 0) FROM runs WHERE campaign = c.id) AS seconds,
   (SELECT count(*) FROM phases WHERE campaign = c.id AND state = 'failed') AS failed,
   EXISTS (SELECT 1 FROM kills WHERE campaign = c.id) OR

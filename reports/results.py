@@ -256,6 +256,7 @@ class Former:
     executions: int = 0
     operations: int = 0
     version: str = ""
+    plant: str = ""
     findings: typing.Dict[str, int] = dataclasses.field(default_factory=dict)  # status: how many
 
 
@@ -328,8 +329,10 @@ class Results:
 
     @property
     def baseline(self):
-        """The campaign before that this one is compared with, or None."""
-        return next((row for row in self.former if row.command not in MEASURING), None)
+        """The campaign before that this one is compared with, or None. One that fuzzed another planted
+        bug, or none, says nothing of what is new or fixed in this."""
+        return next((row for row in self.former
+                     if row.command not in MEASURING and row.plant == self.plant), None)
 
     @property
     def exit_code(self):
