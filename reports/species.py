@@ -184,9 +184,10 @@ def looked_back(history, campaign):
 
 
 def _looked_back_says(told):
-    return " Looking back: the estimate before, for what this campaign executed, was %s new states in "         "%s, and %s came." % (_whole((told["estimate"], told["low"], told["high"])),
-                              "1 strategy" if told["strategies"] == 1
-                              else "%d strategies" % told["strategies"], text.number(told["came"]))
+    strategies = "1 strategy" if told["strategies"] == 1 else "%d strategies" % told["strategies"]
+    return " Looking back: the estimate before, for what this campaign executed, was %s new states in " \
+        "%s, and %s came." % (_whole((told["estimate"], told["low"], told["high"])), strategies,
+                              text.number(told["came"]))
 
 
 def _whole(told):

@@ -232,8 +232,8 @@ def _draw_totals(told, name, title, description):
 
 _TOTALS_METHOD = (
     "All campaigns of this folder that fuzzed the same, without their replays of stored inputs; those of "
-    "other lengths do not compare in what they saw. Executions per CPU second of each strategy and engine are held against former campaigns on "
-    "this machine like benchmarks (t test on logarithms, moderated by all, Holm).")
+    "other lengths do not compare in what they saw. Executions per CPU second of each strategy and engine "
+    "are held against former campaigns on this machine like benchmarks (t test on logarithms, moderated by all, Holm).")
 
 
 def _campaigns(history, campaign, pictures):
