@@ -48,6 +48,13 @@ LINES = (
      "which gave the answer"),
 )
 
+COPIES_TOO_MUCH = """\
+heap source=fixed capacity=65536 page=4096 skew=0 variant=0 slots=64
+allocate 0 size=1
+zeroed 1 count=3 size=3
+resize 0 size=33
+"""
+
 
 class GuiltyTest(unittest.TestCase):
     @classmethod
@@ -83,6 +90,17 @@ class GuiltyTest(unittest.TestCase):
                 "PATH": empty, "ASAN_SYMBOLIZER_PATH": "", "UBSAN_SYMBOLIZER_PATH": ""}):
             self.check(*LINES[0][:3], "boundary_tag.c", "tag_", "called",
                        story=True)
+
+    def test_the_heap_is_seen_from_within_a_report_of_asan(self):
+        """ASan holds locks then, for which the walk's process must not wait."""
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as program:
+            program.write(COPIES_TOO_MUCH)
+            program.flush()
+            story = self.assay.story("page_bump+resize_copies_new_size", program.name, judge.ASAN)
+        self.assertEqual("touched-live-block", story["verdict"])
+        last = story["states"][-1]
+        self.assertEqual((True, True), (last["end"], last["whole"]))
+        self.assertTrue(last["spans"])
 
     def test_a_broken_assay_costs_no_line(self):
         none = judge.Judge({judge.PLAIN: "/no/such", judge.ASAN: "/no/such"})
