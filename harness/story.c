@@ -68,12 +68,12 @@ static void note_live(const struct shadow *shadow) {
 
 // ## States
 
-// Whether a sanitizer tells of violations from within its own report: ASan does, holding locks for
-// which it would wait before a fork.
-#ifdef BUILT_WITH_ASAN
-enum { IN_ITS_REPORT = true };
+// ASan tells of violations from within its own report, holding locks that it would wait for before
+// a fork. _Fork (glibc 2.34) does without what is to be done before.
+#if defined(BUILT_WITH_ASAN) && __GLIBC_PREREQ(2, 34)
+static pid_t fork_in_report(void) { return _Fork(); }
 #else
-enum { IN_ITS_REPORT = false };
+static pid_t fork_in_report(void) { return fork(); }
 #endif
 
 struct walk {
@@ -106,7 +106,7 @@ static void note_state(size_t before, bool end) {
   if (!allocator || ledger->states >= STORY_STATES + 2) return;
   struct walk walk = {arena, shadow, &telling->states[ledger->states++]};
   *walk.state = (struct story_state){.before = before, .end = end, .first = ledger->spans};
-  pid_t pid = end && IN_ITS_REPORT ? _Fork() : fork();
+  pid_t pid = end ? fork_in_report() : fork();
   if (pid == 0) {
     signal(SIGALRM, SIG_DFL);
     alarm(WALK_SECONDS);
