@@ -84,7 +84,8 @@ static bool run_some(struct batch *self, bool *died) {
   self->runs = tally->at;
   self->stopped = is_stopped(self);
   if (self->stopped) return true;
-  *died = !WIFEXITED(status) || WEXITSTATUS(status) != EXIT_CLEAN;
+  // An allocator may call exit(0), too.
+  *died = !WIFEXITED(status) || WEXITSTATUS(status) != EXIT_CLEAN || self->runs < self->count;
   if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_NO_MEMORY) return true;
   errno = ENOMEM;
   return false;

@@ -5,9 +5,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "allocators/check.h"
 #include "allocators/registry.h"
+#include "harness/batch.h"
 #include "harness/forbid.h"
 
 extern const struct strategy bump_strategy, free_list_strategy;
@@ -103,6 +105,38 @@ static struct enumeration_finding *find(struct enumeration *task, const char *id
   return NULL;
 }
 
+// As a library does that gives up, and whose caller then looks as if all were well.
+static void *leaves(struct allocator *self, size_t size, size_t align) {
+  if (size == 100) _exit(0);
+  return free_list_strategy.allocate(self, size, align);
+}
+
+static struct program *asking_for_100;
+
+static void take_it(void *context, size_t index, struct program *program) {
+  (void)context, (void)index;
+  CHECK(program_copy(program, asking_for_100));
+}
+
+static void test_exit_code_0_is_not_clean(void) {
+  struct strategy damaged = free_list_strategy;
+  damaged.name = "damaged";
+  damaged.allocate = leaves;
+  struct enumeration task = begin(&damaged, 2);
+  CHECK(enumerate(&task));
+  CHECK(task.findings_count == 1);
+  const struct enumeration_finding *finding = find(&task, "crash");
+  CHECK(finding && finding->length == 1 && record_operation(&finding->records[1]).size == 100);
+  struct program program = {.records = task.findings[0].records, .count = 2};
+  struct isolated_run run;
+  CHECK(isolate_run(&run, &(struct isolate_settings){.quiet = true}, &damaged, &program));
+  CHECK(strcmp(run.verdict.id, "crash") == 0);
+  CHECK(strstr(run.verdict.diagnosis, "left with exit code 0") != NULL);
+  asking_for_100 = &program;
+  struct batch batch = {.strategy = &damaged, .count = 2, .make = take_it};
+  CHECK(batch_run(&batch) && batch.runs == 2 && batch.violations == 2);
+}
+
 static void test_damage(void) {
   struct strategy damaged = free_list_strategy;
   damaged.name = "damaged";
@@ -167,6 +201,7 @@ static void test_clean_strategies(void) {
 int main(void) {
   test_counts();
   test_refusals();
+  test_exit_code_0_is_not_clean();
   test_damage();
   test_budget();
   test_no_allocator();

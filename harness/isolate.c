@@ -29,6 +29,7 @@ enum { EXIT_CLEAN = 0, EXIT_NO_MEMORY = 3, EXIT_NO_TIME = 4, EXIT_VIOLATED = 5 }
 struct legacy {
   size_t clean;  // runs of a row before the last one
   bool violated;
+  bool done;  // it came to its own end: an allocator may call exit(0), too
   struct isolated_run run;
 };
 
@@ -76,6 +77,11 @@ static void begin_run(const struct isolate_settings *settings) {
 
 static struct oracle oracle;  // of the child
 
+static _Noreturn void leave(void) {
+  legacy->done = true;
+  _exit(EXIT_CLEAN);
+}
+
 static bool run_in_child(const struct isolate_settings *settings, const struct strategy *strategy,
                          const struct program *program) {
   begin_run(settings);
@@ -111,7 +117,7 @@ static _Noreturn void child(const struct isolate_settings *settings, isolated_bo
   if (!body(context, &legacy->run.counts)) _exit(EXIT_NO_MEMORY);
   concurrent_free();
   fflush(stdout);
-  _exit(EXIT_CLEAN);
+  leave();
 }
 
 // The verdict on a child that left none.
@@ -151,7 +157,7 @@ static bool finish(pid_t pid, struct isolated_run *run) {
     if (errno != EINTR) return false;
   *run = legacy->run;
   if (legacy->violated) return true;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CLEAN) {
+  if (legacy->done && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CLEAN) {
     snprintf(run->verdict.id, sizeof run->verdict.id, "%s", property_id(PROPERTY_NONE));
     return true;
   }
@@ -186,8 +192,7 @@ static bool clean(struct isolated_run *run) {
 // Returns in the child only if the run was clean.
 static bool run_inside(struct isolated_row *self, const struct program *program,
                        struct isolated_run *run) {
-  if (legacy->clean > 0 && (self->alone || cpu_time() > ROW_SECONDS * 1000000000ull))
-    _exit(EXIT_CLEAN);
+  if (legacy->clean > 0 && (self->alone || cpu_time() > ROW_SECONDS * 1000000000ull)) leave();
   if (!run_in_child(&self->settings, self->strategy, program)) _exit(EXIT_NO_MEMORY);
   legacy->clean++;
   return clean(run);
@@ -223,7 +228,7 @@ bool row_run(struct isolated_row *self, const struct program *program, struct is
 }
 
 void row_end(struct isolated_row *self) {
-  if (self->inside) _exit(EXIT_CLEAN);
+  if (self->inside) leave();
   self->clean = 0;
   self->pending = false;
 }
