@@ -196,6 +196,9 @@ class Run(fuzzing_run.FuzzingRun):
             return
         self.campaign = campaigns.Campaign.resume(self.history, self.folder, self._resumed)
         self.campaign.reopen_phases(phases.NAMES)
+        if self._resumed["assay"] != self.version():
+            self.status.say("the sources are others than when it began (%s, now %s): its numbers are "
+                            "of both" % (self._resumed["assay"], self.version()))
         self.status.say("the campaign goes on, %s before its end" % text.duration(
             max(0.0, self._plan.seconds - self.campaign.clock())))
 

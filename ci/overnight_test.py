@@ -159,6 +159,9 @@ class OvernightTest(fuzz_command_test.CommandTest):
             out, err = child.communicate(timeout=60)
             self.assertEqual((0, ""), (child.returncode, err))
             self.assertIn("stopped early by " + name, out)
+            self.assertEqual(bool(before), "the sources are others than when it began (old" in out)
+            with contextlib.closing(sqlite3.connect(self.path("out", "history.db"))) as db, db:
+                db.execute("UPDATE campaigns SET assay = 'old'")
             self.assertIn("minimise: skipped: stopped by " + name, out)
             self.assert_gone(engines)
             self.assertEqual([("stopped", name)],
