@@ -144,7 +144,8 @@ def _features():
             all_code = True,
             replay_flags = ["-fsanitize-memory-track-origins"],
         ),
-        _sanitizer("tsan", ["-fsanitize=thread"], ["sanitizer"]),
+        # It must see how the testbed hands blocks from thread to thread, or calls that races.
+        _sanitizer("tsan", ["-fsanitize=thread"], ["sanitizer"], all_code = True),
         _sanitizer("ubsan", ["-fsanitize=undefined", "-fno-sanitize-recover=undefined"]),
         # Instruments every library; a target with the `fuzz_target` feature gets libFuzzer's
         # main() as well.
