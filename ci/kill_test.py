@@ -74,7 +74,7 @@ class Kill(truthful.Accounts, unittest.TestCase):
         self.assertGreater(len(self.truth.executions), KILLS // 4)
         campaigns = self.campaigns.query("SELECT count(*) FROM campaigns")[0][0]
         killed = self.campaigns.query("SELECT count(*) FROM runs WHERE how = 'killed'")[0][0]
-        self.assertGreater(campaigns, KILLS // 50)
+        self.assertGreater(campaigns, KILLS // 100)
         self.assertGreater(killed, KILLS // 3)
 
     def test_the_last_run_says_what_was_found(self):

@@ -229,7 +229,8 @@ class Accounts:
             {(strategy, "overlap", signature) for strategy, signature, _ in self.truth.bugs}))
         self.assertLessEqual({identity[1] for identity in identities if identity[3]}, {"crash"})
         self.assertEqual(self.campaigns.query(
-            "SELECT input, count(*) FROM sightings GROUP BY input HAVING count(*) > 1"), [])
+            "SELECT input, count(*) FROM sightings JOIN findings ON id = finding "
+            "WHERE operations IS NOT NULL GROUP BY input HAVING count(*) > 1"), [])
         stored = collections.Counter(
             (os.path.basename(os.path.dirname(path)), os.path.basename(path)[:-41])
             for path in files_below(os.path.join(self.campaigns.folder, "findings"))
