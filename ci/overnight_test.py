@@ -185,7 +185,7 @@ class OvernightTest(fuzz_command_test.CommandTest):
             os.kill(engine, signal.SIGKILL)
 
     def test_a_killed_campaign_goes_on(self):
-        child, engines = self.begin(hours="0.005")
+        child, engines = self.begin(hours="0.01")
         self.refused("--hours", "1", says="in use by process %d" % child.pid)
         child.kill()
         child.communicate()
