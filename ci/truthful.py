@@ -77,7 +77,8 @@ def store(data, folder, kind):
     return sha1
 executions = 0
 def finish(code=0):
-    truth("executions", session, executions)
+    # It may be stopped between two lines: what was counted is what has happened.
+    truth("executions", session, struct.unpack("=Q", memory[PLACES[0]:PLACES[0] + 8])[0])
     if afl:
         with open(os.path.join(work, "fuzzer_stats"), "w") as f:
             f.write("execs_done : %%d\nedges_found : 12\n" %% executions)
