@@ -40,18 +40,7 @@ def wait():
 %s
 '''
 
-PATCH = """Id: AB-%03d
-Reported: exercise 7, 1999
-Bug: %s
-Origin: none
-Expect: overlap content
-
---- a/allocators/alpha.c
-+++ b/allocators/alpha.c
-@@ -1 +1 @@
--int alpha;
-+int beta;
-"""
+PATCH = "Id: AB-%03d\nReported: exercise 7, 1999\n" + fakes.PATCH
 
 
 class BugsTest(unittest.TestCase):

@@ -181,6 +181,19 @@ elif what == "keeps":
 '''
 
 
+# A planted bug of alpha, behind the lines that are a test's own.
+PATCH = """Bug: %s
+Origin: none
+Expect: overlap content
+
+--- a/allocators/alpha.c
++++ b/allocators/alpha.c
+@@ -1 +1 @@
+-int alpha;
++int beta;
+"""
+
+
 def script(path, source):
     """Writes an executable Python script."""
     os.makedirs(os.path.dirname(path), exist_ok=True)

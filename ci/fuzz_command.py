@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import fuzzing_run, shares, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, amount, positive, seed, steady_output  # noqa: E402
-from reports import terminal, text  # noqa: E402
+from reports import text  # noqa: E402
 
 EPILOG = """\
 examples:
@@ -123,14 +123,10 @@ class Run(fuzzing_run.FuzzingRun):
             self.explanation = self.assay.explanation(self.plant, first.path, first.build)
         return outcome
 
-    def tell(self, outcome):
-        """Prints the report."""
-        print(terminal.render(outcome))
+    def epilogue(self, outcome):
         if self.explanation:
             print("\n" + text.printable(self.explanation).rstrip())
             print("\nReproduce it:  " + outcome.findings[0].commands["repro"])
-        if self.report:
-            print("report: " + " ".join(self.report))
 
 
 def main(arguments=None):

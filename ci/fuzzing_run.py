@@ -16,7 +16,7 @@ from ci import campaign as campaigns
 from ci import corpora, detective, judge, process, provenance, quotas, recovery, run_folder
 from ci import shares, supervisor, workbench
 from ci.workbench import CannotRun, shown
-from reports import catalogue, files, results
+from reports import catalogue, files, results, terminal
 from reports.history import HistoryError
 
 # What a line that tells of a finding begins with.
@@ -79,6 +79,12 @@ class FuzzingRun:
 
     def options_to_resume(self):
         return {}
+
+    def prologue(self):
+        """Prints what is to be read before the report."""
+
+    def epilogue(self, outcome):
+        """Prints what is to be read after it."""
 
     def phases(self):
         """Carries out what the campaign consists of."""
@@ -296,6 +302,13 @@ class FuzzingRun:
         """Returns the paths."""
         return files.write_all(outcome, self.folder.path, self.campaign.path)
 
+    def _tell(self, outcome):
+        self.prologue()
+        print(terminal.render(outcome))
+        self.epilogue(outcome)
+        if self.report:
+            print("report: " + " ".join(self.report))
+
     def carry_out(self):
         """All of it, for main(): returns the exit code. Whatever happens, it is none that means
         something else, as Python's own would be."""
@@ -304,7 +317,7 @@ class FuzzingRun:
             try:
                 self.prepare()
                 outcome = self.fuzz()
-                self.tell(outcome)
+                self._tell(outcome)
                 return outcome.exit_code
             finally:
                 self.close()

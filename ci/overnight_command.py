@@ -22,7 +22,7 @@ from ci import status as status_line  # noqa: E402
 from ci.command_line import (Interrupt, Parser, amount, names, positive, seed,  # noqa: E402
                              steady_output)
 from ci.workbench import CannotRun, shown  # noqa: E402
-from reports import files, html_page, terminal, text  # noqa: E402
+from reports import files, html_page, text  # noqa: E402
 
 EPILOG = """\
 examples:
@@ -333,12 +333,9 @@ class Run(fuzzing_run.FuzzingRun):
             self.campaign.set_phase(name, "failed", note=text.one_line(str(error) or repr(error), 300))
             self.status.say("%s: failed: %s" % (name, error))
 
-    def tell(self, outcome):
+    def prologue(self):
         for complaint in self.known.complaints(self.strategies):
             print(complaint)
-        print(terminal.render(outcome))
-        if self.report:
-            print("report: " + " ".join(self.report))
 
 
 def main(arguments=None):

@@ -185,7 +185,7 @@ class OvernightTest(fuzz_command_test.CommandTest):
             os.kill(engine, signal.SIGKILL)
 
     def test_a_killed_campaign_goes_on(self):
-        child, engines = self.begin(hours="0.01")
+        child, engines = self.begin(hours="0.015")
         self.refused("--hours", "1", says="in use by process %d" % child.pid)
         child.kill()
         child.communicate()
@@ -223,9 +223,11 @@ class OvernightTest(fuzz_command_test.CommandTest):
         child.communicate()
         self.assertTrue(all(map(self.alive, engines)))
         self.environment["FAKE"] = "clean"
-        code, _, err = self.run_it("--resume")
-        self.assertEqual((0, ""), (code, err))
+        # On a slow machine what is left of the time may be too short for a job: that is no matter here.
+        _, _, err = self.run_it("--resume")
+        self.assertEqual("", err)
         self.assert_gone(engines)
+        self.assertEqual([("killed",), ("ended",)], self.query("SELECT how FROM runs ORDER BY id"))
 
 
 if __name__ == "__main__":

@@ -26,17 +26,6 @@ print("ASSERTION FAILED: " + {"kills": "overlap", "else": "zeroed"}[bug], flush=
 end(7, 77)
 '''
 
-PATCH = """Bug: it does not %s
-Origin: none
-Expect: overlap content
-
---- a/allocators/alpha.c
-+++ b/allocators/alpha.c
-@@ -1 +1 @@
--int alpha;
-+int beta;
-"""
-
 
 class Power(unittest.TestCase):
     def setUp(self):
@@ -63,7 +52,7 @@ class Power(unittest.TestCase):
 
     def plant(self, *names):
         for name in names:
-            self.write("tree/fuzz/plants/alpha.%s.patch" % name, PATCH % name)
+            self.write("tree/fuzz/plants/alpha.%s.patch" % name, fakes.PATCH % ("it does not " + name))
 
     def campaign(self):
         self.campaigns += 1
