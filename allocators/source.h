@@ -23,6 +23,8 @@ enum source_trait {
   SOURCE_ZEROED = 1u << 1,    // memory arrives zeroed, reacquired memory too
   SOURCE_PERSISTS = 1u << 2,  // memory outlives the process: offers persist and held
   SOURCE_PROTECTS = 1u << 3,  // offers protect
+  // A stretch begins where the one acquired before it ends, as long as none was released (sbrk).
+  SOURCE_CONTIGUOUS = 1u << 4,
 };
 
 struct source {

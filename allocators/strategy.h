@@ -79,6 +79,14 @@ enum strategy_trait {
   // live at once. Walks show nothing; destroy needs every block to be released; over several
   // allocators addresses differ from run to run.
   STRATEGY_FOREIGN = 1u << 16,
+  // An adapter: what it calls keeps state beyond destroy that create cannot undo, so that each
+  // program needs a process of its own.
+  STRATEGY_KEEPS_STATE = 1u << 17,
+  // An adapter: size 0 is as C and POSIX leave it. allocate(0) gives NULL or a block of no bytes,
+  // whose address is that of no other live block; resize(p, 0) releases p, and gives the same.
+  STRATEGY_C_EDGES = 1u << 18,
+  // An adapter: its heap must begin at the same address each time.
+  STRATEGY_PLACED = 1u << 19,
 };
 
 enum release_result {
@@ -170,6 +178,7 @@ struct strategy {
   const char *summary;  // one line, for lists
   unsigned traits;      // enum strategy_trait
   unsigned needs;       // enum source_trait that its source must have
+  size_t least_heap;    // bytes; whoever chooses a heap for it chooses none that is smaller. 0: any
   size_t min_align;     // bytes; every block is aligned to at least this
   size_t max_align;     // bytes; the largest alignment that may be asked for
   size_t overhead;  // upper bound, once rounded up to the source's page_size, of the bytes that an

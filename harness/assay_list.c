@@ -36,6 +36,9 @@ static const struct {
     {STRATEGY_PERSISTS, "persists"},
     {STRATEGY_DETECTS_OVERRUN, "detects-overrun"},
     {STRATEGY_FOREIGN, "foreign"},
+    {STRATEGY_KEEPS_STATE, "keeps-state"},
+    {STRATEGY_C_EDGES, "c-edges"},
+    {STRATEGY_PLACED, "placed"},
 };
 
 static void print_strategy(const struct strategy *strategy) {
