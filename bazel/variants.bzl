@@ -102,25 +102,35 @@ def _file_impl(ctx):
 
 def _object_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name)
-    archives, flags = [], []
+    archives, options = {}, []  # what several dependencies share, once
     for dep in ctx.attr.deps:
         for linker_input in dep[CcInfo].linking_context.linker_inputs.to_list():
-            # What stands for another symbol must be settled here: the object is linked by strangers.
-            flags += [f for f in linker_input.user_link_flags if f.startswith("-Wl,--wrap=")]
+            options += linker_input.user_link_flags
             for library in linker_input.libraries:
-                archives.append(library.static_library or library.pic_static_library)
+                archive = library.static_library or library.pic_static_library
+                archives[archive.path] = archive
+    outputs, flags = [output], []
+    if ctx.outputs.options:
+        # Whoever links with it does so with these options.
+        ctx.actions.write(ctx.outputs.options, "".join([o + "\n" for o in {o: None for o in options}]))
+        outputs.append(ctx.outputs.options)
+    else:
+        # What stands for another symbol must be settled here: the object is linked by strangers.
+        flags = [f for f in options if f.startswith("-Wl,--wrap=")]
+    if ctx.attr.strip_debug:
+        flags.append("-Wl,--strip-debug")
     ctx.actions.run(
         executable = FOUND.clang,
         arguments = ["-r", "-nostdlib", "-o", output.path, "-Wl,--whole-archive"] +
-                    [a.path for a in archives] + ["-Wl,--no-whole-archive"] +
+                    archives.keys() + ["-Wl,--no-whole-archive"] +
                     {f: None for f in flags}.keys(),
-        inputs = archives,
+        inputs = archives.values(),
         outputs = [output],
         mnemonic = "CppLink",
         # For the linker, which the compiler looks for there.
         use_default_shell_env = True,
     )
-    return [DefaultInfo(files = depset([output]), runfiles = ctx.runfiles(files = [output]))]
+    return [DefaultInfo(files = depset(outputs), runfiles = ctx.runfiles(files = outputs))]
 
 _BINARY_ATTRS = {
     "binary": attr.label(cfg = _variant_transition, executable = True, mandatory = True),
@@ -173,6 +183,9 @@ variant_object = rule(
     implementation = _object_impl,
     attrs = {
         "deps": attr.label_list(cfg = _variant_transition, mandatory = True, providers = [CcInfo]),
+        "options": attr.output(doc = "A file to hold the linker options that the object needs, one " +
+                                     "in a line; without it symbols that stand for others are settled."),
+        "strip_debug": attr.bool(doc = "Leave out what only debuggers read: it links faster."),
         "variant": attr.string(mandatory = True, values = VARIANTS.keys()),
         "_allowlist_function_transition": attr.label(
             default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
