@@ -24,6 +24,7 @@ enum source_trait {
   SOURCE_PERSISTS = 1u << 2,  // memory outlives the process: offers persist and held
   SOURCE_PROTECTS = 1u << 3,  // offers protect
   // A stretch begins where the one acquired before it ends, as long as none was released (sbrk).
+  // Whoever needs that may take them for one, and give back any part of it that ends where it ends.
   SOURCE_CONTIGUOUS = 1u << 4,
 };
 
@@ -186,6 +187,8 @@ struct source_account {
   size_t peak;     // most bytes at any time
   size_t changes;  // stretches that came, and that went, since init
   size_t errors;   // releases that match no acquired stretch; they are not passed on
+  bool grows;  // its user needs SOURCE_CONTIGUOUS, and takes stretches that adjoin for one. To be
+               // set right after init, where it is so
 };
 void source_account_init(struct source_account *self, struct source *inner,
                          struct source_stretch *table, size_t capacity);

@@ -35,8 +35,18 @@ static void remove_stretch(struct source_account *self, size_t rank) {
   memmove(place, place + 1, (self->count - rank) * sizeof *place);
 }
 
+// Where stretches that adjoin are one, this one may only be its end.
+static bool extend_stretch(struct source_account *self, const unsigned char *start, size_t size) {
+  size_t rank = self->grows ? rank_of(self, start) : 0;
+  if (rank == 0) return false;
+  struct source_stretch *below = self->stretches + rank - 1;
+  if (below->start + below->size != start) return false;
+  below->size += size;
+  return true;
+}
+
 static void book(struct source_account *self, void *memory, size_t size) {
-  insert_stretch(self, memory, size);
+  if (!extend_stretch(self, memory, size)) insert_stretch(self, memory, size);
   self->changes++;
   self->bytes += size;
   if (self->bytes > self->peak) self->peak = self->bytes;
@@ -61,12 +71,16 @@ static void *held_accounted(struct source *base, size_t *size) {
 static void release_accounted(struct source *base, void *memory, size_t size) {
   struct source_account *self = (struct source_account *)base;
   size_t rank = rank_of(self, memory);
-  if (rank == 0 || self->stretches[rank - 1].start != memory ||
-      self->stretches[rank - 1].size != size) {
+  struct source_stretch *stretch = rank == 0 ? NULL : self->stretches + rank - 1;
+  if (stretch != NULL && stretch->start == memory && stretch->size == size) {
+    remove_stretch(self, rank - 1);
+  } else if (stretch != NULL && self->grows && size != 0 &&
+             address_of(memory) - address_of(stretch->start) + size == stretch->size) {
+    stretch->size -= size;
+  } else {
     self->errors++;
     return;
   }
-  remove_stretch(self, rank - 1);
   self->changes++;
   self->bytes -= size;
   self->inner->release(self->inner, memory, size);

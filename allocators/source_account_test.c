@@ -23,7 +23,7 @@ static void release(void *memory, size_t size) {
 
 static void test_sums(void) {
   start_over();
-  CHECK(account.base.page_size == 1 && account.base.traits == 0);
+  CHECK(account.base.page_size == 1 && account.base.traits == buffer.base.traits);
   CHECK(account.bytes == 0 && account.peak == 0 && account.count == 0 && account.errors == 0);
   unsigned char *a = acquire(100), *b = acquire(50);
   CHECK(a == bytes && b == bytes + 100);
@@ -62,6 +62,25 @@ static void test_errors(void) {
   CHECK(account.bytes == 100 && account.count == 1 && buffer.held == 100);
   release(a, 100);
   CHECK(account.errors == 10 && account.bytes == 0 && buffer.held == 0);
+}
+
+// For whoever takes stretches that adjoin for one.
+static void test_growing(void) {
+  start_over();
+  account.grows = true;
+  CHECK(acquire(100) == bytes && acquire(50) == bytes + 100);
+  CHECK(account.count == 1 && account.bytes == 150 && account.changes == 2);
+  CHECK(source_account_find(&account, bytes, 150) && !source_account_find(&account, bytes, 151));
+  release(bytes, 149);
+  release(bytes, 100);
+  release(bytes + 100, 51);
+  release(bytes + 150, 0);
+  CHECK(account.errors == 4 && account.bytes == 150 && buffer.held == 150);
+  release(bytes + 120, 30);
+  CHECK(account.errors == 4 && account.bytes == 120 && buffer.held == 120);
+  CHECK(acquire(10) == bytes + 120);
+  release(bytes, 130);
+  CHECK(account.errors == 4 && account.bytes == 0 && account.count == 0 && buffer.held == 0);
 }
 
 static void test_full_table(void) {
@@ -135,6 +154,7 @@ static void test_table_stays_sorted(void) {
 int main(void) {
   test_sums();
   test_errors();
+  test_growing();
   test_full_table();
   test_find();
   test_table_stays_sorted();

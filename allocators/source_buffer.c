@@ -111,7 +111,7 @@ static void release_to_buffer(struct source *base, void *memory, size_t size) {
 void source_buffer_init(struct source_buffer *self, void *buffer, size_t size) {
   *self = (struct source_buffer){
       .base = {.name = "buffer",
-               .traits = 0,
+               .traits = SOURCE_CONTIGUOUS,
                .page_size = 1,
                .acquire = acquire_from_buffer,
                .release = release_to_buffer,

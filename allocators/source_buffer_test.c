@@ -25,7 +25,7 @@ static void test_any_address_and_size(void) {
       struct source_buffer buffer;
       source_buffer_init(&buffer, bytes + offset, size);
       CHECK(buffer.base.page_size == 1);
-      CHECK(buffer.base.traits == 0);
+      CHECK(buffer.base.traits == SOURCE_CONTIGUOUS);
       CHECK(available(&buffer) == size);
       CHECK(acquire(&buffer, 0) == NULL);
       CHECK(acquire(&buffer, size + 1) == NULL);

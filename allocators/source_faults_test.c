@@ -22,7 +22,7 @@ static bool granted(size_t size) {
 
 static void test_unarmed(void) {
   start_over();
-  CHECK(faults.base.page_size == 1 && faults.base.traits == 0);
+  CHECK(faults.base.page_size == 1 && faults.base.traits == SOURCE_CONTIGUOUS);
   for (size_t i = 0; i < 100; i++) CHECK(granted(1));
   CHECK(faults.acquisitions == 100 && faults.requests == 100 && faults.injected == 0);
   CHECK(faults.base.available(&faults.base) == 900);

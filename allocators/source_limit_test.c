@@ -22,7 +22,7 @@ static void test_edge(void) {
   struct source_limit limit;
   source_buffer_init(&buffer, bytes, sizeof bytes);
   source_limit_init(&limit, &buffer.base, 100);
-  CHECK(limit.base.page_size == 1 && limit.base.traits == 0);
+  CHECK(limit.base.page_size == 1 && limit.base.traits == SOURCE_CONTIGUOUS);
   CHECK(available(&limit) == 100);
   CHECK(acquire(&limit, 0) == NULL);
   CHECK(acquire(&limit, 101) == NULL);

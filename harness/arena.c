@@ -12,6 +12,10 @@
 
 enum { GUARD = 1 << 16, WORD = 64, MIN_PAGE = 64, MAPS = 3 };
 
+// Bytes behind the canary of a break that are dirty, so that who reads there reads the same in each
+// process.
+enum { AHEAD = 4096 };
+
 // Addresses for stretches, gaps and fragmentation.
 static size_t addresses_for(size_t capacity) { return 4 * capacity + 4 * (size_t)ARENA_ALIGN; }
 
@@ -97,6 +101,55 @@ static void hand_out(const struct arena *self, unsigned char *at, size_t size) {
 
 // ## One buffer
 
+static const unsigned char *buffer_damage(const struct arena *self) {
+  const unsigned char *damage = canary_damage(arena_buffer(self) + self->held, ARENA_CANARY_SIZE);
+  return damage ? damage : canary_damage(self->start, self->heap.skew);
+}
+
+// The break is now here.
+static void move_break(struct arena *self, size_t held) {
+  unsigned char *buffer = arena_buffer(self);
+  size_t ahead = held + ARENA_CANARY_SIZE + AHEAD;
+  if (ahead > self->dirty) {
+    size_t more = ahead - self->dirty;
+    memory_open(buffer + self->dirty, more);
+    memory_fill(buffer + self->dirty, self->dirt, more);
+    memory_forbid(buffer + self->dirty, more);
+    self->dirty = ahead;
+  }
+  self->held = held;
+  place_canary(buffer + held, ARENA_CANARY_SIZE);
+}
+
+static void *acquire_growing(struct source *source, size_t size) {
+  struct arena *self = (struct arena *)source;
+  if (size == 0 || size > self->heap.capacity - self->held) return NULL;
+  if (!self->damaged && self->held) self->damaged = buffer_damage(self);
+  unsigned char *memory = arena_buffer(self) + self->held;
+  // What lies behind the canary is dirty already, as far as that reaches.
+  size_t canary = self->dirty == 0 ? 0 : size < ARENA_CANARY_SIZE ? size : ARENA_CANARY_SIZE;
+  move_break(self, self->held + size);
+  memory_open(memory, canary);
+  memory_fill(memory, self->dirt, canary);
+  memory_grant(memory, size);
+  return memory;
+}
+
+// From the end.
+static void release_growing(struct source *source, void *memory, size_t size) {
+  struct arena *self = (struct arena *)source;
+  if (!self->damaged) self->damaged = buffer_damage(self);
+  memory_open(memory, size + ARENA_CANARY_SIZE);
+  memory_fill(memory, self->dirt, size + ARENA_CANARY_SIZE);
+  memory_forbid(memory, size + ARENA_CANARY_SIZE);
+  move_break(self, self->held - size);
+}
+
+static size_t available_growing(const struct source *source) {
+  const struct arena *self = (const struct arena *)source;
+  return self->heap.capacity - self->held;
+}
+
 static void *acquire_buffer(struct source *source, size_t size) {
   struct arena *self = (struct arena *)source;
   if (self->held) {
@@ -109,11 +162,6 @@ static void *acquire_buffer(struct source *source, size_t size) {
   place_canary(self->start, self->heap.skew);
   place_canary(arena_buffer(self) + size, ARENA_CANARY_SIZE);
   return arena_buffer(self);
-}
-
-static const unsigned char *buffer_damage(const struct arena *self) {
-  const unsigned char *damage = canary_damage(arena_buffer(self) + self->held, ARENA_CANARY_SIZE);
-  return damage ? damage : canary_damage(self->start, self->heap.skew);
 }
 
 static void release_buffer(struct source *source, void *memory, size_t size) {
@@ -242,7 +290,7 @@ struct source *arena_open(struct arena *self, const struct heap *heap, unsigned 
   self->heap = *heap;
   self->dirt = dirt;
   self->start = self->base + shift * (ARENA_ALIGN / 2);
-  self->held = 0;
+  self->held = self->dirty = 0;
   self->adopted = 0;
   self->crash = NULL;
   self->exhausted = false;
@@ -258,6 +306,13 @@ struct source *arena_open(struct arena *self, const struct heap *heap, unsigned 
                                    .available = available_buffer,
                                    .persist = persist_buffer,
                                    .held = held_buffer};
+    if (heap->grows)
+      self->source = (struct source){.name = "arena break",
+                                     .traits = SOURCE_CONTIGUOUS,
+                                     .page_size = 1,
+                                     .acquire = acquire_growing,
+                                     .release = release_growing,
+                                     .available = available_growing};
   } else {
     self->page_shift = (unsigned)__builtin_ctzll(heap->page_size);
     self->pages = (self->size - ARENA_ALIGN) >> self->page_shift;

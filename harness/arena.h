@@ -4,6 +4,9 @@
 // be accessed; past the end of each stretch are canary bytes, and at the start of each page that
 // came back. All of it that is not handed out is forbidden (see forbid.h). The same address range
 // serves program after program.
+//
+// A buffer that grows is one stretch up to its break. The canary moves with the break, and what
+// lies behind it is dirty as well. However large it may become, it costs what is used of it.
 #ifndef HARNESS_ARENA_H_
 #define HARNESS_ARENA_H_
 
@@ -29,7 +32,8 @@ struct arena {
   struct heap heap;
   unsigned char *start;  // of its addresses
   unsigned char dirt;
-  size_t held;          // HEAP_FIXED: bytes of the buffer that are out
+  size_t held;   // HEAP_FIXED: bytes of the buffer that are out
+  size_t dirty;  // HEAP_FIXED that grows: bytes of the buffer that were made dirty since open
   unsigned page_shift;  // HEAP_PAGES: log2 of the page size
   size_t pages;         // HEAP_PAGES: how many pages the range has
   size_t top;           // pages from this one on were never used since open

@@ -124,6 +124,68 @@ static void test_damage_outlives_buffer(void) {
   arena_close(&arena);
 }
 
+// ## A buffer that grows
+
+static struct source *open_growing(size_t capacity) {
+  return open_heap(
+      (struct heap){.source = HEAP_FIXED, .page_size = 1, .capacity = capacity, .grows = true},
+      ARENA_DIRT);
+}
+
+// The canary moves with the break, up and down, and behind it all is dirty.
+static void test_growing(void) {
+  struct source *source = open_growing(CAPACITY);
+  CHECK(source->traits & SOURCE_CONTIGUOUS && source->page_size == 1);
+  CHECK(!source->acquire(source, 0) && !source->acquire(source, CAPACITY + 1));
+  static const size_t steps[] = {1, 7, 64, 63, 65, 100, 4096, 9000};
+  size_t held = 0;
+  for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+    CHECK(source->available(source) == CAPACITY - held);
+    unsigned char *memory = source->acquire(source, steps[i]);
+    CHECK(memory == arena.base + held);
+    check_dirty(memory, steps[i], ARENA_DIRT);
+    held += steps[i];
+    check_edges(arena.base, arena.base + held);
+    for (size_t j = 0; j < ARENA_CANARY_SIZE; j++) check_watched(arena.base + held + j);
+    memory_open(arena.base + held + ARENA_CANARY_SIZE, 1);
+    CHECK(swap(arena.base + held + ARENA_CANARY_SIZE, ARENA_DIRT) == ARENA_DIRT);
+    memory_close(arena.base + held + ARENA_CANARY_SIZE, 1);
+  }
+  CHECK(!arena.exhausted);
+  for (size_t i = 0; i < 2; i++) {
+    size_t less = i ? 30 : 9000;
+    held -= less;
+    source->release(source, arena.base + held, less);
+    check_edges(arena.base, arena.base + held);
+    for (size_t j = 0; j < ARENA_CANARY_SIZE; j++) check_watched(arena.base + held + j);
+  }
+  CHECK(source->acquire(source, 500) == arena.base + held);
+  check_dirty(arena.base + held, 500, ARENA_DIRT);
+  held += 500;
+  CHECK(source->acquire(source, CAPACITY - held) && source->available(source) == 0);
+  CHECK(!source->acquire(source, 1) && !arena_damage(&arena));
+  source->release(source, arena.base, CAPACITY);
+  CHECK(!arena_holds(&arena, arena.base, 1) && source->available(source) == CAPACITY);
+  CHECK(source->acquire(source, 100) == arena.base);
+  check_dirty(arena.base, 100, ARENA_DIRT);
+  arena_close(&arena);
+}
+
+// What was written past a break shows, also if the break has moved on since.
+static void test_damage_before_growth(void) {
+  for (int grows = 0; grows < 2; grows++) {
+    struct source *source = open_growing(CAPACITY);
+    unsigned char *memory = source->acquire(source, 200);
+    flip(memory + 210);
+    if (grows)
+      source->acquire(source, 200);
+    else
+      source->release(source, memory + 100, 100);
+    CHECK(arena_damage(&arena) == memory + 210);
+    arena_close(&arena);
+  }
+}
+
 // ## Pages
 
 static void test_pages(void) {
@@ -310,6 +372,8 @@ int main(void) {
   test_buffer();
   test_part_of_buffer();
   test_damage_outlives_buffer();
+  test_growing();
+  test_damage_before_growth();
   test_pages();
   test_damage_outlives_pages();
   test_exhaustion();

@@ -13,7 +13,8 @@
 
 enum { FIRST_STRETCHES = 1024, SECOND_DIRT = 0x5A, ONCE_MORE_ONE_IN = 16, CANARIES_EACH = 8 };
 
-// Finding the largest block of a fresh heap makes all of it dirty several times over.
+// Finding the largest block of a fresh heap makes all of it dirty several times over. Of one that
+// grows as it likes, it tells nothing.
 #define LARGEST_CAPACITY ((size_t)1 << 24)
 
 // ## One pass
@@ -23,6 +24,7 @@ struct source *run_open_sources(struct run *run, struct source *bottom) {
   source_limit_init(&run->limit, bottom, run->heap.capacity);
   source_account_init(&run->account, &run->limit.base, oracle->stretches,
                       oracle->stretches_capacity);
+  run->account.grows = run->heap.grows;
   source_faults_init(&run->faults, &run->account.base);
   run->returns_seen = 0;
   return &run->faults.base;
@@ -77,7 +79,7 @@ static void destroy(struct run *run) {
 
 static bool promises_largest(const struct run *run) {
   return run->strategy->traits & (STRATEGY_RESETS | STRATEGY_COALESCES) &&
-         run->heap.capacity <= LARGEST_CAPACITY;
+         run->heap.capacity <= LARGEST_CAPACITY && !run->heap.grows;
 }
 
 static bool same_heap(const struct heap *a, const struct heap *b) {
@@ -414,6 +416,12 @@ struct heap oracle_heap(const struct strategy *strategy, const struct program *p
   heap.variant %= variants_of(strategy);
   if (strategy->needs & SOURCE_RECLAIMS) heap.source = HEAP_PAGES;
   if (strategy->needs & SOURCE_PERSISTS) heap.source = HEAP_FIXED;
+  if (strategy->needs & SOURCE_CONTIGUOUS) {
+    heap.source = HEAP_FIXED;
+    heap.skew = 0;
+    heap.grows = true;
+  }
+  if (heap.capacity < strategy->least_heap) heap.capacity = strategy->least_heap;
   if (heap.source == HEAP_PAGES)
     heap.capacity = align_down(heap.capacity, heap.page_size);
   else

@@ -153,7 +153,8 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
                 const struct program *program);
 
 // The heap that the program asks for, as far as the strategy can live on it: its variant is one
-// that there is, and a strategy that needs pages gets pages.
+// that there is, it is no smaller than the strategy's least one, and a strategy that needs pages,
+// or a break, gets that.
 struct heap oracle_heap(const struct strategy *strategy, const struct program *program);
 
 // Whether the strategy offers such operations.

@@ -52,6 +52,8 @@ struct heap {
   size_t capacity;   // bytes, 1 .. PROGRAM_MAX_CAPACITY; raw 0: 64 KiB; a larger raw value counts
                      // modulo 1 MiB, so that random bytes are mostly a heap that is worth trying
   unsigned skew;     // bytes, 0 .. 63; HEAP_FIXED only
+  bool grows;  // HEAP_FIXED: had piece by piece, as by sbrk. The strategy's need, and never in
+               // a record
   unsigned variant;  // of the strategy, to be taken modulo how many it has
   uint32_t slots;    // a power of two, 1 .. 2^24; an operation's slot counts modulo this
   unsigned

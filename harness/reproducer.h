@@ -232,7 +232,7 @@ static inline bool repro_can_have(size_t size) {
 }
 
 static inline void repro_check_largest(void) {
-  if (repro.capacity > REPRO_LARGEST_HEAP) return;
+  if (!repro.asks_largest) return;
   REPRO_CHECK(repro_can_have(repro.largest) && !repro_can_have(repro.largest + 1),
               "the largest block is not %zu bytes, as in a fresh heap", repro.largest);
 }
@@ -240,6 +240,7 @@ static inline void repro_check_largest(void) {
 static inline struct source *repro_sources(void) {
   source_limit_init(&repro.limit, &repro.memory.base, repro.capacity);
   source_account_init(&repro.account, &repro.limit.base, repro.stretches, repro.stretches_room);
+  repro.account.grows = repro.strategy->needs & SOURCE_CONTIGUOUS;
   source_faults_init(&repro.faults, &repro.account.base);
   return &repro.faults.base;
 }
@@ -278,12 +279,14 @@ static inline void repro_open(const struct strategy *strategy, size_t capacity, 
   repro.capacity = capacity;
   repro.variant = variant;
   repro_memory_open(&repro.memory, capacity, page_size, skew);
+  if (strategy->needs & SOURCE_CONTIGUOUS) repro_memory_grows(&repro.memory);
   repro.stretches_room = page_size ? capacity / page_size + 1 : 2;
   repro.stretches = calloc(repro.stretches_room, sizeof *repro.stretches);
   if (!repro.stretches) repro_give_up("no memory for the table of stretches");
   repro_sources();
-  if (strategy->traits & (STRATEGY_COALESCES | STRATEGY_RESETS) && capacity <= REPRO_LARGEST_HEAP)
-    repro_learn_largest();
+  repro.asks_largest = strategy->traits & (STRATEGY_COALESCES | STRATEGY_RESETS) &&
+                       capacity <= REPRO_LARGEST_HEAP && !(strategy->needs & SOURCE_CONTIGUOUS);
+  if (repro.asks_largest) repro_learn_largest();
   repro_sources();
   repro.memory.exhausted = false;
   if (first_fault) repro_fault(first_fault);

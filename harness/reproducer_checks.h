@@ -45,6 +45,7 @@ static struct {
   } released[REPRO_RELEASED];  // a ring
   unsigned next_released;
   uint64_t walk, fresh_walk;
+  bool asks_largest;  // the largest block of a fresh heap is known, and can be had again
   bool locked;
   const void *lent;  // the block that is not locked
 } repro;

@@ -1,5 +1,5 @@
 // The memory of C reproducers: a range of addresses of its own, of which one buffer is handed out,
-// or pages, first fit with a gap of one page behind each stretch.
+// at once or piece by piece, or pages, first fit with a gap of one page behind each stretch.
 //
 // All that is not handed out, from 64 bytes below the heap to 64 bytes behind the highest place
 // that was ever handed out, holds a byte that must not change, and is poisoned under ASan. Fresh
@@ -47,6 +47,7 @@ struct repro_memory {
   bool *used;          // of each page: handed out, or a gap behind what is; NULL: one buffer
   size_t pages;
   bool taken;                                       // the buffer is out
+  size_t held;                                      // of a buffer that grows: bytes that are out
   bool exhausted;                                   // refused for want of addresses
   size_t adopted;                                   // bytes held from an earlier life of the buffer
   void (*barrier)(const void *start, size_t size);  // told of barriers; NULL: nobody
@@ -118,6 +119,28 @@ static inline size_t repro_available(const struct source *source) {
   return self->used ? self->size / 2 : self->taken ? 0 : self->capacity;
 }
 
+static inline void *repro_acquire_more(struct source *source, size_t size) {
+  struct repro_memory *self = (struct repro_memory *)source;
+  if (size == 0 || size > self->capacity - self->held) return NULL;
+  unsigned char *memory = self->start + self->held;
+  self->held += size;
+  repro_make_ready(self, memory + size + REPRO_CANARY);
+  ASAN_UNPOISON_MEMORY_REGION(memory, size);
+  memset(memory, REPRO_DIRT, size);
+  return memory;
+}
+
+static inline void repro_give_back_end(struct source *source, void *memory, size_t size) {
+  struct repro_memory *self = (struct repro_memory *)source;
+  repro_give_back(source, memory, size);
+  self->held -= size;
+}
+
+static inline size_t repro_room(const struct source *source) {
+  const struct repro_memory *self = (const struct repro_memory *)source;
+  return self->capacity - self->held;
+}
+
 static inline void repro_persist(struct source *source, const void *start, size_t size) {
   const struct repro_memory *self = (const struct repro_memory *)source;
   if (self->barrier) self->barrier(start, size);
@@ -159,6 +182,16 @@ static inline void repro_memory_open(struct repro_memory *self, size_t capacity,
     self->base.persist = repro_persist;
     self->base.held = repro_held;
   }
+}
+
+// From now on the buffer is had piece by piece, as by sbrk.
+static inline void repro_memory_grows(struct repro_memory *self) {
+  self->base = (struct source){.name = "reproducer",
+                               .traits = SOURCE_CONTIGUOUS,
+                               .page_size = 1,
+                               .acquire = repro_acquire_more,
+                               .release = repro_give_back_end,
+                               .available = repro_room};
 }
 
 static inline void repro_memory_close(struct repro_memory *self) {

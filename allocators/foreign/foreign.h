@@ -29,10 +29,10 @@ struct foreign_api {
 
   void *(*allocate)(size_t size);
   void (*release)(void *block);
-  void *(*resize)(void *block, size_t size);                   // may be NULL
-  void *(*allocate_zeroed)(size_t count, size_t size);         // may be NULL
-  void *(*allocate_aligned)(size_t alignment, size_t size);    // may be NULL
-  size_t (*usable_size)(const void *block);                    // may be NULL
+  void *(*resize)(void *block, size_t size);                 // may be NULL
+  void *(*allocate_zeroed)(size_t count, size_t size);       // may be NULL
+  void *(*allocate_aligned)(size_t alignment, size_t size);  // may be NULL
+  size_t (*usable_size)(const void *block);                  // may be NULL
   bool (*check)(void);  // the allocator's own checker: false, it complains. May be NULL
   // What it holds of the source, for walks; NULL: blocks lie elsewhere.
   void (*extent)(const void **start, size_t *size);
