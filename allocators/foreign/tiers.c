@@ -1,0 +1,314 @@
+// Tiers: what a foreign allocator is judged by, one kind of request at a time.
+//
+// A strategy for each tier, over the adapter that the program is linked with (foreign.h). They
+// differ in what they pass on; anything else they refuse themselves, and state no bound for it:
+//
+//   core        allocate, release; sizes that leave memory to spare
+//   resize      the same, and resize
+//   reinit      the same, and reset by the allocator's own re-initialisation
+//   exhaustion  any size that the heap could hold, in a heap as small as the program says
+//   huge        any size at all: what cannot be met must be refused
+//   edge        what C and POSIX leave open: size 0, and NULL
+//
+// A heap that breaks in one of them still gets a verdict on the others. Where memory never runs out
+// the stated bound is generous: an allocator may waste what it likes, as long as it does not lose
+// it. Where it does, none is stated: to refuse is allowed.
+//
+// ## What the build says (-D)
+//
+//   FOREIGN_ALIGN          bytes, 8 or 16: what every block is aligned to
+//   FOREIGN_MAX_ALIGN      the largest alignment that may be asked for; without FOREIGN_HAS_ALIGNED
+//                          the same as FOREIGN_ALIGN
+//   FOREIGN_LIMIT          bytes of heap where memory never runs out; 20 MiB unless told otherwise
+//   FOREIGN_HAS_RESIZE, FOREIGN_HAS_ZEROED, FOREIGN_HAS_ALIGNED, FOREIGN_HAS_USABLE,
+//   FOREIGN_HAS_RESTART, FOREIGN_HAS_CHECK
+//                          the adapter's slot of that name is not NULL
+//   FOREIGN_BREAK          its heap grows at one end and begins at the same address each time
+//   FOREIGN_ELSEWHERE      its blocks lie outside the source
+//   FOREIGN_KEEPS_STATE    it cannot be brought back to its first state
+//
+// Without FOREIGN_HAS_RESIZE there is no tier resize, without FOREIGN_HAS_RESTART no tier reinit:
+// the registry must not name them. The other tiers do without.
+#include "allocators/arithmetic.h"
+#include "allocators/foreign/foreign.h"
+#include "allocators/memory.h"
+#include "allocators/span.h"
+#include "allocators/strategy.h"
+
+#ifndef FOREIGN_ALIGN
+#define FOREIGN_ALIGN 16
+#endif
+#ifndef FOREIGN_MAX_ALIGN
+#define FOREIGN_MAX_ALIGN FOREIGN_ALIGN
+#endif
+#ifndef FOREIGN_LIMIT
+#define FOREIGN_LIMIT ((size_t)20 << 20)
+#endif
+
+#ifdef FOREIGN_HAS_RESIZE
+#define RESIZES STRATEGY_RESIZES
+#else
+#define RESIZES 0u
+#endif
+#ifdef FOREIGN_HAS_ZEROED
+#define ZEROES STRATEGY_ZEROES
+#else
+#define ZEROES 0u
+#endif
+#ifdef FOREIGN_HAS_USABLE
+#define SIZES STRATEGY_SIZES
+#else
+#define SIZES 0u
+#endif
+#ifdef FOREIGN_KEEPS_STATE
+#define KEEPS STRATEGY_KEEPS_STATE
+#else
+#define KEEPS 0u
+#endif
+#if defined(FOREIGN_BREAK)
+#define PLACE STRATEGY_PLACED
+#define NEEDS SOURCE_CONTIGUOUS
+#elif defined(FOREIGN_ELSEWHERE)
+#define PLACE STRATEGY_FOREIGN
+#define NEEDS 0u
+#else
+#define PLACE 0u
+#define NEEDS 0u
+#endif
+
+// The largest request that leaves memory to spare.
+#define MODEST (FOREIGN_LIMIT / 16)
+
+// For what a block takes beyond its bytes: header, footer, rounding to powers of two.
+enum { BLOCK_WASTE = 64, WASTE_FACTOR = 4 };
+
+enum appetite { APPETITE_MODEST, APPETITE_HEAP, APPETITE_ANY };
+
+struct tier {
+  enum appetite appetite;
+  bool edges;
+};
+
+// What an adapter calls has one state, and so there is one allocator. It is not kept in its source:
+// that is laid out as the foreign allocator expects it, from the first byte.
+struct allocator {
+  const struct tier *tier;
+  size_t most;  // bytes, of a request that is passed on
+  size_t live;  // blocks
+  bool lost;    // I2: it did not start again
+};
+
+static struct allocator the_allocator;
+
+static const char *const invariants[] = {
+    "the allocator's own checker finds nothing wrong",
+    "the allocator starts again in a heap that is empty again",
+    NULL,
+};
+
+static size_t most_of(enum appetite appetite, size_t limit) {
+  return appetite == APPETITE_MODEST ? MODEST : appetite == APPETITE_HEAP ? limit : SIZE_MAX;
+}
+
+static struct allocator *create(const struct tier *tier, struct source *source,
+                                const struct strategy_options *options) {
+  size_t limit = source->available(source);
+  if (options->heap_size != 0 && options->heap_size < limit) limit = options->heap_size;
+  if (options->variant != 0 || (source->traits & NEEDS) != NEEDS) return NULL;
+  if (!foreign_api.begin(source, limit)) return NULL;
+  the_allocator = (struct allocator){.tier = tier, .most = most_of(tier->appetite, limit)};
+  return &the_allocator;
+}
+
+static bool passes(const struct allocator *self, size_t size, size_t align) {
+  return (size != 0 || self->tier->edges) && size <= self->most && is_power_of_two(align) &&
+         align <= FOREIGN_MAX_ALIGN && !self->lost;
+}
+
+static void *settle(struct allocator *self, void *block) {
+  self->live += block != NULL;
+  return block;
+}
+
+static void *obtain(size_t size, size_t align) {
+  return align <= FOREIGN_ALIGN ? foreign_api.allocate(size)
+                                : foreign_api.allocate_aligned(align, size);
+}
+
+static void *tier_allocate(struct allocator *self, size_t size, size_t align) {
+  return passes(self, size, align) ? settle(self, obtain(size, align)) : NULL;
+}
+
+static enum release_result tier_release(struct allocator *self, void *block) {
+  if (block == NULL && !self->tier->edges) return RELEASED;
+  self->live -= block != NULL;
+  foreign_api.release(block);
+  return RELEASED;
+}
+
+#ifdef FOREIGN_HAS_ZEROED
+static void *tier_allocate_zeroed(struct allocator *self, size_t count, size_t size, size_t align) {
+  size_t bytes;
+  if (!multiply_sizes(count, size, &bytes)) bytes = SIZE_MAX;
+  if (!passes(self, bytes, align)) return NULL;
+  if (align <= FOREIGN_ALIGN) return settle(self, foreign_api.allocate_zeroed(count, size));
+  // C has no such call: of a product that wraps nobody is asked.
+  void *block = bytes == SIZE_MAX ? NULL : settle(self, obtain(bytes, align));
+  return block == NULL ? NULL : memset(block, 0, bytes);
+}
+#else
+#define tier_allocate_zeroed NULL
+#endif
+
+#ifdef FOREIGN_HAS_RESIZE
+// C has no such call either.
+static void *resize_aligned(struct allocator *self, void *block, size_t size, size_t align) {
+#ifdef FOREIGN_HAS_USABLE
+  size_t usable = foreign_api.usable_size(block);
+  void *moved = obtain(size, align);
+  if (moved == NULL) return NULL;
+  memcpy(moved, block, usable < size ? usable : size);
+  foreign_api.release(block);
+  (void)self;
+  return moved;
+#else
+  (void)self, (void)block, (void)size, (void)align;
+  return NULL;
+#endif
+}
+
+static void *tier_resize(struct allocator *self, void *block, size_t size, size_t align) {
+  if (block == NULL && !self->tier->edges) return tier_allocate(self, size, align);
+  if (!passes(self, size, align)) return NULL;
+  if (align > FOREIGN_ALIGN && block == NULL) return settle(self, obtain(size, align));
+  if (align > FOREIGN_ALIGN && size != 0) return resize_aligned(self, block, size, align);
+  void *moved = foreign_api.resize(block, size);
+  self->live += block == NULL && moved != NULL;
+  self->live -= block != NULL && size == 0 && moved == NULL;
+  return moved;
+}
+#else
+#define tier_resize NULL
+#endif
+
+#ifdef FOREIGN_HAS_USABLE
+static size_t tier_usable_size(const struct allocator *self, const void *block) {
+  return block == NULL && !self->tier->edges ? 0 : foreign_api.usable_size(block);
+}
+#else
+#define tier_usable_size NULL
+#endif
+
+#ifdef FOREIGN_HAS_RESTART
+static void tier_reset(struct allocator *self) {
+  self->live = 0;
+  self->lost = !foreign_api.restart();
+}
+#endif
+
+static struct broken_invariant tier_check(const struct allocator *self) {
+#ifdef FOREIGN_HAS_CHECK
+  if (!self->lost && !foreign_api.check()) return (struct broken_invariant){1, NULL};
+#endif
+  if (self->lost) return (struct broken_invariant){2, NULL};
+  return (struct broken_invariant){0, NULL};
+}
+
+static size_t extent(const void **start) {
+  size_t size = 0;
+  *start = NULL;
+  if (foreign_api.extent != NULL) foreign_api.extent(start, &size);
+  return size;
+}
+
+// Where its blocks lie is all that is known of its memory.
+static void tier_walk(const struct allocator *self, span_visitor *visit, void *context) {
+  const void *start;
+  size_t size = extent(&start);
+  visit_span(visit, context, start, size, self->live > 0 ? SPAN_USED : SPAN_META);
+}
+
+static struct statistics tier_statistics(const struct allocator *self) {
+  const void *start;
+  size_t size = extent(&start);
+  (void)self;
+  return (struct statistics){.acquired = size, .used = size};
+}
+
+static void tier_destroy(struct allocator *self) {
+  foreign_api.end();
+  self->live = 0;
+}
+
+static size_t modest_footprint(size_t size, size_t align, size_t page_size) {
+  (void)page_size;
+  if (size > MODEST) return SIZE_MAX;
+#ifndef FOREIGN_HAS_USABLE
+  // Such a block cannot be resized: nobody knows how much of it there is to copy.
+  if (align > FOREIGN_ALIGN) return SIZE_MAX;
+#endif
+  return WASTE_FACTOR * (size + BLOCK_WASTE + align);
+}
+
+static size_t no_footprint(size_t size, size_t align, size_t page_size) {
+  (void)size, (void)align, (void)page_size;
+  return SIZE_MAX;
+}
+
+#ifdef FOREIGN_HAS_CHECK
+#define INVARIANTS invariants
+#else
+#define INVARIANTS (invariants + 2)  // none
+#endif
+
+// Further members come last; they win over the ones that all tiers have.
+#define TIER(tier_name, tier_summary, more_traits, tier_appetite, tier_edges, ...)                 \
+  static struct allocator *tier_name##_create(struct source *source,                               \
+                                              const struct strategy_options *options) {            \
+    static const struct tier tier = {tier_appetite, tier_edges};                                   \
+    return create(&tier, source, options);                                                         \
+  }                                                                                                \
+  const struct strategy tier_name##_strategy = {.name = #tier_name,                                \
+                                                .summary = tier_summary,                           \
+                                                .traits = STRATEGY_RELEASES | ZEROES | SIZES |     \
+                                                          KEEPS | PLACE | (more_traits),           \
+                                                .needs = NEEDS,                                    \
+                                                .min_align = FOREIGN_ALIGN,                        \
+                                                .max_align = FOREIGN_MAX_ALIGN,                    \
+                                                .create = tier_name##_create,                      \
+                                                .allocate = tier_allocate,                         \
+                                                .allocate_zeroed = tier_allocate_zeroed,           \
+                                                .release = tier_release,                           \
+                                                .usable_size = tier_usable_size,                   \
+                                                .check = tier_check,                               \
+                                                .walk = tier_walk,                                 \
+                                                .statistics = tier_statistics,                     \
+                                                .destroy = tier_destroy,                           \
+                                                __VA_ARGS__}
+
+#define MEMORY_TO_SPARE                                                                            \
+  .least_heap = FOREIGN_LIMIT, .overhead = FOREIGN_LIMIT / 5, .footprint = modest_footprint
+
+TIER(core, "foreign: allocate and release", 0u, APPETITE_MODEST, false, .invariants = INVARIANTS,
+     MEMORY_TO_SPARE);
+
+#ifdef FOREIGN_HAS_RESIZE
+TIER(resize, "foreign: and resize", RESIZES, APPETITE_MODEST, false, .invariants = INVARIANTS,
+     .resize = tier_resize, MEMORY_TO_SPARE);
+#endif
+
+#ifdef FOREIGN_HAS_RESTART
+TIER(reinit, "foreign: and started again in an empty heap", RESIZES | STRATEGY_RESETS,
+     APPETITE_MODEST, false, .invariants = invariants, .resize = tier_resize, .reset = tier_reset,
+     MEMORY_TO_SPARE);
+#endif
+
+TIER(exhaustion, "foreign: in a heap that runs out", RESIZES, APPETITE_HEAP, false,
+     .invariants = INVARIANTS, .resize = tier_resize, .footprint = no_footprint);
+
+TIER(huge, "foreign: requests of any size, up to SIZE_MAX", RESIZES, APPETITE_ANY, false,
+     .invariants = INVARIANTS, .resize = tier_resize, .least_heap = FOREIGN_LIMIT,
+     .footprint = no_footprint);
+
+TIER(edge, "foreign: size 0 and NULL, as C and POSIX leave them", RESIZES | STRATEGY_C_EDGES,
+     APPETITE_MODEST, true, .invariants = INVARIANTS, .resize = tier_resize, MEMORY_TO_SPARE);
