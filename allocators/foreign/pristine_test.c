@@ -1,4 +1,5 @@
 // What was written is undone, whatever the stretch's size and place, and costs what was written.
+#define _GNU_SOURCE
 #include "allocators/foreign/pristine.h"
 
 #include <stdint.h>
