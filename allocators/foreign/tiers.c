@@ -17,6 +17,7 @@
 // ## What the build says (-D)
 //
 //   FOREIGN_ALIGN          bytes, 8 or 16: what every block is aligned to
+//   FOREIGN_NATURAL_ALIGN  instead: a block is aligned as any object that fits in it, as C says
 //   FOREIGN_MAX_ALIGN      the largest alignment that may be asked for; without FOREIGN_HAS_ALIGNED
 //                          the same as FOREIGN_ALIGN
 //   FOREIGN_LIMIT          bytes of heap where memory never runs out; 20 MiB unless told otherwise
@@ -25,10 +26,13 @@
 //                          the adapter's slot of that name is not NULL
 //   FOREIGN_BREAK          its heap grows at one end and begins at the same address each time
 //   FOREIGN_ELSEWHERE      its blocks lie outside the source
+//   FOREIGN_CONCURRENT     several threads may call it at once
 //   FOREIGN_KEEPS_STATE    it cannot be brought back to its first state
 //
 // Without FOREIGN_HAS_RESIZE there is no tier resize, without FOREIGN_HAS_RESTART no tier reinit:
 // the registry must not name them. The other tiers do without.
+#include <stdatomic.h>
+
 #include "allocators/arithmetic.h"
 #include "allocators/foreign/foreign.h"
 #include "allocators/memory.h"
@@ -37,6 +41,11 @@
 
 #ifndef FOREIGN_ALIGN
 #define FOREIGN_ALIGN 16
+#endif
+#ifdef FOREIGN_NATURAL_ALIGN
+#define MIN_ALIGN 1
+#else
+#define MIN_ALIGN FOREIGN_ALIGN
 #endif
 #ifndef FOREIGN_MAX_ALIGN
 #define FOREIGN_MAX_ALIGN FOREIGN_ALIGN
@@ -59,6 +68,11 @@
 #define SIZES STRATEGY_SIZES
 #else
 #define SIZES 0u
+#endif
+#ifdef FOREIGN_CONCURRENT
+#define THREADS STRATEGY_CONCURRENT
+#else
+#define THREADS 0u
 #endif
 #ifdef FOREIGN_KEEPS_STATE
 #define KEEPS STRATEGY_KEEPS_STATE
@@ -93,9 +107,9 @@ struct tier {
 // that is laid out as the foreign allocator expects it, from the first byte.
 struct allocator {
   const struct tier *tier;
-  size_t most;  // bytes, of a request that is passed on
-  size_t live;  // blocks
-  bool lost;    // I2: it did not start again
+  size_t most;          // bytes, of a request that is passed on
+  _Atomic size_t live;  // blocks
+  bool lost;            // I2: it did not start again
 };
 
 static struct allocator the_allocator;
@@ -116,7 +130,10 @@ static struct allocator *create(const struct tier *tier, struct source *source,
   if (options->heap_size != 0 && options->heap_size < limit) limit = options->heap_size;
   if (options->variant != 0 || (source->traits & NEEDS) != NEEDS) return NULL;
   if (!foreign_api.begin(source, limit)) return NULL;
-  the_allocator = (struct allocator){.tier = tier, .most = most_of(tier->appetite, limit)};
+  the_allocator.tier = tier;
+  the_allocator.most = most_of(tier->appetite, limit);
+  the_allocator.lost = false;
+  atomic_init(&the_allocator.live, 0);
   return &the_allocator;
 }
 
@@ -125,14 +142,33 @@ static bool passes(const struct allocator *self, size_t size, size_t align) {
          align <= FOREIGN_MAX_ALIGN && !self->lost;
 }
 
+// Blocks that came, less those that went.
+static void count(struct allocator *self, size_t change) {
+  atomic_fetch_add_explicit(&self->live, change, memory_order_relaxed);
+}
+
 static void *settle(struct allocator *self, void *block) {
-  self->live += block != NULL;
+  if (block != NULL) count(self, 1);
   return block;
 }
 
+// Whether an alignment comes without being asked for.
+static bool is_plain(size_t size, size_t align) {
+#ifdef FOREIGN_NATURAL_ALIGN
+  return align == 1 || (align <= size && align <= _Alignof(max_align_t));
+#else
+  (void)size;
+  return align <= FOREIGN_ALIGN;
+#endif
+}
+
 static void *obtain(size_t size, size_t align) {
-  return align <= FOREIGN_ALIGN ? foreign_api.allocate(size)
-                                : foreign_api.allocate_aligned(align, size);
+  if (is_plain(size, align)) return foreign_api.allocate(size);
+#ifdef FOREIGN_HAS_ALIGNED
+  return foreign_api.allocate_aligned(align, size);
+#else
+  return NULL;
+#endif
 }
 
 static void *tier_allocate(struct allocator *self, size_t size, size_t align) {
@@ -141,17 +177,18 @@ static void *tier_allocate(struct allocator *self, size_t size, size_t align) {
 
 static enum release_result tier_release(struct allocator *self, void *block) {
   if (block == NULL && !self->tier->edges) return RELEASED;
-  self->live -= block != NULL;
+  if (block != NULL) count(self, (size_t)-1);
   foreign_api.release(block);
   return RELEASED;
 }
 
 #ifdef FOREIGN_HAS_ZEROED
-static void *tier_allocate_zeroed(struct allocator *self, size_t count, size_t size, size_t align) {
+static void *tier_allocate_zeroed(struct allocator *self, size_t number, size_t size,
+                                  size_t align) {
   size_t bytes;
-  if (!multiply_sizes(count, size, &bytes)) bytes = SIZE_MAX;
+  if (!multiply_sizes(number, size, &bytes)) bytes = SIZE_MAX;
   if (!passes(self, bytes, align)) return NULL;
-  if (align <= FOREIGN_ALIGN) return settle(self, foreign_api.allocate_zeroed(count, size));
+  if (is_plain(bytes, align)) return settle(self, foreign_api.allocate_zeroed(number, size));
   // C has no such call: of a product that wraps nobody is asked.
   void *block = bytes == SIZE_MAX ? NULL : settle(self, obtain(bytes, align));
   return block == NULL ? NULL : memset(block, 0, bytes);
@@ -161,30 +198,25 @@ static void *tier_allocate_zeroed(struct allocator *self, size_t count, size_t s
 #endif
 
 #ifdef FOREIGN_HAS_RESIZE
-// C has no such call either.
-static void *resize_aligned(struct allocator *self, void *block, size_t size, size_t align) {
-#ifdef FOREIGN_HAS_USABLE
+// C has no such call either. Without the old size nobody knows how much there is to copy.
+static void *resize_aligned(void *block, size_t size, size_t align) {
+  if (foreign_api.usable_size == NULL) return NULL;
   size_t usable = foreign_api.usable_size(block);
   void *moved = obtain(size, align);
   if (moved == NULL) return NULL;
   memcpy(moved, block, usable < size ? usable : size);
   foreign_api.release(block);
-  (void)self;
   return moved;
-#else
-  (void)self, (void)block, (void)size, (void)align;
-  return NULL;
-#endif
 }
 
 static void *tier_resize(struct allocator *self, void *block, size_t size, size_t align) {
   if (block == NULL && !self->tier->edges) return tier_allocate(self, size, align);
   if (!passes(self, size, align)) return NULL;
-  if (align > FOREIGN_ALIGN && block == NULL) return settle(self, obtain(size, align));
-  if (align > FOREIGN_ALIGN && size != 0) return resize_aligned(self, block, size, align);
+  if (!is_plain(size, align) && block == NULL) return settle(self, obtain(size, align));
+  if (!is_plain(size, align) && size != 0) return resize_aligned(block, size, align);
   void *moved = foreign_api.resize(block, size);
-  self->live += block == NULL && moved != NULL;
-  self->live -= block != NULL && size == 0 && moved == NULL;
+  if (block == NULL) return settle(self, moved);
+  if (size == 0 && moved == NULL) count(self, (size_t)-1);
   return moved;
 }
 #else
@@ -201,7 +233,7 @@ static size_t tier_usable_size(const struct allocator *self, const void *block) 
 
 #ifdef FOREIGN_HAS_RESTART
 static void tier_reset(struct allocator *self) {
-  self->live = 0;
+  atomic_store_explicit(&self->live, 0, memory_order_relaxed);
   self->lost = !foreign_api.restart();
 }
 #endif
@@ -225,7 +257,8 @@ static size_t extent(const void **start) {
 static void tier_walk(const struct allocator *self, span_visitor *visit, void *context) {
   const void *start;
   size_t size = extent(&start);
-  visit_span(visit, context, start, size, self->live > 0 ? SPAN_USED : SPAN_META);
+  bool serves = atomic_load_explicit(&self->live, memory_order_relaxed) > 0;
+  visit_span(visit, context, start, size, serves ? SPAN_USED : SPAN_META);
 }
 
 static struct statistics tier_statistics(const struct allocator *self) {
@@ -236,17 +269,15 @@ static struct statistics tier_statistics(const struct allocator *self) {
 }
 
 static void tier_destroy(struct allocator *self) {
+  (void)self;
   foreign_api.end();
-  self->live = 0;
 }
 
 static size_t modest_footprint(size_t size, size_t align, size_t page_size) {
   (void)page_size;
   if (size > MODEST) return SIZE_MAX;
-#ifndef FOREIGN_HAS_USABLE
-  // Such a block cannot be resized: nobody knows how much of it there is to copy.
-  if (align > FOREIGN_ALIGN) return SIZE_MAX;
-#endif
+  bool resizable = foreign_api.allocate_aligned != NULL && foreign_api.usable_size != NULL;
+  if (!is_plain(size, align) && !resizable) return SIZE_MAX;
   return WASTE_FACTOR * (size + BLOCK_WASTE + align);
 }
 
@@ -271,9 +302,9 @@ static size_t no_footprint(size_t size, size_t align, size_t page_size) {
   const struct strategy tier_name##_strategy = {.name = #tier_name,                                \
                                                 .summary = tier_summary,                           \
                                                 .traits = STRATEGY_RELEASES | ZEROES | SIZES |     \
-                                                          KEEPS | PLACE | (more_traits),           \
+                                                          THREADS | KEEPS | PLACE | (more_traits), \
                                                 .needs = NEEDS,                                    \
-                                                .min_align = FOREIGN_ALIGN,                        \
+                                                .min_align = MIN_ALIGN,                            \
                                                 .max_align = FOREIGN_MAX_ALIGN,                    \
                                                 .create = tier_name##_create,                      \
                                                 .allocate = tier_allocate,                         \
