@@ -40,7 +40,8 @@ bool property_applies(enum property property, const struct strategy *strategy) {
   // A bound that promises no request at all.
   if (property == PROPERTY_spurious_oom)
     return strategy->footprint(1, strategy->min_align, 1) != SIZE_MAX;
-  if (property == PROPERTY_nondeterministic && strategy->max_align > ORACLE_ELSEWHERE_ALIGN)
+  if (property == PROPERTY_nondeterministic && strategy->max_align > ORACLE_ELSEWHERE_ALIGN &&
+      !(strategy->traits & STRATEGY_PLACED))
     return false;
   for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
     if (rules[i].property != property) continue;

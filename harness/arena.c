@@ -26,6 +26,28 @@ static bool affordable(size_t capacity) {
   return pages <= 0 || page_size <= 0 || capacity / (size_t)page_size <= (size_t)pages / 2;
 }
 
+// Where heaps begin if nothing else is there: at the same address in each process, as allocators
+// that are chosen by the bits of their addresses need it. It is the one that courses take, beyond
+// what 32 bits can say; there ASan has a gap in its shadow, so that with it another one is as good.
+#if UINTPTR_MAX > UINT32_MAX
+#ifdef BUILT_WITH_ASAN
+#define PLACE ((uintptr_t)0x200800000000)
+#else
+#define PLACE ((uintptr_t)0x800000000)
+#endif
+#else
+#define PLACE ((uintptr_t)0)
+#endif
+
+static unsigned char *map_addresses(size_t size) {
+  enum { FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
+  void *mapping = MAP_FAILED;
+  if (PLACE)
+    mapping = mmap((void *)(PLACE - ARENA_ALIGN), size, PROT_NONE, FLAGS | MAP_FIXED_NOREPLACE, -1,
+                   0);  // what does not know the flag takes the address for a hint
+  return mapping != MAP_FAILED ? mapping : mmap(NULL, size, PROT_NONE, FLAGS, -1, 0);
+}
+
 bool arena_init(struct arena *self, size_t capacity) {
   *self = (struct arena){0};
   if (!affordable(capacity)) {
@@ -34,8 +56,7 @@ bool arena_init(struct arena *self, size_t capacity) {
   }
   size_t size = addresses_for(capacity);
   size_t mapping_size = size + 2 * (size_t)ARENA_ALIGN + 2 * (size_t)GUARD;
-  unsigned char *mapping =
-      mmap(NULL, mapping_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  unsigned char *mapping = map_addresses(mapping_size);
   if (mapping == MAP_FAILED) return false;
   size_t words = size / MIN_PAGE / WORD + 2;
   uint64_t *maps = mmap(NULL, MAPS * words * sizeof *maps, PROT_READ | PROT_WRITE,

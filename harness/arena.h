@@ -3,7 +3,8 @@
 // Fresh memory is handed out dirty (0xA5), never zero by luck. Below the heap is a page that cannot
 // be accessed; past the end of each stretch are canary bytes, and at the start of each page that
 // came back. All of it that is not handed out is forbidden (see forbid.h). The same address range
-// serves program after program.
+// serves program after program, and process after process: in 64 bits the first arena of each lies
+// at the same place, if that is free.
 //
 // A buffer that grows is one stretch up to its break. The canary moves with the break, and what
 // lies behind it is dirty as well. However large it may become, it costs what is used of it.

@@ -349,6 +349,20 @@ static void test_room(void) {
   CHECK(!arena_init(&none, (size_t)1 << 50));  // more than any machine has addresses for
 }
 
+// In each process heaps begin at the same address; a second arena is elsewhere.
+static void test_place(void) {
+#if UINTPTR_MAX > UINT32_MAX
+  uintptr_t place = 0x800000000;
+#ifdef BUILT_WITH_ASAN
+  place = 0x200800000000;
+#endif
+  CHECK((uintptr_t)arena.base == place);
+  struct arena second;
+  CHECK(arena_init(&second, CAPACITY) && second.base != arena.base);
+  arena_free(&second);
+#endif
+}
+
 // Just below the heap nothing can be read or written, by anyone.
 static void test_guards(void) {
   for (int side = 0; side < 2; side++) {
@@ -382,6 +396,7 @@ int main(void) {
   test_shift_and_dirt();
   test_guards();
   test_room();
+  test_place();
   arena_free(&arena);
   CHECK(!arena.mapping);
   return 0;

@@ -32,7 +32,8 @@ struct source *run_open_sources(struct run *run, struct source *bottom) {
 
 static struct source *open_heap(struct run *run) {
   bool elsewhere = run->pass == PASS_ELSEWHERE;
-  return run_open_sources(run, arena_open(&run->oracle->arena, &run->heap, elsewhere,
+  bool moves = elsewhere && !(run->strategy->traits & STRATEGY_PLACED);
+  return run_open_sources(run, arena_open(&run->oracle->arena, &run->heap, moves,
                                           elsewhere ? SECOND_DIRT : ARENA_DIRT));
 }
 
@@ -440,7 +441,8 @@ static struct passes choose_passes(const struct oracle *self, const struct strat
     some = turn % ONCE_MORE_ONE_IN == 0;
   }
   return (struct passes){
-      .elsewhere = (all || some) && strategy->max_align <= ORACLE_ELSEWHERE_ALIGN,
+      .elsewhere = (all || some) && (strategy->max_align <= ORACLE_ELSEWHERE_ALIGN ||
+                                     strategy->traits & STRATEGY_PLACED),
       .without_refused = all || (some && turn / ONCE_MORE_ONE_IN % 2 == 0),
       .either = !all,
   };

@@ -10,7 +10,8 @@
 //   paranoid  every byte          around every operation                 yes, each way
 //
 // Once more, at other addresses: the same program on a fresh heap that lies elsewhere and has other
-// dirt must give the same offsets and the same walk.
+// dirt must give the same offsets and the same walk. Where the strategy's heap has its place, only
+// the dirt is another.
 //
 // Once more, without what was refused: the same program on a fresh heap, less the requests that
 // were refused and the releases that were detected as misuses, must give the same offsets and the

@@ -36,6 +36,15 @@ enum {
   REPRO_ALIGN = 1 << 21
 };
 
+// The heap begins where it did when the finding was made, REPRO_ALIGN behind this, if that is free.
+#if UINTPTR_MAX == UINT32_MAX
+#define REPRO_PLACE NULL
+#elif defined(__SANITIZE_ADDRESS__)
+#define REPRO_PLACE ((void *)(0x200800000000 - REPRO_ALIGN))
+#else
+#define REPRO_PLACE ((void *)(0x800000000 - REPRO_ALIGN))
+#endif
+
 struct repro_memory {
   struct source base;
   unsigned char *mapping;
@@ -159,8 +168,11 @@ static inline void repro_memory_open(struct repro_memory *self, size_t capacity,
   size_t room = capacity < 1u << 20 ? 1u << 20 : capacity;
   self->size = 4 * room + 3 * (size_t)REPRO_ALIGN;
   self->mapping_size = self->size + 2 * (size_t)REPRO_ALIGN;
-  self->mapping =
-      mmap(NULL, self->mapping_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  enum { FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
+  self->mapping = mmap(REPRO_PLACE, self->mapping_size, PROT_NONE,
+                       FLAGS | (REPRO_PLACE ? MAP_FIXED_NOREPLACE : 0), -1, 0);
+  if (self->mapping == MAP_FAILED)
+    self->mapping = mmap(NULL, self->mapping_size, PROT_NONE, FLAGS, -1, 0);
   if (self->mapping == MAP_FAILED) repro_give_up("no addresses for the heap");
   self->start =
       self->mapping + (REPRO_ALIGN - (uintptr_t)self->mapping % REPRO_ALIGN) % REPRO_ALIGN;
