@@ -121,6 +121,7 @@ static void library_release(void *block) {
   library.release(block);
 }
 
+#ifdef FOREIGN_HAS_RESIZE
 static void *library_resize(void *block, size_t size) {
   if (!may_ask(size)) return NULL;
   size_t held = block ? take(block) : 0;
@@ -133,13 +134,17 @@ static void *library_resize(void *block, size_t size) {
   }
   return moved;
 }
+#endif
 
+#ifdef FOREIGN_HAS_ZEROED
 static void *library_allocate_zeroed(size_t count, size_t size) {
   size_t bytes;
   if (!multiply_sizes(count, size, &bytes)) return library.zeroed(count, size);
   return may_ask(bytes) ? settle(library.zeroed(count, size), bytes) : NULL;
 }
+#endif
 
+#ifdef FOREIGN_HAS_ALIGNED
 // Three functions promise the same; all of them are to be tried, each request always by the same
 // one. aligned_alloc may refuse what is no multiple of the alignment (C11; C17 no longer says so),
 // and posix_memalign must refuse an alignment less than a pointer's.
@@ -164,13 +169,11 @@ static void *ask_aligned(size_t alignment, size_t size) {
 static void *library_allocate_aligned(size_t alignment, size_t size) {
   return may_ask(size) ? settle(ask_aligned(alignment, size), size) : NULL;
 }
+#endif
 
+#ifdef FOREIGN_HAS_USABLE
 static size_t library_usable_size(const void *block) { return library.usable((void *)block); }
-
-static void library_extent(const void **start, size_t *size) {
-  *start = NULL;
-  *size = 0;
-}
+#endif
 
 const struct foreign_api foreign_api = {
     .begin = library_begin,
@@ -189,5 +192,4 @@ const struct foreign_api foreign_api = {
 #ifdef FOREIGN_HAS_USABLE
     .usable_size = library_usable_size,
 #endif
-    .extent = library_extent,
 };
