@@ -78,6 +78,7 @@ class FuzzingRun:
             options=self.options_to_resume(), plant=self.plant)
 
     def options_to_resume(self):
+        """And `about`, lines that say what is tested, for the head of the reports."""
         return {}
 
     def prologue(self):
@@ -124,8 +125,7 @@ class FuzzingRun:
 
     def _build_targets(self):
         """Without a compiler for one engine, the others go on."""
-        paths = {key: workbench.target_path(*key[:2], bool(self.plant), key[2])
-                 for key in self.jobs}
+        paths = {key: self.target_path(key) for key in self.jobs}
         wanted = {workbench.label_of(path): path for path in paths.values()}
         if any(key[1] == "afl" for key in self.jobs):
             wanted[workbench.label_of(workbench.MUTATOR)] = workbench.MUTATOR
@@ -142,6 +142,10 @@ class FuzzingRun:
         later = self.programs_of_phases()
         if later and not self.options.prebuilt:
             self.bench.build_what_can(later)     # what is missing, its phase will say
+
+    def target_path(self, key):
+        """The fuzz target of a job below bazel-bin."""
+        return workbench.target_path(*key[:2], bool(self.plant), key[2])
 
     def programs_of_phases(self):
         """What phases after the fuzzing need, {label: path below bazel-bin}: built before it, so

@@ -6,6 +6,10 @@ import os
 from ci import workbench
 
 
+# {strategy: paths} of those that come from elsewhere.
+foreign = {}
+
+
 def _parts(strategy):
     """Patterns of files below the top folder."""
     base, _, bug = strategy.partition("+")
@@ -19,7 +23,9 @@ def _parts(strategy):
 
 
 def files_of(strategy, root=workbench.ROOT):
-    """Their paths from the root."""
+    """Their paths from the root; of what comes from elsewhere, as they were given."""
+    if strategy in foreign:
+        return list(foreign[strategy])
     return [os.path.relpath(path, root) for pattern in _parts(strategy)
             for path in sorted(glob.glob(os.path.join(glob.escape(root), pattern)))]
 

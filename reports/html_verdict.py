@@ -70,7 +70,7 @@ _AT_ONCE = 8
 def verdict(results, findings, saturation):
     """`findings`: as html_findings made them; `saturation`: what the statistics say of it, or ""."""
     number = {status: len(results.of_status(status)) for status in R.STATUSES}
-    sentences = []
+    sentences = list(results.about)
     if results.error:
         sentences.append("It broke off: %s." % text.one_line(results.error, 600).rstrip("."))
     for phase in results.failed_phases:

@@ -168,6 +168,8 @@ def render(results):
         value = getattr(results, key)
         if value != "":
             ET.SubElement(properties, "property", name=key, value=text.printable(str(value)))
+    for line in results.about:
+        ET.SubElement(properties, "property", name="about", value=text.one_line(line, 1000))
     element.extend(suite.cases)
     ET.indent(root)
     return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"

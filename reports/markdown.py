@@ -189,6 +189,7 @@ def render(results):
     if results.plant:
         title += ", with the planted bug %s" % escape(results.plant)
     lines = [title, "", escape(text.summary(results)), "", escape(_tested(results)), ""]
+    lines += ["- " + escape(text.one_line(line, 1000)) for line in results.about] + [""] * bool(results.about)
     lines += _findings(results) + _matrix(results)
     lines += _details("Jobs: strategies on engines", _table(results)) if results.matrix else \
         _table(results) + [""]

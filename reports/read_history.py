@@ -255,5 +255,7 @@ def _read(cls, history, campaign, folder):
         "SELECT * FROM benchmarks WHERE campaign = ? ORDER BY strategy, variant, workload, metric",
         campaign)]
     results.former = former(history, campaign)
+    about = (_json(row["options"], dict) or {}).get("about")
+    results.about = [str(line) for line in about] if isinstance(about, list) else []
     results.history, results.campaign_id = history, campaign
     return results

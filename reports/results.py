@@ -295,6 +295,7 @@ class Results:
     kills_from: str = ""     # when the oldest campaign that they are of began, if it is an earlier one
     benchmarks: typing.List[Benchmark] = dataclasses.field(default_factory=list)
     former: typing.List[Former] = dataclasses.field(default_factory=list)   # the latest first
+    about: typing.List[str] = dataclasses.field(default_factory=list)   # what was tested, and how it was built
 
     # Where it was read from, for what plots ask for in detail; None if it was read from JSON.
     history = None

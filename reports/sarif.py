@@ -123,13 +123,14 @@ def _result(finding, index, sources, compared):
 
 def _invocation(results):
     """What could not run is told here: a code host would take silence for clean."""
-    told = [("error", "%s: %s" % (text.job_name(job), job.problem or "executed nothing"), job.strategy)
+    told = [("note", line, "") for line in results.about]
+    told += [("error", "%s: %s" % (text.job_name(job), job.problem or "executed nothing"), job.strategy)
             for job in results.jobs if job.verdict == R.COULD_NOT_RUN]
     told += [("error", "phase %s failed: %s" % (phase.name, phase.note), "")
              for phase in results.failed_phases]
     if results.error:
         told.append(("error", results.error, ""))
-    if not results.ran and not told:
+    if not results.ran and len(told) == len(results.about):
         told.append(("error", text.summary(results), ""))
     told += [("warning", "%s: %s" % (text.job_name(job), job.note), job.strategy)
              for job in results.jobs if job.note and job.verdict != R.COULD_NOT_RUN]

@@ -54,7 +54,8 @@ def _matrix(results):
 
 def render(results):
     """Returns the text, without a final newline."""
-    lines = _table([text.HEADINGS] + [text.row(job) for job in results.jobs])
+    lines = [text.one_line(line, 1000) for line in results.about] + [""] * bool(results.about)
+    lines += _table([text.HEADINGS] + [text.row(job) for job in results.jobs])
     for finding in results.findings:
         lines += [""] + _finding(finding)
     if results.matrix:

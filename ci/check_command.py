@@ -1,0 +1,339 @@
+#!/usr/bin/env python3
+"""Gives an allocator that you bring a verdict: fuzzes it for a while, and reports.
+
+It is judged in tiers, each on its own: core (allocate and release), resize, reinit (started again),
+exhaustion (memory runs out), huge (sizes up to SIZE_MAX), edge (size 0 and NULL, as C allows). What is
+found is minimised, explained and stored in DIR/findings/<tier>, and reported as ci/fuzz does it.
+"""
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ci import foreign_build, foreign_mm, fuzzing_run, provenance, quotas  # noqa: E402
+from ci import tier_shares, workbench  # noqa: E402
+from ci import status as status_line  # noqa: E402
+from ci.command_line import Interrupt, Parser, amount, names, positive, seed, steady_output  # noqa: E402
+from ci.workbench import CannotRun, shown  # noqa: E402
+from reports import files, html_page, text  # noqa: E402
+from reports import results as R  # noqa: E402
+
+EPILOG = """\
+examples:
+  ci/check --mm mm.c                                     what a malloc-lab course wants
+  ci/check --mm mm.c helpers.c --tiers core,resize --seconds 300
+  ci/check --malloc /usr/lib/x86_64-linux-gnu/libjemalloc.so.2
+  ci/check --heap heap.c --init heap_init --alloc heap_alloc --free heap_free
+
+Ctrl-C or SIGTERM ends the fuzzing, not the report. A finding is explained by ci/repro FILE.
+
+exit codes: 0 clean, 1 finding, 2 could not run; they speak of the tiers that were asked for
+"""
+
+TIERS = foreign_mm.TIERS
+
+# A month.
+MOST_SECONDS = 60 * 60 * 24 * 31
+
+# In DIR: how to build it all again.
+RECIPE = "check.json"
+
+SANITIZERS = ("address", "none")
+
+
+def heap_bytes(value):
+    try:
+        number = quotas.size(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not 1 << 16 <= number <= 1 << 30:
+        raise argparse.ArgumentTypeError("'%s' is not from 64K to 1G" % value)
+    return number
+
+
+def tiers(value):
+    found = names(value)
+    for name in found:
+        if name not in TIERS:
+            raise argparse.ArgumentTypeError("unknown tier '%s'; there is: %s" % (name, " ".join(TIERS)))
+    return [tier for tier in TIERS if tier in found]
+
+
+def parser():
+    made = Parser(prog="ci/check", description=__doc__, epilog=EPILOG, allow_abbrev=False,
+                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = made.add_argument_group("what to check, one of these")
+    what.add_argument("--mm", nargs="+", metavar="FILE", help="a malloc-lab source: mm_init, mm_malloc, "
+                      "mm_free, mostly mm_realloc; or malloc, free and so on themselves")
+    what.add_argument("--malloc", metavar="LIB.so", help="a library that exports malloc and free")
+    what.add_argument("--heap", nargs="+", metavar="FILE", help="a heap over one buffer; --init, --alloc "
+                      "and --free name its functions")
+    what.add_argument("--adapter", metavar="FILE", help="a heap that an adapter file describes; with "
+                      "--heap for its sources")
+    made.add_argument("--prefix", default="", metavar="P", help="of the library's functions, such as je_")
+    for name, words in (("init", "init(buffer, size)"), ("alloc", "alloc(size)"), ("free", "free(block)"),
+                        ("realloc", "realloc(block, size), if there is one"),
+                        ("align", "aligned allocation, if there is one")):
+        made.add_argument("--" + name, metavar="F", help="the heap's " + words)
+    made.add_argument("--seconds", type=amount("seconds", MOST_SECONDS, "60"), default=60.0, metavar="N",
+                      help="how long to fuzz, building aside (60)")
+    made.add_argument("--tiers", type=tiers, metavar="A,B", help="only these (%s)" % ",".join(TIERS))
+    made.add_argument("--heap-limit", type=heap_bytes, default=20 << 20, metavar="BYTES",
+                      help="of the heap where memory is not to run out (20M)")
+    made.add_argument("--alignment", type=int, choices=(8, 16), help="that all blocks must have (what those "
+                      "of a trial run have)")
+    width = made.add_mutually_exclusive_group()
+    width.add_argument("--m32", dest="bits", action="store_const", const=32, default=0,
+                       help="compile for 32 bits (if the source needs it)")
+    width.add_argument("--m64", dest="bits", action="store_const", const=64, help="compile for 64 bits")
+    made.add_argument("--include", action="append", default=[], metavar="DIR",
+                      help="where the sources' headers are; may be repeated (their own folder)")
+    made.add_argument("--cflag", action="append", default=[], metavar="F",
+                      help="for the compiler, as --cflag=-DX=1; may be repeated")
+    made.add_argument("--out", metavar="DIR", help="folder for findings and report (out/check/<name>)")
+    made.add_argument("--jobs", type=positive, metavar="N", help="engines at the same time (one per core)")
+    made.add_argument("--seed", type=seed, metavar="N", help="of the engines' random numbers (another one "
+                      "each time)")
+    # For tests: a folder with the kit. Nothing is set up or built by Bazel then.
+    made.add_argument("--kit", metavar="DIR", help=argparse.SUPPRESS)
+    return made
+
+
+def parse_options(arguments):
+    made = parser()
+    options = made.parse_args(arguments)
+    options.arguments = list(arguments)
+    given = [name for name in ("mm", "malloc", "heap") if getattr(options, name)]
+    if not given and options.adapter:
+        given = ["heap"]
+        options.heap = []
+    if len(given) != 1:
+        made.error("say what to check, by one of --mm, --malloc, --heap" if not given else
+                   "--%s: only one of these" % " and --".join(given))
+    options.api = given[0]
+    if options.api != "heap":
+        for name in ("init", "alloc", "free", "realloc", "align", "adapter"):
+            if getattr(options, name):
+                made.error("--%s is for --heap" % name)
+    if options.prefix and options.api != "malloc":
+        made.error("--prefix is for --malloc")
+    for folder in options.include:
+        if not os.path.isdir(folder):
+            made.error("--include %s: no such folder" % folder)
+    options.name = name_of(options)
+    if not options.out:
+        options.out = os.path.join(workbench.ROOT, "out", "check", options.name)
+    if not options.jobs:
+        options.jobs = len(os.sched_getaffinity(0))
+    if options.seed is None:
+        options.seed = random.SystemRandom().randrange(1 << 31)
+    return options
+
+
+def name_of(options):
+    """What the folder is called: by the file, or the folder that it is in if its name says nothing."""
+    first = options.malloc or (options.mm or options.heap or [options.adapter])[0]
+    stem, _ = os.path.splitext(os.path.basename(first.rstrip("/")))
+    if stem in ("mm", "malloc", "heap"):
+        stem = "%s-%s" % (os.path.basename(os.path.dirname(os.path.abspath(first))), stem)
+    return re.sub(r"[^A-Za-z0-9._+-]", "-", stem).strip(".-") or "allocator"
+
+
+def prepare(options, builder, say):
+    """The foreign_build.Foreign that the options mean, understood and compiled."""
+    if options.api == "mm":
+        return foreign_mm.prepare(builder, options.mm, options, say)
+    if options.api == "malloc":
+        from ci import foreign_library
+        return foreign_library.prepare(builder, options.malloc, options, say)
+    from ci import foreign_heap
+    return foreign_heap.prepare(builder, options.heap, options, say)
+
+
+class Run(fuzzing_run.FuzzingRun):
+    """A campaign over the tiers of one allocator."""
+
+    COMMAND = "check"
+
+    def __init__(self, options, status, interrupt):
+        options.prebuilt, options.plant = os.path.join(options.out, "build"), None
+        super().__init__(options, status, interrupt)
+        self._made = ""          # the folder that is built in, until the campaign's is claimed
+        self.foreign = None
+
+    # Building, before the folder is claimed: what does not compile leaves nothing behind.
+
+    def prepare(self):
+        cache = self._cache()
+        try:
+            self._build(cache)
+            super().prepare()
+        finally:
+            shutil.rmtree(self._made, ignore_errors=True)
+
+    def _cache(self):
+        """Where kits and objects of ours are kept from run to run."""
+        return os.path.join(workbench.ROOT, "out", "check", ".cache")
+
+    def _build(self, cache):
+        options = self.options
+        try:
+            os.makedirs(cache, exist_ok=True)
+        except OSError as error:
+            raise CannotRun("%s: %s" % (shown(cache), error.strerror)) from error
+        self._made = tempfile.mkdtemp(prefix=".build-", dir=os.path.dirname(cache))
+        if options.api == "mm":
+            foreign_mm.check_files(options.mm)
+        kit = foreign_build.Kit(options.kit or foreign_build.kit_folder(cache, self.status.say))
+        builder = foreign_build.Builder(self._made, cache, kit)
+        try:
+            foreign = self.foreign = prepare(options, builder, self.status.say)
+            for tier in options.tiers or ():
+                if tier in foreign.left_out:
+                    raise CannotRun("there is nothing to judge in tier %s: %s" % (
+                        tier, foreign.left_out[tier]))
+            foreign.tiers = [tier for tier in foreign.tiers if tier in (options.tiers or foreign.tiers)]
+            getattr(foreign, "builder", builder).link(foreign, recipe=recipe(foreign))
+        except foreign_build.BuildFailed as error:
+            sys.stderr.write(error.said[-6000:])
+            raise
+        finally:
+            builder.close()
+
+    def before_building(self):
+        """The folder is claimed: what was built goes there, with the sources as they are now."""
+        folder = self.folder.join("build")
+        shutil.rmtree(folder, ignore_errors=True)
+        kept = os.path.join(self._made, "sources")
+        os.makedirs(kept)
+        for path in self.foreign.sources:
+            shutil.copy(path, kept)
+        foreign_build.write_json(os.path.join(self._made, RECIPE), {
+            "schema": 1, "arguments": self.options.arguments, "folder": os.getcwd(),
+            "tiers": self.foreign.tiers, "sources": list(map(os.path.abspath, self.foreign.sources))})
+        for name in os.listdir(self._made):
+            if name.endswith((".o", ".c")) or name.startswith("probe"):
+                os.unlink(os.path.join(self._made, name))
+        os.replace(self._made, folder)
+
+    # What FuzzingRun asks.
+
+    def choose(self):
+        self.strategies, self.engines = self.foreign.tiers, ["libfuzzer"]
+        sources = [os.path.abspath(path) for path in self.foreign.sources]
+        provenance.foreign.update({tier: sources for tier in self.strategies})
+
+    def keys(self):
+        # Each tier is tried with ASan before any is without.
+        jobs = [(tier, "libfuzzer", sanitizer) for sanitizer in SANITIZERS for tier in self.strategies]
+        some = tier_shares.chosen(jobs, self.options.jobs, self.options.seconds)
+        if len(some) < len(self.strategies):
+            raise CannotRun("%d tiers on %s: give at least --seconds %d, or choose fewer with --tiers" % (
+                len(self.strategies), text.count(self.options.jobs, "core"),
+                1 + len(self.strategies) * tier_shares.SHORTEST / self.options.jobs))
+        return some
+
+    def target_path(self, key):
+        return "fuzz/%s.elf" % (workbench.PROGRAMS[key[1:]] % "foreign")
+
+    def seconds_asked(self):
+        return self.options.seconds
+
+    def options_to_resume(self):
+        return {"seconds": self.options.seconds, "about": self.about()}
+
+    def about(self):
+        """The head of the reports."""
+        foreign, options = self.foreign, self.options
+        lines = ["%s: %s" % (foreign.api if foreign.api != "mm" else "malloc lab", "; ".join(foreign.notes))]
+        lines.append("state: %s" % (
+            "each program in a process of its own (forked), since %s" % foreign.forked if foreign.forked
+            else "each program finds the same (restored: its variables and its heap)"))
+        told = ["%s, as %s" % item for item in foreign.left_out.items()]
+        if options.tiers:
+            told += ["%s, not asked for" % tier for tier in TIERS
+                     if tier not in options.tiers and tier not in foreign.left_out]
+        if told:
+            lines.append("tiers left out: %s" % "; ".join(told))
+        return lines
+
+    def phases(self):
+        self.phase("replay", self.replay)
+        self.phase("fuzz", lambda: self.chief.run(
+            tier_shares.Turns(list(self.jobs), self.options.jobs, self.options.seconds),
+            self.options.jobs, self.options.seconds))
+        self.phase("settle", self.settle)
+
+    def fuzz(self):
+        for line in self.about():
+            self.status.say(line)
+        self.status.say("%s on %s for %g s" % (", ".join(self.strategies), text.count(
+            self.options.jobs, "core"), self.options.seconds))
+        return super().fuzz()
+
+    def write_reports(self, outcome):
+        paths = super().write_reports(outcome)
+        page = os.path.join(self.folder.path, "report.html")
+        problem = html_page.write(outcome, page)
+        if problem:
+            self.status.say(problem)
+            return paths
+        files.write_whole(os.path.join(self.campaign.path, "report.html"), open(page, "rb").read())
+        return [page] + paths
+
+    def epilogue(self, outcome):
+        print("\n" + "\n".join(tier_lines(outcome, self.strategies)))
+
+
+def tier_lines(outcome, strategies):
+    """The verdict on each tier."""
+    width = max(map(len, strategies))
+    lines = []
+    for tier in strategies:
+        jobs = [job for job in outcome.jobs if job.strategy == tier]
+        mine = [finding.property for finding in outcome.findings
+                if finding.strategy == tier and finding.status in R.OPEN]
+        if mine:
+            verdict = "finding: " + ", ".join(dict.fromkeys(mine))
+        elif any(job.verdict == R.COULD_NOT_RUN for job in jobs):
+            verdict = "could not run"
+        else:
+            verdict = "clean, %s" % text.count(sum(job.executions for job in jobs), "program")
+        lines.append("tier %-*s  %s" % (width, tier, verdict))
+    return lines
+
+
+def recipe(foreign):
+    """What a C compiler is told to build the allocator by hand, in the top folder."""
+    words = ["-D" + define for define in foreign.defines]
+    words += ["-I" + os.path.relpath(foreign_mm.INCLUDE, workbench.ROOT)] if foreign.api == "mm" else []
+    words += foreign.flags
+    words += [os.path.relpath(path, workbench.ROOT) for path in [
+        *foreign.adapter, *foreign_build.tier_sources()]]
+    return foreign_build.quoted(words + [os.path.abspath(path) for path in foreign.sources])
+
+
+def stored_with(path):
+    """(folder of the campaign, what its recipe says) of a finding's file; None if ci/check stored it not."""
+    folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(path))))
+    try:
+        with open(os.path.join(folder, "build", RECIPE), encoding="utf-8") as file:
+            return folder, json.load(file)
+    except (OSError, ValueError):
+        return None
+
+
+def main(arguments=None):
+    steady_output()
+    options = parse_options(sys.argv[1:] if arguments is None else arguments)
+    return Run(options, status_line.Status(), Interrupt(
+        "ci/check", "findings may be missing in the report")).carry_out()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

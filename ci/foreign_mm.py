@@ -1,0 +1,407 @@
+"""What people hand in at courses (ci/check --mm): finds out how such a source wants to be compiled and called.
+
+Nothing is taken on trust but the functions' names: which there are is read from the compiled object, flags
+are tried when it does not compile without them, and a trial run tells the alignment and the width that it
+was written for.
+"""
+import dataclasses
+import json
+import os
+import re
+import subprocess
+
+from ci import elf_file, foreign_build
+from ci.foreign_build import ADDRESS, PLAIN, VARIANTS, BuildFailed, Foreign
+from ci.workbench import CannotRun, shown
+
+_FOLDER = os.path.join(foreign_build.ROOT, "allocators", "foreign")
+INCLUDE = os.path.join(_FOLDER, "include")
+ADAPTER = os.path.join(_FOLDER, "foreign_mm.c")
+_PROBE = os.path.join(foreign_build.ROOT, "fuzz", "foreign_probe.c")
+_SOURCE = os.path.join(foreign_build.ROOT, "allocators", "source_buffer.c")
+
+# Files of the course's own driver, which the testbed stands in for.
+_DRIVER = ("memlib.c", "mdriver.c", "fsecs.c", "fcyc.c", "clock.c", "ftimer.c", "stree.c", "tracefile.c")
+
+# As lenient as the compilers that such sources were written with.
+_LENIENT = ["-Wno-everything", "-Wno-unknown-warning-option"] + ["-Wno-error=" + warning for warning in (
+    "implicit-function-declaration", "implicit-int", "int-conversion", "incompatible-pointer-types",
+    "incompatible-function-pointer-types", "return-mismatch", "return-type", "unused-command-line-argument")]
+
+# What a pointer does not survive at 64 bits. (Ignored at 32, where it does.)
+_TRUNCATES = ["-Wint-to-pointer-cast", "-Wint-to-void-pointer-cast", "-Wpointer-to-int-cast",
+              "-Wvoid-pointer-to-int-cast", "-Wint-conversion"]
+_BACK = re.compile(r"^([^\s:]+):(\d+):\d+: warning: .*\[-W(int-to-(?:void-)?pointer-cast|int-conversion)\]",
+                   re.MULTILINE)
+_AWAY = re.compile(r"^([^\s:]+):(\d+):\d+: warning: .*\[-W(?:void-)?pointer-to-int-cast\]", re.MULTILINE)
+
+# Tried one after the other when a source does not compile; with what is said of each.
+_ATTEMPTS = (
+    ([], ""),
+    (["-std=gnu89", "-fgnu89-inline"], "-std=gnu89"),
+    (["-std=gnu99"], "-std=gnu99"),
+)
+_COMMON = (["-fcommon"], "-fcommon, as it defines variables more than once")
+_INLINE = (["-fgnu89-inline"], "-fgnu89-inline, as it has inline functions without static")
+
+REQUIRED = ("mm_init", "mm_malloc", "mm_free")
+
+# Other names of what there may be. A source of the newer kind defines the functions of C themselves.
+_ALIASES = {
+    "mm_malloc": ("malloc", "my_malloc"), "mm_free": ("free", "my_free"),
+    "mm_realloc": ("realloc", "my_realloc"), "mm_calloc": ("calloc", "my_calloc"),
+    "mm_init": ("my_init", "malloc_init"),
+}
+
+_HAS = {"mm_realloc": "FOREIGN_HAS_RESIZE", "mm_calloc": "FOREIGN_HAS_ZEROED"}
+
+# What its own checker may be called.
+_CHECKERS = ("mm_checkheap", "mm_check", "mm_checkHeap", "mm_heapcheck", "mm_check_heap", "mm_heap_check",
+             "checkheap", "checkHeap", "check_heap", "heap_check")
+
+TIERS = ("core", "resize", "reinit", "exhaustion", "huge", "edge")
+
+# Seconds for the trial run.
+_TRIAL = 5
+
+
+def kept_sources(files, say):
+    """The files to compile; those of a driver are left out, and that is said."""
+    kept = [path for path in files if path.endswith((".c", ".C"))]
+    kept = [path for path in kept if os.path.basename(path) not in _DRIVER]
+    for path in files:
+        if path not in kept and not path.endswith(".h"):
+            say("%s is left out: %s" % (shown(path), "the testbed brings its own" if
+                                        path.endswith((".c", ".C")) else "it is no C source"))
+    if not kept:
+        raise CannotRun("%s: no source of an allocator among these" % " ".join(map(shown, files)))
+    return kept
+
+
+def check_files(files):
+    """CannotRun unless each can be read and has something in it."""
+    for path in files:
+        if os.path.isdir(path):
+            raise CannotRun("%s is a folder: name the files in it" % shown(path))
+        if not os.path.exists(path):
+            raise CannotRun("%s: no such file" % shown(path))
+        if not os.access(path, os.R_OK):
+            raise CannotRun("%s: may not be read" % shown(path))
+        if os.path.getsize(path) == 0:
+            raise CannotRun("%s is empty" % shown(path))
+
+
+def text_of(path):
+    """A source without comments and strings, as far as that can be told without a compiler."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', " ", text, flags=re.DOTALL)
+
+
+@dataclasses.dataclass
+class _Compiled:
+    """One width's objects, and what was learnt while they were made."""
+    wholes: dict             # by variant
+    flags: list
+    notes: list
+    back: list               # places where integers become pointers: file:line
+    away: list               # and the other way
+
+
+class Source:
+    """The user's files, on their way to a Foreign."""
+
+    def __init__(self, builder, files, options, say):
+        check_files(files)
+        self._builder, self._options, self._say = builder, options, say
+        self.files = kept_sources(files, say)
+        self._texts = {path: text_of(path) for path in self.files}
+        self._all = "\n".join(self._texts.values())
+
+    # ## Compiling
+
+    def _flags(self):
+        folders = dict.fromkeys(os.path.dirname(os.path.abspath(path)) for path in self.files)
+        flags = _LENIENT + _TRUNCATES
+        for folder in [*map(os.path.abspath, self._options.include), *folders, INCLUDE]:
+            flags += ["-I", folder]
+        if re.search(r"\bDRIVER\b", self._all):
+            flags.append("-DDRIVER")
+        return flags
+
+    def compile(self, builder):
+        """Tries flags until the source compiles and fits together: a _Compiled. BuildFailed has the
+        compiler's words about the first attempt."""
+        first, added, notes = None, [], []
+        attempts = list(_ATTEMPTS)
+        while attempts:
+            flags, words = attempts.pop(0)
+            try:
+                return self._attempt(builder, flags + added, notes + ([words] if words else []))
+            except BuildFailed as error:
+                first = first or error
+                if foreign_build.multiple(error.said) and _COMMON[0][0] not in added:
+                    added += _COMMON[0]
+                    notes.append(_COMMON[1])
+                    attempts.insert(0, (flags, words))
+        raise first
+
+    def _attempt(self, builder, more, notes):
+        flags = self._flags() + more + self._options.cflag
+        jobs = {(path, variant): builder.pool.submit(builder.compile, path, variant, flags)
+                for variant in VARIANTS for path in self.files}
+        made = {key: job.result() for key, job in jobs.items()}
+        said = "".join(made[path, PLAIN][1] for path in self.files)
+        kept = self._without_driver([made[path, PLAIN][0] for path in self.files])
+        wholes = {}
+        for variant in VARIANTS:
+            objects = [made[path, variant][0] for path in self.files if path in kept]
+            wholes[variant] = builder.one_object(objects, variant)
+        places = [["%s:%s" % (os.path.basename(file), line) for file, line, *_ in pattern.findall(said)]
+                  for pattern in (_BACK, _AWAY)]
+        return _Compiled(wholes, more, notes, *places)
+
+    def _without_driver(self, objects):
+        """Paths without those whose object brings a main() or the heap's own end."""
+        kept = []
+        for path, name in zip(self.files, objects):
+            defined = {symbol.name for symbol in elf_file.ElfFile(name).symbols()
+                       if symbol.defined and symbol.exported}
+            found = defined & {"main", "mem_sbrk"}
+            # Whoever has both in one file cannot be helped by leaving it out.
+            if found and not defined & set(REQUIRED) and "malloc" not in defined:
+                self._say("%s is left out: it defines %s" % (shown(path), " and ".join(sorted(found))))
+                continue
+            kept.append(path)
+        return kept
+
+    # ## Understanding
+
+    def understand(self, compiled, bits):
+        """What there is: a Foreign without objects, {old: new} of the names that change, and its checker
+        as of checker()."""
+        symbols = elf_file.ElfFile(compiled.wholes[PLAIN]).symbols()
+        defined = {symbol.name for symbol in symbols if symbol.defined and symbol.exported}
+        rename = {}
+        for wanted, others in _ALIASES.items():
+            for other in others:
+                if wanted in defined or wanted in rename.values():
+                    break
+                if other in defined:
+                    rename[other] = wanted
+        names = {rename.get(name, name) for name in defined}
+        missing = [name for name in REQUIRED if name not in names]
+        if missing:
+            raise CannotRun(self._missing(missing, names))
+        for name in ("main",):
+            if name in defined:
+                raise CannotRun("%s defines %s(): the testbed calls the allocator itself; leave it out" % (
+                    " ".join(map(shown, self.files)), name))
+        foreign = Foreign("mm", [ADAPTER], bits=bits, flags=compiled.flags, sources=self.files)
+        foreign.defines = ["FOREIGN_BREAK=1", "FOREIGN_HAS_RESTART=1",
+                           "FOREIGN_LIMIT=((size_t)%d)" % self._options.heap_limit]
+        for name, define in _HAS.items():
+            if name in names:
+                foreign.defines.append(define + "=1")
+        foreign.defines += self._dialect(rename)
+        foreign.tiers = list(TIERS)
+        if "mm_realloc" not in names:
+            foreign.tiers.remove("resize")
+            foreign.left_out["resize"] = "there is no mm_realloc"
+        absent = [name for name in _HAS if name not in names]
+        if absent:
+            foreign.notes.append("without %s, which it does not have" % ", ".join(absent))
+        if rename:
+            foreign.notes.append(", ".join("%s is taken as %s" % (old, new) for old, new in rename.items()))
+        if any(section.thread_local and section.size for section in
+               elf_file.ElfFile(compiled.wholes[PLAIN]).sections):
+            foreign.forked = "it has variables of threads"
+        return foreign, rename, self.checker(defined)
+
+    def _missing(self, missing, names):
+        optional = [name for name in _HAS if name not in names]
+        like = sorted(name for name in names if re.search(r"alloc|free|init", name))[:8]
+        return "%s: no %s%s%s" % (
+            " ".join(map(shown, self.files)), " and no ".join(missing),
+            "; it defines " + ", ".join(like) if like else "",
+            " (mm_init, mm_malloc and mm_free are required; %s optional, and not there either)" % (
+                ", ".join(optional) + (" is" if len(optional) == 1 else " are"))
+            if optional else " (mm_init, mm_malloc and mm_free are required)")
+
+    def _dialect(self, rename):
+        """Defines for what a symbol's name does not tell."""
+        defines = []
+        old = {new: name for name, new in rename.items()}
+        kind = self._returns(old.get("mm_init", "mm_init"))
+        if kind in ("bool", "_Bool", "void"):
+            defines.append("FOREIGN_MM_INIT_%s=1" % ("VOID" if kind == "void" else "BOOL"))
+        for header in self._headers("memlib.h"):
+            if re.search(r"\bmem_sbrk\s*\(\s*(?:signed\s+)?int\b", text_of(header)):
+                defines.append("FOREIGN_MM_SBRK_INT=1")
+                break
+        return defines
+
+    def checker(self, defined):
+        """(name, defines) of its own checker of heaps, if it has one that answers; else (name, [])."""
+        for name in _CHECKERS:
+            kind = self._returns(name) if name in defined else ""
+            if kind in ("bool", "_Bool"):
+                return name, ["FOREIGN_HAS_CHECK=1", "FOREIGN_MM_CHECK_BOOL=" + name]
+            if kind in ("int", "unsigned"):
+                return name, ["FOREIGN_HAS_CHECK=1", "FOREIGN_MM_CHECK_INT=" + name]
+        return "", []
+
+    def _returns(self, name):
+        """What a function is declared to return in the sources, or ''."""
+        found = re.search(r"\b(\w+)\s+%s\s*\([^;{)]*\)\s*\{" % re.escape(name), self._all)
+        return found.group(1) if found else ""
+
+    def _headers(self, name):
+        folders = [os.path.dirname(os.path.abspath(path)) for path in self.files]
+        for folder in dict.fromkeys([*folders, *self._options.include]):
+            path = os.path.join(folder, name)
+            if os.path.isfile(path):
+                yield path
+
+    # ## The trial run
+
+    def trial(self, builder, foreign, asks):
+        """What the probe prints, as a dictionary; `failed` says why a program would not run. `asks`:
+        defines that have it ask a checker."""
+        program = os.path.join(builder.folder, "probe-%d.elf" % builder.kit.bits)
+        defines = ["-D" + define for define in [*foreign.defines, *asks]] + ["-DFOREIGN_ALIGN=8"]
+        ours = builder.ours([_PROBE, _SOURCE, *foreign.adapter, foreign_build.tier_sources()[1]], PLAIN,
+                            defines)
+        try:
+            builder.link_program(program, PLAIN, ["-fsanitize=fuzzer-no-link"], [o.result() for o in ours],
+                                 foreign)
+        except BuildFailed as error:
+            missing = foreign_build.undefined(error.said)
+            if missing:
+                error.args = ("%s calls %s, which none of the files defines" % (
+                    " ".join(map(shown, self.files)), ", ".join(missing[:6])),)
+            error.missing = missing
+            raise
+        return run_trial(program, self._options.heap_limit)
+
+
+def run_trial(program, limit):
+    """What the probe says; also of a process that dies, hangs or leaves."""
+    try:
+        result = subprocess.run([program, str(limit)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL, timeout=_TRIAL, check=False)
+    except subprocess.TimeoutExpired:
+        return {"failed": "it does not end"}
+    except OSError as error:
+        return {"failed": error.strerror}
+    for line in reversed(result.stdout.decode(errors="replace").splitlines()):
+        if line.startswith('{"align"'):
+            try:
+                return json.loads(line)
+            except ValueError:
+                break
+    if result.returncode < 0:
+        return {"failed": "it dies of signal %d" % -result.returncode}
+    return {"failed": "it leaves with exit code %d" % result.returncode}
+
+
+def prepare(builder, files, options, say):
+    """The Foreign of the files, with objects: all decided that a source leaves open."""
+    return _Preparation(builder, files, options, say).run()
+
+
+class _Preparation:
+    """Chooses flags and width."""
+
+    def __init__(self, builder, files, options, say):
+        self._builder, self._options = builder, options
+        self._source = Source(builder, files, options, say)
+
+    def run(self):
+        wide = self._try(self._builder) if self._options.bits != 32 else None
+        if wide and (self._options.bits == 64 or not self._suspects(wide)):
+            return self._finish(wide, "as told" if self._options.bits == 64 else "")
+        why = self._why(wide) if wide else "as told"
+        narrow_builder = self._builder.at(32)
+        if not narrow_builder.kit.available:
+            if wide is None:
+                raise CannotRun("there is no kit for 32 bits: leave --m32 out")
+            return self._finish(wide, "though %s: there is no kit for 32 bits" % why)
+        narrow = self._try(narrow_builder)
+        if wide is None or not narrow[2].get("failed"):
+            return self._finish(narrow, why)
+        return self._finish(wide, "though %s: it fails at 32 bits as well" % why)
+
+    def _try(self, builder):
+        """(builder, compiled, trial, foreign, rename) at the width of the builder."""
+        compiled = self._source.compile(builder)
+        try:
+            return self._understood(builder, compiled)
+        except BuildFailed as error:
+            missing = getattr(error, "missing", ())
+            if not any(re.search(r"\binline\b[^;{]*\b%s\s*\(" % re.escape(name), self._source._all)
+                       for name in missing):
+                raise
+        compiled = self._source._attempt(builder, compiled.flags + _INLINE[0],
+                                         compiled.notes + [_INLINE[1]])
+        return self._understood(builder, compiled)
+
+    def _understood(self, builder, compiled):
+        foreign, rename, (checker, asks) = self._source.understand(compiled, builder.kit.bits)
+        keep = [*REQUIRED, *_HAS] + ([checker] if checker else [])
+        jobs = {variant: builder.pool.submit(builder.finish, compiled.wholes[variant], variant, rename, keep)
+                for variant in VARIANTS}
+        foreign.objects = {variant: job.result() for variant, job in jobs.items()}
+        foreign.notes = ["with " + note for note in compiled.notes] + foreign.notes
+        trial = self._source.trial(builder, foreign, asks)
+        if checker and not trial.get("failed") and trial.get("content"):
+            foreign.defines += asks
+            foreign.notes.append("%s is asked as well" % checker)
+        elif checker:
+            # It may be that which fails.
+            if trial.get("failed"):
+                trial = self._source.trial(builder, foreign, [])
+            foreign.notes.append("%s is not asked: it is not content with a trial run" % checker)
+        return builder, compiled, trial, foreign
+
+    @staticmethod
+    def _suspects(tried):
+        _, compiled, trial, _ = tried
+        return bool(compiled.back) or bool(trial.get("failed") and compiled.away) or bool(
+            trial.get("failed"))
+
+    @staticmethod
+    def _why(tried):
+        _, compiled, trial, _ = tried
+        if compiled.back:
+            return "it makes pointers of 32-bit integers (%s)" % ", ".join(
+                list(dict.fromkeys(compiled.back))[:3])
+        if compiled.away:
+            return "it truncates pointers (%s), and a trial at 64 bits failed (%s)" % (
+                ", ".join(list(dict.fromkeys(compiled.away))[:3]), trial["failed"])
+        return "a trial at 64 bits failed (%s)" % trial["failed"]
+
+    def _finish(self, tried, why):
+        builder, _, trial, foreign = tried
+        foreign.builder = builder
+        foreign.notes.insert(0, "%d bits%s" % (foreign.bits, why and (
+            ", " + why if why.startswith(("though", "as")) else ", since " + why)))
+        align = self._options.alignment
+        if align:
+            foreign.notes.append("alignment %d, as told" % align)
+        else:
+            found = trial.get("align") or 0
+            align = 16 if found >= 16 else 8
+            foreign.notes.append(
+                "alignment 16, as all blocks of a trial run have it" if align == 16 else
+                "alignment 8, as all blocks of a trial run have it" if found >= 8 else
+                "alignment 8, the least that the course allows%s" % (
+                    "" if not found else "; in a trial run it returned blocks at multiples of %d" % found))
+        foreign.defines += ["FOREIGN_ALIGN=%d" % align, "FOREIGN_MAX_ALIGN=%d" % align]
+        if trial.get("failed"):
+            foreign.notes.append("in the trial run %s" % trial["failed"])
+        elif not trial.get("same", True):
+            foreign.forked = foreign.forked or "in a trial run it did not come back to its first state"
+        if foreign.forked:
+            foreign.defines.append("FOREIGN_KEEPS_STATE=1")
+        return foreign

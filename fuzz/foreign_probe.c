@@ -1,0 +1,120 @@
+// A trial run of an allocator that somebody brings, before anything is built for it: whether it
+// runs at this width at all, what its blocks are aligned to, and whether it is the same each time
+// that it begins anew. Linked with an adapter and a source alone; judges nothing.
+//
+//   foreign_probe LIMIT
+//
+// Prints one JSON object, and exits with 0 if the allocator did what a program would need. A
+// process that dies has told something as well.
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "allocators/foreign/foreign.h"
+
+enum { STEPS = 4000, SLOTS = 64, ROUNDS = 3 };
+
+struct block {
+  unsigned char *start;
+  size_t size;
+  unsigned char fill;
+};
+
+struct trial {
+  struct block blocks[SLOTS];
+  uintptr_t bits;      // of all addresses
+  uint64_t addresses;  // a digest of all, from the first one
+  unsigned served;
+  bool content;        // its own checker
+  const char *failed;  // what a program would not survive, or NULL
+};
+
+static uint32_t random_state;
+static uint32_t draw(void) {
+  random_state = random_state * 1664525u + 1013904223u;
+  return random_state >> 8;
+}
+
+static bool intact(const struct block *block) {
+  if (block->size == 0) return true;
+  return block->start[0] == block->fill && block->start[block->size - 1] == block->fill;
+}
+
+static void drop(struct trial *trial, struct block *block) {
+  if (!block->start) return;
+  if (!intact(block)) trial->failed = "a block does not keep what is written to it";
+  foreign_api.release(block->start);
+  block->start = NULL;
+}
+
+static void take(struct trial *trial, struct block *block, uintptr_t *first) {
+  size_t size = draw() % 16 == 0 ? draw() % 6000 + 1 : draw() % 120 + 1;
+  unsigned char *start = foreign_api.allocate(size);
+  if (!start) {
+    trial->failed = "memory runs out";
+    return;
+  }
+  if (*first == 0) *first = (uintptr_t)start;
+  trial->bits |= (uintptr_t)start;
+  trial->addresses = (trial->addresses ^ ((uintptr_t)start - *first)) * 0x100000001b3u;
+  trial->served++;
+  *block = (struct block){start, size, (unsigned char)draw()};
+  start[0] = start[size - 1] = block->fill;
+}
+
+static void run(struct trial *trial) {
+  uintptr_t first = 0;
+  random_state = 1;
+  for (unsigned step = 0; step < STEPS && !trial->failed; step++) {
+    struct block *block = &trial->blocks[draw() % SLOTS];
+    if (block->start)
+      drop(trial, block);
+    else
+      take(trial, block, &first);
+    if (step % 64 == 0 && foreign_api.check && !foreign_api.check()) trial->content = false;
+  }
+  for (unsigned i = 0; i < SLOTS && !trial->failed; i++) drop(trial, &trial->blocks[i]);
+}
+
+// Where the heap of a course lies, as high as pointers of 64 bits are truncated; else anywhere.
+static void *place(size_t size) {
+  void *wanted = sizeof(void *) == 8 ? (void *)(uintptr_t)0x800000000u : NULL;
+  void *memory = mmap(wanted, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory != MAP_FAILED) return memory;
+  fprintf(stderr, "no memory for a heap of %zu bytes\n", size);
+  exit(2);
+}
+
+int main(int argc, char **argv) {
+  size_t limit = argc > 1 ? strtoul(argv[1], NULL, 10) : (size_t)20 << 20;
+  struct source_buffer source;
+  source_buffer_init(&source, place(limit), limit);
+  source.base.traits |= SOURCE_CONTIGUOUS;
+  const char *failed = NULL;
+  uintptr_t bits = 0;
+  uint64_t addresses = 0;
+  bool same = true, content = true;
+  unsigned served = 0;
+  for (unsigned round = 0; round < ROUNDS && !failed; round++) {
+    struct trial trial = {.content = true};
+    if (foreign_api.begin(&source.base, limit)) {
+      run(&trial);
+      foreign_api.end();
+    } else {
+      trial.failed = "its own start fails";
+    }
+    if (round > 0 && trial.addresses != addresses) same = false;
+    addresses = trial.addresses;
+    bits |= trial.bits;
+    served += trial.served;
+    content = content && trial.content;
+    failed = trial.failed;
+  }
+  size_t align = bits ? bits & -bits : 0;
+  printf("{\"align\": %zu, \"same\": %s, \"served\": %u, \"content\": %s, \"failed\": \"%s\"}\n",
+         align, same ? "true" : "false", served, content ? "true" : "false", failed ? failed : "");
+  return failed ? 1 : 0;
+}
