@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "allocators/registry.h"
 #include "bench/bare_bump.h"
 #include "bench/sample.h"
 #include "harness/cpu_time.h"
@@ -13,9 +14,20 @@
 #include "harness/program_file.h"
 #include "harness/replay.h"
 
-extern const struct strategy bump_strategy, free_list_strategy, page_bump_strategy;
+extern const struct strategy bump_strategy;
 
 static size_t rounds = 9;
+
+// Whom traces are replayed on.
+static const struct strategy *chosen[16];
+static size_t chosen_count;
+
+static bool choose(const char *name) {
+  const struct registry_entry *entry = registry_find(name);
+  if (!entry || chosen_count == sizeof chosen / sizeof *chosen) return false;
+  chosen[chosen_count++] = entry->strategy;
+  return true;
+}
 
 static void print_ratio(const char *what, struct spread ratio, double bound) {
   printf("  %-52s %6.2fx  (%.2f to %.2f)", what, ratio.median, ratio.low, ratio.high);
@@ -233,6 +245,7 @@ static void measure_vtable(void) {
 int main(int argc, char **argv) {
   static const struct option options[] = {{"help", no_argument, NULL, 'h'},
                                           {"rounds", required_argument, NULL, 'r'},
+                                          {"strategy", required_argument, NULL, 's'},
                                           {NULL, 0, NULL, 0}};
   for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (c == 'r') {
@@ -241,18 +254,28 @@ int main(int argc, char **argv) {
       fprintf(stderr, "ratios: --rounds takes a number from 5 to %d\n", SAMPLE_ROUNDS_MAX - 1);
       return 2;
     }
-    fprintf(c == 'h' ? stdout : stderr,
-            "usage: ratios [--rounds N] [TRACE...]\n\n"
-            "Prints each ratio that the project holds itself to beside its bound: medians of N\n"
-            "interleaved rounds (default 9) of CPU time, with minimum and maximum. Validated "
-            "replay is\n"
-            "measured on the TRACEs; `assay record` makes them.\n");
+    if (c == 's') {
+      if (choose(optarg)) continue;
+      fprintf(stderr, "ratios: unknown strategy '%s', or too many; `assay list` shows them\n",
+              optarg);
+      return 2;
+    }
+    fprintf(
+        c == 'h' ? stdout : stderr,
+        "usage: ratios [--rounds N] [--strategy NAME]... [TRACE...]\n\n"
+        "Prints each ratio that the project holds itself to beside its bound: medians of N\n"
+        "interleaved rounds (default 9) of CPU time, with minimum and maximum. Validated "
+        "replay is\n"
+        "measured on the TRACEs (`assay record` and `assay import` make them), on page_bump and\n"
+        "free_list or on the strategies that are named.\n");
     return c == 'h' ? 0 : 2;
   }
-  for (int i = optind; i < argc; i++) {
-    measure_trace(argv[i], &page_bump_strategy);
-    measure_trace(argv[i], &free_list_strategy);
+  if (chosen_count == 0) {
+    choose("page_bump");
+    choose("free_list");
   }
+  for (int i = optind; i < argc; i++)
+    for (size_t k = 0; k < chosen_count; k++) measure_trace(argv[i], chosen[k]);
   measure_vtable();
   measure_flatness();
   return 0;

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,12 +19,17 @@ static const char help[] =
     "the CPU time an operation took. A strategy must offer what the trace asks for.\n\n"
     "  --strategy NAME  one of `assay list`, or a planted bug\n"
     "  --tier TIER      none: without the oracle; fast (default), full or paranoid\n"
+    "  --threads HOW    kept: several threads, as recorded; each keeps its own order, and so does\n"
+    "                   each block; the trace's threads share as many as there are cores, 2 to 8.\n"
+    "                   CPU time is then that of all, waiting included, and wall time is told.\n"
+    "                   merged: one thread, in the order of the trace. Without: as the file says\n"
     "  --heap BYTES     size of the heap, instead of the one that the trace names\n"
-    "  --progress       lines on stderr while it runs under the oracle, as on a terminal\n"
+    "  --progress       lines on stderr while it runs, as on a terminal\n"
     "  --json           one JSON object a line\n";
 
 struct request {
   bool bare, progress;
+  bool kept, merged;
   unsigned long heap;
 };
 
@@ -37,11 +44,8 @@ struct progress {
   time_t begun, told;
 };
 
-static void tell_progress(void *context, const struct step *step) {
-  struct progress *progress = context;
-  size_t done = step->index + 1;
+static void tell_done(struct progress *progress, size_t done) {
   bool last = done == progress->operations;
-  if (done % progress->every != 0 && !last) return;
   time_t now = time(NULL);
   if (now == progress->told && !last) return;
   progress->told = now;
@@ -56,29 +60,90 @@ static void tell_progress(void *context, const struct step *step) {
   fputs(progress->terminal ? "\033[K" : "\n", stderr);
 }
 
+static void tell_step(void *context, const struct step *step) {
+  struct progress *progress = context;
+  size_t done = step->index + 1;
+  if (done % progress->every == 0 || done == progress->operations) tell_done(progress, done);
+}
+
+static void tell_stretch(void *context, size_t done) { tell_done(context, done); }
+
+static void begin_progress(struct progress *progress, const char *path,
+                           const struct program *program) {
+  *progress = (struct progress){.path = path,
+                                .operations = program_length(program),
+                                .every = 1 << 14,
+                                .terminal = isatty(STDERR_FILENO),
+                                .begun = time(NULL)};
+  progress->told = progress->begun;
+}
+
 static double each(uint64_t nanoseconds, uint64_t operations) {
   return operations ? (double)nanoseconds / (double)operations : 0;
 }
 
-static int replay_without_oracle(const struct cli_job *job, const char *path,
-                                 const struct program *program) {
-  struct replay result;
-  static struct arena arena;
-  if (!replay_bare(&result, &arena, job->entry->strategy, program))
-    return cli_error("%s: could not be replayed: %s", path, strerror(errno));
+// ## Without the oracle
+
+static void print_bare(const struct cli_job *job, const char *path, const struct replay *result) {
+  double time = each(result->nanoseconds, result->operations);
+  double wall = each(result->wall, result->operations);
   if (job->json) {
     printf("{\"file\": ");
     cli_print_json_text(path);
     printf(", \"strategy\": \"%s\", \"tier\": \"none\", \"operations\": %" PRIu64
-           ", \"refused\": %" PRIu64 ", \"ns_per_operation\": %.2f}\n",
-           job->entry->name, result.operations, result.refused,
-           each(result.nanoseconds, result.operations));
-  } else {
-    printf("%s: %" PRIu64 " operations, %" PRIu64 " refused, %.1f ns each, not checked\n", path,
-           result.operations, result.refused, each(result.nanoseconds, result.operations));
+           ", \"refused\": %" PRIu64 ", \"ns_per_operation\": %.2f, \"threads\": %u, "
+           "\"wall_ns_per_operation\": %.2f}\n",
+           job->entry->name, result->operations, result->refused, time, result->threads, wall);
+    return;
   }
+  printf("%s: %" PRIu64 " operations, %" PRIu64 " refused, %.1f ns each", path, result->operations,
+         result->refused, time);
+  if (result->threads > 1) printf(" on %u threads (%.1f ns of wall time)", result->threads, wall);
+  printf(", not checked\n");
+}
+
+struct bare_outcome {
+  int error;  // errno; 0: replayed
+  struct replay result;
+};
+
+// In a child, as an allocator may do anything to the process that it is in.
+static int replay_without_oracle(const struct cli_job *job, const struct request *request,
+                                 const char *path, const struct program *program,
+                                 unsigned threads) {
+  struct bare_outcome *outcome =
+      mmap(NULL, sizeof *outcome, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (outcome == MAP_FAILED) return cli_error("%s: %s", path, strerror(errno));
+  struct progress progress;
+  begin_progress(&progress, path, program);
+  bool told = request->progress || progress.terminal;
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    static struct arena arena;
+    struct replay_settings settings = {
+        .threads = threads, .told = told ? tell_stretch : NULL, .context = &progress};
+    bool done = replay_with(&outcome->result, &arena, job->entry->strategy, program, &settings);
+    outcome->error = done ? 0 : errno;
+    _exit(0);
+  }
+  int status = 0;
+  bool ended = child > 0 && waitpid(child, &status, 0) == child;
+  struct bare_outcome was = *outcome;
+  munmap(outcome, sizeof *outcome);
+  if (progress.terminal) fputs("\r\033[K", stderr);
+  if (!ended) return cli_error("%s: no process to replay it in: %s", path, strerror(errno));
+  if (WIFSIGNALED(status))
+    return cli_error("%s: signal %d ended the replay; `--tier fast` says what the allocator did",
+                     path, WTERMSIG(status));
+  if (status != 0)
+    return cli_error("%s: the allocator ended the process; `--tier fast` says how", path);
+  if (was.error) return cli_error("%s: could not be replayed: %s", path, strerror(was.error));
+  print_bare(job, path, &was.result);
   return CLI_CLEAN;
 }
+
+// ## With the oracle
 
 static int replay_with_oracle(const struct cli_job *job, const struct request *request,
                               const char *path, const struct program *program) {
@@ -86,15 +151,12 @@ static int replay_with_oracle(const struct cli_job *job, const struct request *r
   struct isolate_settings settings = {
       .oracle = {.tier = job->tier, .timed = true}, .once = true, .seconds = 24 * 3600};
   bool slow = job->tier == TIER_PARANOID;
-  struct progress progress = {.path = path,
-                              .operations = program_length(program),
-                              .every = slow ? 1 : 1 << 14,
-                              .terminal = isatty(STDERR_FILENO),
-                              .twice = slow,
-                              .begun = time(NULL)};
-  progress.told = progress.begun;
+  struct progress progress;
+  begin_progress(&progress, path, program);
+  progress.twice = slow;
+  if (slow) progress.every = 1;
   if (request->progress || progress.terminal) {
-    settings.oracle.after = tell_progress;
+    settings.oracle.after = tell_step;
     settings.oracle.context = &progress;
   }
   struct isolated_run run;
@@ -119,11 +181,11 @@ static int replay_program(const struct cli_job *job, const char *path, struct pr
   const struct request *request = context;
   const struct strategy *strategy = job->entry->strategy;
   if (program->count == 0) return cli_error("%s: an empty program", path);
-  if (request->heap) {
-    struct heap heap = program_heap(program);
-    heap.capacity = request->heap;
-    program->records[0] = heap_record(&heap);
-  }
+  struct heap heap = program_heap(program);
+  if (request->heap) heap.capacity = request->heap;
+  if (request->merged) heap.threads = 1;
+  if (request->kept) heap.threads = replay_threads(program);
+  if (request->heap || request->merged || request->kept) program->records[0] = heap_record(&heap);
   size_t index = replay_unsupported(strategy, program);
   if (index < program_length(program))
     return cli_error(
@@ -131,8 +193,18 @@ static int replay_program(const struct cli_job *job, const char *path, struct pr
         "does",
         path, index, operation_name(record_operation(program_at(program, index)).kind),
         strategy->name);
-  return request->bare ? replay_without_oracle(job, path, program)
-                       : replay_with_oracle(job, request, path, program);
+  if (request->kept && heap.threads > 1 && !replay_serves_threads(strategy, program))
+    return cli_error("%s: %s serves one thread at a time; replay it with --threads merged, or on a "
+                     "strategy that `assay list` shows as concurrent",
+                     path, strategy->name);
+  if (request->kept && !request->bare && strategy->traits & STRATEGY_FOREIGN)
+    return cli_error(
+        "%s: the oracle follows %s in one thread only; say --threads merged, or --tier "
+        "none",
+        path, strategy->name);
+  return request->bare
+             ? replay_without_oracle(job, request, path, program, request->kept ? heap.threads : 1)
+             : replay_with_oracle(job, request, path, program);
 }
 
 static enum cli_taken take(void *context, int option, const char *value) {
@@ -147,6 +219,12 @@ static enum cli_taken take(void *context, int option, const char *value) {
   case 'p':
     request->progress = true;
     return CLI_TAKEN;
+  case 'k':
+    request->kept = strcmp(value, "kept") == 0;
+    request->merged = strcmp(value, "merged") == 0;
+    if (request->kept || request->merged) return CLI_TAKEN;
+    cli_error("--threads takes kept or merged, not '%s'", value);
+    return CLI_REFUSED;
   default:
     return CLI_NOT_MINE;
   }
@@ -155,6 +233,7 @@ static enum cli_taken take(void *context, int option, const char *value) {
 int command_replay(int argc, char **argv) {
   static const struct option options[] = {{"heap", required_argument, NULL, 'm'},
                                           {"progress", no_argument, NULL, 'p'},
+                                          {"threads", required_argument, NULL, 'k'},
                                           {NULL, 0, NULL, 0}};
   struct request request = {0};
   static const struct cli_syntax syntax = {"replay", help, "trace", true, options, take};

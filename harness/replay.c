@@ -1,20 +1,14 @@
 #include "harness/replay.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "harness/cpu_time.h"
+#include "harness/crew.h"
 #include "harness/oracle.h"
-
-// An operation decoded beforehand, so that the loop's own cost is next to nothing.
-struct bare {
-  uint32_t slot;
-  uint8_t kind;
-  uint8_t count;
-  uint8_t align_factor;  // 0, 1 or 3: an alignment is that times a power of two
-  uint8_t align_log2;
-  size_t size;
-};
+#include "harness/replay_decoded.h"
 
 size_t replay_unsupported(const struct strategy *strategy, const struct program *program) {
   size_t index = 0;
@@ -22,6 +16,31 @@ size_t replay_unsupported(const struct strategy *strategy, const struct program 
          operation_offered(record_kind(program_at(program, index)), strategy))
     index++;
   return index;
+}
+
+static unsigned cores(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+unsigned replay_threads(const struct program *program) {
+  unsigned most = 0;
+  for (size_t i = 0; i < program_length(program); i++)
+    if (program_at(program, i)->thread > most) most = program_at(program, i)->thread;
+  unsigned threads = most > 0 ? 2 : 1;
+  while (threads > 1 && 2 * threads <= CREW_MAX && 2 * threads <= cores() && threads <= most)
+    threads *= 2;
+  return threads;
+}
+
+bool replay_serves_threads(const struct strategy *strategy, const struct program *program) {
+  if (strategy->traits & STRATEGY_CONCURRENT) return true;
+  if (!(strategy->traits & STRATEGY_ALLOCATES_CONCURRENTLY)) return false;
+  for (size_t i = 0; i < program_length(program); i++) {
+    enum operation_kind kind = record_kind(program_at(program, i));
+    if (kind == OP_RELEASE || kind == OP_RESIZE) return false;
+  }
+  return true;
 }
 
 static struct bare *decode(const struct program *program, uint32_t mask) {
@@ -40,52 +59,46 @@ static struct bare *decode(const struct program *program, uint32_t mask) {
   return bare;
 }
 
-static void run_all(struct replay *result, const struct strategy *strategy,
-                    struct allocator *allocator, const struct bare *bare, size_t length,
-                    void **slots) {
-  const struct bare *named = bare;  // no slot names a block for what came before
-  for (const struct bare *op = bare, *end = bare + length; op < end; op++) {
-    size_t align = (size_t)op->align_factor << op->align_log2;
-    void *block;
-    switch (op->kind) {
-    case OP_ALLOCATE:
-      block = strategy->allocate(allocator, op->size, align);
-      if (block)
-        slots[op->slot] = block;
-      else
-        result->refused++;
-      break;
-    case OP_ALLOCATE_ZEROED:
-      block = strategy->allocate_zeroed(allocator, op->count, op->size, align);
-      if (block)
-        slots[op->slot] = block;
-      else
-        result->refused++;
-      break;
-    case OP_RELEASE:
-      strategy->release(allocator, slots[op->slot]);
-      slots[op->slot] = NULL;
-      break;
-    case OP_RESIZE:
-      block = strategy->resize(allocator, slots[op->slot], op->size, align);
-      if (block)
-        slots[op->slot] = block;
-      else
-        result->refused++;
-      break;
-    case OP_RESET:
-      strategy->reset(allocator);
-      for (; named < op; named++) slots[named->slot] = NULL;
-      break;
-    default:  // what only an oracle has use for
-      break;
+static uint64_t run_stretch(const struct bare_run *about, size_t *named, size_t from, size_t to) {
+  const struct bare_run run = *about;  // its own, so that no call can change it
+  uint64_t refused = 0;
+  for (const struct bare *op = run.bare + from, *end = run.bare + to; op < end; op++) {
+    if (op->kind != OP_RESET) {
+      refused += !bare_execute(&run, op);
+      continue;
     }
+    run.strategy->reset(run.allocator);
+    // No slot names a block any more.
+    for (const struct bare *done = run.bare + *named; done < op; done++)
+      run.slots[done->slot] = NULL;
+    *named = (size_t)(op - run.bare);
+  }
+  return refused;
+}
+
+static void replay_merged(struct replay *result, const struct bare_run *run,
+                          const struct replay_settings *settings) {
+  size_t named = 0, each = settings->told ? REPLAY_TOLD_EACH : run->length;
+  for (size_t done = 0; done < run->length;) {
+    size_t end = run->length - done < each ? run->length : done + each;
+    uint64_t start = cpu_time();
+    result->refused += run_stretch(run, &named, done, end);
+    result->nanoseconds += cpu_time() - start;
+    done = end;
+    if (settings->told) settings->told(settings->context, done);
   }
 }
 
-bool replay_bare(struct replay *result, struct arena *arena, const struct strategy *strategy,
-                 const struct program *program) {
-  *result = (struct replay){.operations = program_length(program)};
+static uint64_t wall_time(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+bool replay_with(struct replay *result, struct arena *arena, const struct strategy *strategy,
+                 const struct program *program, const struct replay_settings *settings) {
+  *result = (struct replay){.operations = program_length(program),
+                            .threads = settings->threads > 1 ? settings->threads : 1};
   struct heap heap = oracle_heap(strategy, program);
   if (!arena_fits(arena, &heap)) {
     arena_free(arena);
@@ -99,9 +112,14 @@ bool replay_bare(struct replay *result, struct arena *arena, const struct strate
       strategy->create(&limit.base, &(struct strategy_options){.variant = heap.variant});
   bool done = bare && slots && allocator;
   if (done) {
-    uint64_t start = cpu_time();
-    run_all(result, strategy, allocator, bare, program_length(program), slots);
-    result->nanoseconds = cpu_time() - start;
+    const struct bare_run run = {strategy,   allocator, program, bare, program_length(program),
+                                 heap.slots, slots};
+    uint64_t start = wall_time();
+    if (result->threads > 1)
+      done = replay_kept(result, &run, settings);
+    else
+      replay_merged(result, &run, settings);
+    result->wall = wall_time() - start;
     strategy->destroy(allocator);
   } else {
     errno = allocator ? ENOMEM : ENOSPC;
@@ -110,4 +128,9 @@ bool replay_bare(struct replay *result, struct arena *arena, const struct strate
   free(bare);
   free(slots);
   return done;
+}
+
+bool replay_bare(struct replay *result, struct arena *arena, const struct strategy *strategy,
+                 const struct program *program) {
+  return replay_with(result, arena, strategy, program, &(struct replay_settings){.threads = 1});
 }
