@@ -71,8 +71,8 @@ static bool is_consistent(void) { return FOREIGN_MM_CHECK_INT() != 0; }
 //   | to the break | for alignment of the source only |
 static struct {
   struct source *source;
-  unsigned char *start;  // NULL: not known yet
-  size_t limit;          // of `used`
+  unsigned char *start;
+  size_t limit;  // of `used`
   size_t used;
   size_t held;
 } heap;
@@ -92,10 +92,11 @@ static void give_back(void) {
   heap.used = heap.held = 0;
 }
 
-// Where the first byte will be, for those who ask before there is one.
-static unsigned char *start(void) {
-  if (heap.start == NULL && acquire(1)) give_back();
-  return heap.start;
+// Where the first byte will be: some ask before there is one.
+static bool find_start(void) {
+  if (!acquire(1)) return false;
+  give_back();
+  return true;
 }
 
 // ## memlib
@@ -131,16 +132,15 @@ void *mem_sbrk(increment bytes) {
   if (bytes < 0 || (size_t)bytes > heap.limit - heap.used) return out_of_memory();
   size_t used = heap.used + (size_t)bytes;
   if (used > heap.held && !acquire(used - heap.held)) return out_of_memory();
-  if (start() == NULL) return out_of_memory();
   unsigned char *old = heap.start + heap.used;
   heap.used = used;
   return old;
 }
 
-void *mem_heap_lo(void) { return start(); }
+void *mem_heap_lo(void) { return heap.start; }
 
 // The last byte; of a heap without any, the one before the first.
-void *mem_heap_hi(void) { return (void *)(address_of(start()) + heap.used - 1); }
+void *mem_heap_hi(void) { return (void *)(address_of(heap.start) + heap.used - 1); }
 
 size_t mem_heapsize(void) { return heap.used; }
 
@@ -181,9 +181,8 @@ static bool mm_begin(struct source *source, size_t limit) {
   pristine_begin();
   heap.source = source;
   heap.limit = limit;
-  heap.start = NULL;
   heap.used = heap.held = 0;
-  if (initialise()) return true;
+  if (find_start() && initialise()) return true;
   mm_end();
   return false;
 }

@@ -93,8 +93,12 @@
 // The largest request that leaves memory to spare.
 #define MODEST (FOREIGN_LIMIT / 16)
 
-// For what a block takes beyond its bytes: header, footer, rounding to powers of two.
+// The stated bound, where memory never runs out. A block may take this beyond its bytes: header,
+// footer, rounding to powers of two. And lists of one size each, which serve no other size, may
+// hold what once was needed of each: so much is asked of a heap at a time that there is room for
+// them.
 enum { BLOCK_WASTE = 64, WASTE_FACTOR = 4 };
+#define ASKED_AT_A_TIME (FOREIGN_LIMIT / 16)
 
 enum appetite { APPETITE_MODEST, APPETITE_HEAP, APPETITE_ANY };
 
@@ -318,7 +322,8 @@ static size_t no_footprint(size_t size, size_t align, size_t page_size) {
                                                 __VA_ARGS__}
 
 #define MEMORY_TO_SPARE                                                                            \
-  .least_heap = FOREIGN_LIMIT, .overhead = FOREIGN_LIMIT / 5, .footprint = modest_footprint
+  .least_heap = FOREIGN_LIMIT, .overhead = FOREIGN_LIMIT - ASKED_AT_A_TIME,                        \
+  .footprint = modest_footprint
 
 TIER(core, "foreign: allocate and release", 0u, APPETITE_MODEST, false, .invariants = INVARIANTS,
      MEMORY_TO_SPARE);

@@ -10,11 +10,20 @@
 
 team_t team = {"implicit", "A. Student", "astudent", "", "", "", "", "", "", "", "", "", ""};
 
-#define ALIGNMENT 8
 #define WSIZE 4
 #define DSIZE 8
 #define CHUNKSIZE (1 << 12)
+
+/* What the examples with a bug replace */
+#ifndef LARGEST
 #define LARGEST ((size_t)1 << 30) /* what a header's word can say */
+#endif
+#ifndef ROUNDED_TO
+#define ROUNDED_TO DSIZE
+#endif
+#ifndef PUT_EPILOGUE
+#define PUT_EPILOGUE(p) PUT(p, PACK(0, 1))
+#endif
 
 #define MAX(x, y) ((x) > (y) ? (x) : (y))
 
@@ -22,7 +31,7 @@ team_t team = {"implicit", "A. Student", "astudent", "", "", "", "", "", "", "",
 #define PACK(size, alloc) ((unsigned int)(size) | (alloc))
 #define GET(p) (*(unsigned int *)(p))
 #define PUT(p, val) (*(unsigned int *)(p) = (val))
-#define GET_SIZE(p) ((size_t)(GET(p) & ~0x7u))
+#define GET_SIZE(p) ((size_t)(GET(p) & ~(ROUNDED_TO - 1u)))
 #define GET_ALLOC(p) (GET(p) & 0x1)
 
 /* The tags of the block at bp, and its neighbours */
@@ -53,7 +62,7 @@ static void *extend_heap(size_t size) {
   if (bp == (void *)-1) return NULL;
   PUT(HDRP(bp), PACK(size, 0));         /* over the old epilogue */
   PUT(FTRP(bp), PACK(size, 0));
-  PUT(HDRP(NEXT_BLKP(bp)), PACK(0, 1)); /* the new epilogue */
+  PUT_EPILOGUE(HDRP(NEXT_BLKP(bp)));
   return coalesce(bp);
 }
 
@@ -69,7 +78,7 @@ int mm_init(void) {
 }
 
 static size_t block_size(size_t size) {
-  return size <= DSIZE ? 2 * DSIZE : (size + DSIZE + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+  return size <= DSIZE ? 2 * DSIZE : (size + DSIZE + ROUNDED_TO - 1) & ~(size_t)(ROUNDED_TO - 1);
 }
 
 static void *find_fit(size_t asize) {
