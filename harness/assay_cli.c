@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/import.h"
 #include "harness/json.h"
 #include "harness/program_file.h"
 
@@ -165,7 +166,7 @@ static const char *resemblance(const struct program *program) {
 static bool load(const char *path, bool refuse_bytes, struct program *program) {
   struct file_error error;
   enum program_form form;
-  if (!program_load(program, path, &form, NULL, &error)) {
+  if (!import_load(program, path, NULL, &form, NULL, NULL, &error)) {
     cli_error("%s", error.text);
     return false;
   }

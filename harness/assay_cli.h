@@ -20,6 +20,7 @@ int command_run(int argc, char **argv);
 int command_repro(int argc, char **argv);
 int command_minimize(int argc, char **argv);
 int command_record(int argc, char **argv);
+int command_import(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_faults(int argc, char **argv);
 int command_compare(int argc, char **argv);

@@ -24,6 +24,7 @@ static const struct {
     {"repro", command_repro, "explain a finding: its operations, the guilty one, the state", true},
     {"minimize", command_minimize, "the smallest program that violates the same property", true},
     {"record", command_record, "record the allocations of a real program as traces", false},
+    {"import", command_import, "make traces of other tools' traces", false},
     {"faults", command_faults, "refuse every acquisition from the source in turn", true},
     {"replay", command_replay, "replay a trace, with the oracle or bare, and time it", false},
     {"compare", command_compare, "run programs on several strategies, and compare what they do",
@@ -40,7 +41,8 @@ static void print_help(FILE *to) {
   fprintf(
       to,
       "\n`assay COMMAND --help` explains each. A program may be in bytes (as fuzzers store it),\n"
-      "text or trace form. Exit codes: 0 clean, 1 finding, 2 could not run.\n");
+      "text or trace form, or a trace of another tool (`assay import --help`). Exit codes: 0 "
+      "clean, 1 finding, 2 could not run.\n");
 }
 
 // What an allocator makes of its addresses shows the same way in every process that has the same

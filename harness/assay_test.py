@@ -81,7 +81,7 @@ class AssayTest(unittest.TestCase):
         code, output, _ = assay("--help")
         self.assertEqual(code, 0)
         commands = re.findall(r"^  ([a-z]+) ", output, re.MULTILINE)
-        self.assertEqual(commands, ["list", "run", "repro", "minimize", "record",
+        self.assertEqual(commands, ["list", "run", "repro", "minimize", "record", "import",
                                     "faults", "replay", "compare", "enumerate"])
         for command in commands:
             code, output, errors = assay(command, "--help")

@@ -7,23 +7,12 @@
 #include "allocators/arithmetic.h"
 #include "harness/record_log.h"
 #include "harness/record_map.h"
+#include "harness/trace_build.h"
 
-enum {
-  MAX_SLOTS = 1 << 24,
-  MAX_ALIGN_LOG2 = 47,
-  USUAL_ALIGN = 16,
-  BLOCK_OVERHEAD = 64,
-  MIN_CAPACITY = 1 << 20,
-};
+enum { MAX_ALIGN_LOG2 = 47 };
 
 #define NO_SLOT UINT32_MAX
 #define NONE UINT32_MAX
-
-struct block {
-  uint64_t size;
-  uint64_t align;
-  uint32_t next_free;  // slot
-};
 
 // A resize that has begun and not ended.
 struct pending {
@@ -40,22 +29,15 @@ struct conversion {
   const char *name;
   struct file_error *error;
 
-  struct program *program;
+  struct trace_build build;
   struct trace_header *header;
   struct record_map map;  // address to slot
-
-  struct block *blocks;  // by slot
-  uint32_t block_count, block_room;
-  uint32_t free_slot;  // or NO_SLOT
 
   struct pending *pending;
   uint32_t pending_count, pending_room, free_pending;
 
   uint32_t *top;  // by thread: its innermost pending resize, or NONE
   uint32_t thread_count, thread_room;
-
-  uint64_t live_bytes, live_blocks;
-  uint64_t live_room, peak_room;  // with headers and alignment
 };
 
 static bool refuse_event(struct conversion *self, const char *what) {
@@ -79,48 +61,12 @@ static bool fits_addresses(uint64_t address, uint64_t size) {
   return address <= PTRDIFF_MAX && size <= PTRDIFF_MAX - address;
 }
 
+// Whether the trace could be built further.
+static bool built(struct conversion *self, const char *problem) {
+  return !problem || refuse_event(self, problem);
+}
+
 // ## Blocks
-
-static uint64_t room_of(uint64_t size, uint64_t align) {
-  return size + BLOCK_OVERHEAD + (align > USUAL_ALIGN ? align : 0);
-}
-
-static void add_to_peaks(struct conversion *self, uint64_t size, uint64_t align) {
-  self->live_bytes += size;
-  self->live_blocks++;
-  self->live_room += room_of(size, align);
-  if (self->live_bytes > self->header->peak_bytes) self->header->peak_bytes = self->live_bytes;
-  if (self->live_blocks > self->header->peak_blocks) self->header->peak_blocks = self->live_blocks;
-  if (self->live_room > self->peak_room) self->peak_room = self->live_room;
-}
-
-static void take_from_live(struct conversion *self, uint32_t slot) {
-  const struct block *block = &self->blocks[slot];
-  self->live_bytes -= block->size;
-  self->live_blocks--;
-  self->live_room -= room_of(block->size, block->align);
-}
-
-static bool take_slot(struct conversion *self, uint32_t *slot) {
-  if (self->free_slot != NO_SLOT) {
-    *slot = self->free_slot;
-    self->free_slot = self->blocks[*slot].next_free;
-    return true;
-  }
-  if (self->block_count == MAX_SLOTS)
-    return refuse_event(self, "more than 16777216 blocks live at once, which no program can say");
-  void *blocks = self->blocks;
-  if (!reserve(self, &blocks, self->block_count, &self->block_room, sizeof *self->blocks))
-    return false;
-  self->blocks = blocks;
-  *slot = self->block_count++;
-  return true;
-}
-
-static void give_slot_back(struct conversion *self, uint32_t slot) {
-  self->blocks[slot].next_free = self->free_slot;
-  self->free_slot = slot;
-}
 
 // The address now names the slot's block.
 static bool name_block(struct conversion *self, uint64_t address, uint32_t slot) {
@@ -135,13 +81,6 @@ static bool name_block(struct conversion *self, uint64_t address, uint32_t slot)
 }
 
 // ## Events
-
-static bool emit(struct conversion *self, struct operation operation, uint32_t thread) {
-  operation.thread = thread & UINT16_MAX;
-  struct record record = operation_record(&operation);
-  return program_append(self->program, &record) ||
-         refuse_event(self, "no memory to convert further");
-}
 
 static bool convert_allocation(struct conversion *self, const struct raw_event *event) {
   struct operation operation = {
@@ -161,22 +100,17 @@ static bool convert_allocation(struct conversion *self, const struct raw_event *
   if (__builtin_mul_overflow(operation.size, (uint64_t)operation.count, &total) ||
       !fits_addresses(event->address, total))
     return refuse_event(self, "a block that does not fit the addresses");
-  if (!take_slot(self, &operation.slot)) return false;
-  if (!name_block(self, event->address, operation.slot)) return false;
-  self->blocks[operation.slot] = (struct block){.size = total, .align = operation.align};
-  add_to_peaks(self, total, operation.align);
-  return emit(self, operation, event->thread);
+  operation.thread = event->thread;
+  return built(self, trace_build_allocate(&self->build, &operation)) &&
+         name_block(self, event->address, operation.slot);
 }
 
 static bool convert_release(struct conversion *self, uint64_t address, uint32_t thread) {
-  struct operation operation = {.kind = OP_RELEASE, .count = 1, .align = 1};
-  if (!record_map_take(&self->map, address, &operation.slot)) {
-    self->header->unknown++;
-    return true;
-  }
-  take_from_live(self, operation.slot);
-  give_slot_back(self, operation.slot);
-  return emit(self, operation, thread);
+  uint32_t slot;
+  if (record_map_take(&self->map, address, &slot))
+    return built(self, trace_build_release(&self->build, slot, thread));
+  self->header->unknown++;
+  return true;
 }
 
 static bool begin_resize(struct conversion *self, const struct raw_event *event) {
@@ -230,21 +164,12 @@ static bool end_resize(struct conversion *self, const struct raw_event *event) {
                                                         .size = begun.size,
                                                         .thread = event->thread,
                                                         .align_log2 = 4});
-  struct operation operation = {.kind = OP_RESIZE,
-                                .count = 1,
-                                .slot = begun.slot,
-                                .size = begun.size ? begun.size : 1,
-                                .align = USUAL_ALIGN};
-  if (event->address & (USUAL_ALIGN - 1) || !fits_addresses(event->address, operation.size))
+  uint64_t size = begun.size ? begun.size : 1;
+  if (event->address & (TRACE_USUAL_ALIGN - 1) || !fits_addresses(event->address, size))
     return refuse_event(self, "a block that does not fit the addresses");
-  if (!name_block(self, event->address, begun.slot)) return false;
-  // A strategy that moves the block needs room for both.
-  uint64_t both = self->live_room + room_of(operation.size, USUAL_ALIGN);
-  if (both > self->peak_room) self->peak_room = both;
-  take_from_live(self, begun.slot);
-  self->blocks[begun.slot] = (struct block){.size = operation.size, .align = USUAL_ALIGN};
-  add_to_peaks(self, operation.size, USUAL_ALIGN);
-  return emit(self, operation, event->thread);
+  return name_block(self, event->address, begun.slot) &&
+         built(self, trace_build_resize(&self->build, begun.slot, size, TRACE_USUAL_ALIGN,
+                                        event->thread));
 }
 
 static bool meet_thread(struct conversion *self, uint32_t thread) {
@@ -292,23 +217,6 @@ static bool convert_events(struct conversion *self) {
 
 // ## The whole
 
-static uint64_t power_of_two_above(uint64_t x, uint64_t least, uint64_t most) {
-  uint64_t power = least;
-  while (power < x && power < most) power *= 2;
-  return power;
-}
-
-static void set_heap(struct conversion *self) {
-  uint64_t room = self->peak_room < PROGRAM_MAX_CAPACITY ? 4 * self->peak_room : UINT64_MAX;
-  struct heap heap = {
-      .source = HEAP_FIXED,
-      .page_size = 4096,
-      .capacity = (size_t)power_of_two_above(room, MIN_CAPACITY, PROGRAM_MAX_CAPACITY),
-      .slots = (uint32_t)power_of_two_above(self->block_count, 1, MAX_SLOTS),
-  };
-  self->program->records[0] = heap_record(&heap);
-}
-
 static bool is_zero(const unsigned char *bytes, size_t size) {
   for (size_t i = 0; i < size; i++)
     if (bytes[i] != 0) return false;
@@ -338,12 +246,12 @@ static bool read_header(struct conversion *self, struct recording *recording, bo
   return true;
 }
 
-static bool convert(struct conversion *self, struct recording *recording) {
+static bool convert(struct conversion *self, struct program *program, struct recording *recording) {
   bool whole;
-  if (!program_append(self->program, &(struct record){0}))
-    return file_fail(self->error, self->name, "no memory to convert it");
+  const char *problem = trace_build_begin(&self->build, program, self->header);
+  if (problem) return file_fail(self->error, self->name, "%s", problem);
   if (read_header(self, recording, &whole)) whole = convert_events(self);
-  if (whole) set_heap(self);
+  if (whole) trace_build_end(&self->build);
   return whole;
 }
 
@@ -355,19 +263,15 @@ bool record_convert(const void *log, size_t size, const char *name, struct progr
       .size = size,
       .name = name,
       .error = error,
-      .program = program,
       .header = header,
-      .free_slot = NO_SLOT,
       .free_pending = NONE,
   };
-  program_clear(program);
-  memset(header, 0, sizeof *header);
   memset(recording, 0, sizeof *recording);
-  bool converted = convert(&self, recording);
+  bool converted = convert(&self, program, recording);
   header->records = program->count;
   header->threads = self.thread_count;
   record_map_clear(&self.map);
-  free(self.blocks);
+  trace_build_clear(&self.build);
   free(self.pending);
   free(self.top);
   if (!converted) program_clear(program);

@@ -1,6 +1,5 @@
 // From a raw log (record_log.h) to a program: addresses become slots.
 //
-// - A slot is used again after its release; there are as many as blocks lived at once.
 // - malloc and realloc align to 16 bytes; a resize is one operation, at the time of its end.
 // - calloc stays an allocation of `count` zeroed pieces if there were at most 16, else one piece.
 // - A request for 0 bytes is recorded as one for 1 byte, which is what a C library makes of it.
@@ -9,8 +8,7 @@
 // a
 //   child process) are counted and left out; resizes of such addresses are counted and become
 //   allocations.
-// - The heap is a fixed buffer that any sensible strategy finds roomy: the power of two of at least
-//   four times what lived at most, with 64 bytes for each block's header, and at least 1 MiB.
+// - Slots and the heap are as trace_build.h says.
 #ifndef HARNESS_RECORD_CONVERT_H_
 #define HARNESS_RECORD_CONVERT_H_
 

@@ -206,6 +206,9 @@ static void heaps_are_roomy(void) {
   log_event(RAW_ALLOCATE, 0x40000000, 1)->align_log2 = 30;
   CHECK(convert() && program_heap(&program).capacity == (size_t)1 << 33);
   log_event(RAW_ALLOCATE, (uint64_t)1 << 46, (uint64_t)1 << 45);
+  // What no heap can hold does not make it larger.
+  CHECK(convert() && program_heap(&program).capacity == (size_t)1 << 33);
+  log_event(RAW_ALLOCATE, (uint64_t)1 << 45, (uint64_t)1 << 35);
   CHECK(convert() && program_heap(&program).capacity == PROGRAM_MAX_CAPACITY);
 }
 

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""assay import and what goes with it, as people use them.
+
+    import_cli_test.py --assay PROGRAM
+"""
+import argparse
+import gzip
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zipfile
+
+ASSAY = None
+
+REP = "20000\n2\n4\n1\na 0 512\na 1 128\nr 0 640\nf 1\n"
+ANDROID = "".join("%d: malloc 0x%x %d\n" % (7 + i % 3, 4096 + 64 * i, 1 + i) for i in range(40)) + \
+    "".join("%d: free 0x%x\n" % (7 + i % 2, 4096 + 64 * i) for i in range(40))
+HEAPTRACK = "v 10500 3\nX sort\ns 4 main\na 20 1\n+ 0\n+ 0\n- 0\n"
+MTRACE = "= Start\n@ a:[0x1] + 0x50 0x64\n@ a:[0x1] < 0x50\n@ a:[0x1] > 0x50 0x13\n= End\n"
+SAMPLES = {"rep": REP, "android": ANDROID, "heaptrack": HEAPTRACK, "mtrace": MTRACE}
+
+
+def assay(*arguments, **options):
+    """Runs assay; returns exit code, standard output and standard error."""
+    result = subprocess.run([ASSAY, *arguments], text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, check=False, timeout=120, **options)
+    return result.returncode, result.stdout, result.stderr
+
+
+class ImportTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR"))
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def path(self, name, content=None):
+        path = os.path.join(self.folder, name)
+        if content is not None:
+            with open(path, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def done(self, *arguments):
+        code, output, errors = assay(*arguments)
+        self.assertEqual((code, errors), (0, ""))
+        return output
+
+    def refused(self, arguments, *words):
+        code, output, errors = assay(*arguments)
+        self.assertEqual((code, output), (2, ""), errors)
+        self.assertEqual(errors.count("\n"), 1, errors)
+        for word in words:
+            self.assertIn(word, errors)
+
+    def test_each_form_becomes_a_trace_that_replays(self):
+        for form, content in SAMPLES.items():
+            source, trace = self.path("file", content), self.path(form + ".trace")
+            told = json.loads(self.done("import", "--json", "--output", trace, source))
+            self.assertEqual((told["format"], told["container"]), (form, ""))
+            self.assertEqual(told["lines"], content.count("\n"))
+            with open(trace, "rb") as file:
+                self.assertEqual(file.read(8), b"assaytrc")
+            for path in (trace, source):
+                verdict = json.loads(self.done("replay", "--strategy", "free_list", "--json", path))
+                self.assertEqual(verdict["verdict"], "clean")
+                self.assertEqual(verdict["operations"], told["operations"])
+
+    def test_words(self):
+        output = self.done("import", "--output", self.path("t"), self.path(
+            "a.rep", "1\n3\n9\n0\na 0\nf -1\na 1 80000000000000000\n"))
+        self.assertIn("a.rep: rep, 2 operations, 1 thread, at most 1 bytes in 1 blocks", output)
+        for words in ("  1 releases of NULL, left out", "  1 sizes missing", "  1 requests for 0",
+                      "  1 requests beyond 64 GiB", "  9 operations are promised, and 3 are there",
+                      "  3 ids are promised, and 2 are there"):
+            self.assertIn(words, output)
+
+    def test_threads(self):
+        told = json.loads(self.done("import", "--json", "--output", self.path("t"),
+                                    self.path("a", ANDROID)))
+        self.assertEqual((told["threads"], told["peak_blocks"]), (3, 40))
+        with open(self.path("t"), "rb") as file:
+            records = file.read()[64:]
+        threads = [struct.unpack_from("<H", records, at + 2)[0]
+                   for at in range(16, len(records), 16)]
+        self.assertEqual(threads, [i % 3 for i in range(40)] + [i % 2 for i in range(40)])
+
+    def test_packed(self):
+        with zipfile.ZipFile(self.path("a.zip"), "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.txt", ANDROID)
+        self.path("a.gz", gzip.compress(ANDROID.encode()))
+        self.done("import", "--output", self.path("plain"), self.path("a.txt", ANDROID))
+        with open(self.path("plain"), "rb") as file:
+            plain = file.read()
+        for name, container in (("a.zip", "zip"), ("a.gz", "gzip")):
+            told = json.loads(self.done("import", "--json", "--output", self.path("t"),
+                                        self.path(name)))
+            self.assertEqual(told["container"], container)
+            with open(self.path("t"), "rb") as file:
+                self.assertEqual(file.read(), plain)
+
+    def test_several_into_a_folder(self):
+        os.mkdir(self.path("out"))
+        files = [self.path(form, content) for form, content in SAMPLES.items()]
+        self.done("import", "--output", self.path("out"), *files)
+        self.assertEqual(sorted(os.listdir(self.path("out"))),
+                         sorted(form + ".trace" for form in SAMPLES))
+        # One that is bad does not keep the others away.
+        code, output, errors = assay("import", "--output", self.path("out"),
+                                     self.path("bad", "= Start\nno\n"), files[0])
+        self.assertEqual(code, 2)
+        self.assertIn("bad: line 2: no call", errors)
+        self.assertIn("rep.trace", output)
+
+    def test_refused_and_nothing_left(self):
+        trace = self.path("t")
+        for content, words in (
+                ("1\n2\n3\n0\na 0 1\nq 7\n", "line 6: no operation"),
+                (REP[:-6], "cut off at offset 34, in line 7 (operation 3 of 4)"),
+                (gzip.compress(REP.encode())[:-9], "cut off at offset"),
+                (b"\0\1\2\3" * 40, "no trace that is known"),
+                ("", "no trace that is known")):
+            self.refused(["import", "--output", trace, self.path("file", content)], words)
+            self.assertEqual(os.listdir(self.folder), ["file"])
+        self.refused(["import", "--output", trace, self.path("nothing")], "cannot be opened")
+        self.refused(["import", self.path("file")], "--output")
+        self.refused(["import", "--output", trace, self.path("file"), self.path("file")],
+                     "no folder")
+        self.refused(["import", "--alignment", "12", "--output", trace, self.path("file")],
+                     "power of two")
+        self.refused(["import", "--strategy", "tlsf"], "--help")
+
+    def test_partial(self):
+        output = self.done("import", "--partial", "--output", self.path("t"),
+                           self.path("file", REP + "f"))
+        self.assertIn("rep, 4 operations", output)
+        self.assertIn("cut off at offset 41, line 9; this is what is whole", output)
+
+
+def main():
+    global ASSAY
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--assay", required=True)
+    options, rest = parser.parse_known_args()
+    ASSAY = os.path.abspath(options.assay)
+    unittest.main(argv=[sys.argv[0], *rest])
+
+
+if __name__ == "__main__":
+    main()
