@@ -84,6 +84,7 @@ static bool find_files(const struct cli_syntax *syntax, struct cli_job *job, int
     cli_error("%s takes no argument '%s'", syntax->command, argv[optind]);
     return false;
   }
+  if (job->no_files && job->files_count == 0) return true;
   if (syntax->several ? job->files_count > 0 : job->files_count == 1) return true;
   cli_error(syntax->several ? "no %s given; see `assay %s --help`"
                             : "give one %s; see `assay %s --help`",

@@ -22,6 +22,7 @@ int command_minimize(int argc, char **argv);
 int command_record(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_replay(int argc, char **argv);
+int command_score(int argc, char **argv);
 int command_faults(int argc, char **argv);
 int command_compare(int argc, char **argv);
 int command_enumerate(int argc, char **argv);
@@ -45,6 +46,7 @@ struct cli_job {
   const char *tier_name;               // as on the command line; NULL: not there
   bool json;                           // --json
   bool no_strategy;                    // --strategy may be missing; set before cli_parse
+  bool no_files;                       // the same of files
   char **files;
   int files_count;
 };

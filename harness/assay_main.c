@@ -27,6 +27,7 @@ static const struct {
     {"import", command_import, "make traces of other tools' traces", false},
     {"faults", command_faults, "refuse every acquisition from the source in turn", true},
     {"replay", command_replay, "replay a trace, with the oracle or bare, and time it", false},
+    {"score", command_score, "utilisation and throughput, as malloc labs grade them", false},
     {"compare", command_compare, "run programs on several strategies, and compare what they do",
      true},
     {"enumerate", command_enumerate, "run every small program, and say what that covered", true},

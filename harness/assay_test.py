@@ -82,7 +82,7 @@ class AssayTest(unittest.TestCase):
         self.assertEqual(code, 0)
         commands = re.findall(r"^  ([a-z]+) ", output, re.MULTILINE)
         self.assertEqual(commands, ["list", "run", "repro", "minimize", "record", "import",
-                                    "faults", "replay", "compare", "enumerate"])
+                                    "faults", "replay", "score", "compare", "enumerate"])
         for command in commands:
             code, output, errors = assay(command, "--help")
             self.assertEqual((code, errors), (0, ""))
