@@ -179,6 +179,7 @@ struct strategy {
   unsigned traits;      // enum strategy_trait
   unsigned needs;       // enum source_trait that its source must have
   size_t least_heap;    // bytes; whoever chooses a heap for it chooses none that is smaller. 0: any
+  size_t most_heap;     // bytes; nor one that is larger. 0: any
   size_t min_align;     // bytes; every block is aligned to at least this
   size_t max_align;     // bytes; the largest alignment that may be asked for
   size_t overhead;  // upper bound, once rounded up to the source's page_size, of the bytes that an

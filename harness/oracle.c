@@ -423,6 +423,8 @@ struct heap oracle_heap(const struct strategy *strategy, const struct program *p
     heap.grows = true;
   }
   if (heap.capacity < strategy->least_heap) heap.capacity = strategy->least_heap;
+  if (strategy->most_heap != 0 && heap.capacity > strategy->most_heap)
+    heap.capacity = strategy->most_heap;
   if (heap.source == HEAP_PAGES)
     heap.capacity = align_down(heap.capacity, heap.page_size);
   else

@@ -20,7 +20,9 @@
 //   FOREIGN_NATURAL_ALIGN  instead: a block is aligned as any object that fits in it, as C says
 //   FOREIGN_MAX_ALIGN      the largest alignment that may be asked for; without FOREIGN_HAS_ALIGNED
 //                          the same as FOREIGN_ALIGN
-//   FOREIGN_LIMIT          bytes of heap where memory never runs out; 20 MiB unless told otherwise
+//   FOREIGN_LIMIT          bytes of heap where memory never runs out, and the most that there are
+//                          anywhere; 20 MiB unless told otherwise
+//   FOREIGN_NO_BOUND       nobody knows how much memory it has: it may refuse whatever it likes
 //   FOREIGN_HAS_RESIZE, FOREIGN_HAS_ZEROED, FOREIGN_HAS_ALIGNED, FOREIGN_HAS_USABLE,
 //   FOREIGN_HAS_RESTART, FOREIGN_HAS_CHECK
 //                          the adapter's slot of that name is not NULL
@@ -279,6 +281,9 @@ static void tier_destroy(struct allocator *self) {
 
 static size_t modest_footprint(size_t size, size_t align, size_t page_size) {
   (void)page_size;
+#ifdef FOREIGN_NO_BOUND
+  return SIZE_MAX;
+#endif
   if (size > MODEST) return SIZE_MAX;
   bool resizable = foreign_api.allocate_aligned != NULL && foreign_api.usable_size != NULL;
   if (!is_plain(size, align) && !resizable) return SIZE_MAX;
@@ -308,6 +313,7 @@ static size_t no_footprint(size_t size, size_t align, size_t page_size) {
                                                 .traits = STRATEGY_RELEASES | ZEROES | SIZES |     \
                                                           THREADS | KEEPS | PLACE | (more_traits), \
                                                 .needs = NEEDS,                                    \
+                                                .most_heap = FOREIGN_LIMIT,                        \
                                                 .min_align = MIN_ALIGN,                            \
                                                 .max_align = FOREIGN_MAX_ALIGN,                    \
                                                 .create = tier_name##_create,                      \
