@@ -71,7 +71,7 @@ static void test_one_word(void) {
 
 // A heap full of the smallest blocks, every other one released, and then the rest.
 static void test_full_heap(void) {
-  static unsigned char *blocks[HEAP_SIZE / 32];
+  static unsigned char *blocks[HEAP_SIZE / (2 * UNIT)];
   for (unsigned fit = FIRST_FIT; fit < FITS; fit++) {
     struct allocator *self = open_heap(fit);
     size_t largest = s->statistics(self).largest_free, got = 0;

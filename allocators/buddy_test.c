@@ -110,8 +110,8 @@ static void test_any_heap(void) {
               start + 2 * span->size > address_of(rig_memory) + offset + size);
       }
       CHECK(tail < UNIT && shown + now.spans[0].size + tail == size);
-      // Bits of marks are a 64th of the units.
-      CHECK(now.spans[0].size <= s->overhead + size / 48);
+      // Two bits of marks for each unit, and some for where the units begin.
+      CHECK(now.spans[0].size <= s->overhead + size / (3 * UNIT));
       close_buddy(self);
     }
 }

@@ -55,6 +55,9 @@ static inline void lock_yield(void) {
 #if defined(__linux__) && defined(__x86_64__)
   long result;
   __asm__ volatile("syscall" : "=a"(result) : "a"(24L) : "rcx", "r11", "memory");
+#elif defined(__linux__) && defined(__i386__)
+  long result;
+  __asm__ volatile("int $0x80" : "=a"(result) : "a"(158L) : "memory");
 #elif defined(__linux__) && defined(__aarch64__)
   register long number __asm__("x8") = 124;
   register long result __asm__("x0");

@@ -441,7 +441,7 @@ static void test_damage(void) {
     memcpy(image, arenas[0], SIZE);
     for (uint64_t j = next_random(&noise) % 6; j < 6; j++) {
       size_t to = next_random(&noise) % WORDS, from = next_random(&noise) % WORDS;
-      size_t word = next_random(&noise) >> next_random(&noise) % 64;
+      size_t word = (size_t)(next_random(&noise) >> next_random(&noise) % 64);
       const void *source = i % 2 == 0 ? (void *)&word : (void *)(arenas[0] + from * sizeof word);
       memcpy(image + to * sizeof word, source, sizeof word);
     }

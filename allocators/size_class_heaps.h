@@ -13,7 +13,7 @@
 // Thread pointers are aligned, or 0 where there is none.
 #define NOBODY ((uintptr_t)1)
 
-#if defined(__x86_64__) && defined(__unix__) || defined(__aarch64__)
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__unix__) || defined(__aarch64__)
 static inline uintptr_t thread_identity(void) { return (uintptr_t)__builtin_thread_pointer(); }
 #else
 static inline uintptr_t thread_identity(void) { return 0; }
@@ -138,6 +138,11 @@ static inline bool barrier_everywhere(void) {
                      : "=a"(result)
                      : "a"(324L), "D"(command), "S"(0L), "d"(0L), "r"(cpu)
                      : "rcx", "r11", "memory");
+#elif defined(__linux__) && defined(__i386__)
+    __asm__ volatile("int $0x80"
+                     : "=a"(result)
+                     : "a"(375L), "b"(command), "c"(0L), "d"(0L)
+                     : "memory");
 #elif defined(__linux__) && defined(__aarch64__)
     register long number __asm__("x8") = 283, flags __asm__("x1") = 0, cpu __asm__("x2") = 0;
     register long first __asm__("x0") = command;

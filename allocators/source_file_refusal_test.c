@@ -201,7 +201,7 @@ static void limit_file_size(rlim_t most) {
 
 static void create_an_exabyte(const char *path) {
   limit_file_size(1 << 20);
-  check_refusal(path, PAGE, (size_t)1 << 44, "No space left");
+  check_refusal(path, PAGE, SIZE_MAX / PAGE / 16, "No space left");
 }
 
 static void open_hostile_claim(const char *path) {

@@ -1,7 +1,7 @@
 """cc_variant_test: a C test, run once per sanitizer and once under Valgrind."""
 
 load("@rules_cc//cc:defs.bzl", "cc_binary")
-load(":variants.bzl", "variant_test")
+load(":variants.bzl", "has_variant", "skipped_test", "variant_test")
 
 # Every error is an exit code of its own, so that a test cannot pass over it.
 VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full"]
@@ -48,6 +48,9 @@ def cc_variant_test(
         **kwargs
     )
     for v in variants:
+        if not has_variant(v):
+            skipped_test(name = "%s_%s" % (name, v), size = size, tags = tags + [v], variant = v)
+            continue
         variant_test(
             name = "%s_%s" % (name, v),
             size = "medium" if v == "valgrind" and size == "small" else size,

@@ -13,6 +13,11 @@ VARIANTS = {
     "coverage": ["line_coverage"],
     "drd": ["order_hooks"],
     "libfuzzer": ["libfuzzer", "asan", "ubsan"],
+    "m32": ["m32"],
+    "m32_asan": ["m32", "asan", "ubsan"],
+    "m32_libfuzzer": ["m32", "libfuzzer", "asan", "ubsan"],
+    "m32_optimized": ["m32", "optimize"],
+    "m32_plain_libfuzzer": ["m32", "libfuzzer"],
     "msan": ["msan"],
     "msan_libfuzzer": ["libfuzzer", "msan"],
     "optimized": ["optimize"],
@@ -24,7 +29,7 @@ VARIANTS = {
 
 # Features that a variant owns: dropped from the command line's --features first, so that
 # `bazel test --features=asan //...` does not ask for MSan plus ASan.
-_OWNED = ["afl", "asan", "libfuzzer", "line_coverage", "msan", "optimize", "order_hooks", "tsan", "ubsan"]
+_OWNED = ["afl", "asan", "libfuzzer", "line_coverage", "m32", "msan", "optimize", "order_hooks", "tsan", "ubsan"]
 
 # Prepended to what the user has set, so that the user wins.
 _ENVIRONMENT = {
@@ -109,14 +114,15 @@ def _object_impl(ctx):
             for library in linker_input.libraries:
                 archive = library.static_library or library.pic_static_library
                 archives[archive.path] = archive
-    outputs, flags = [output], []
+    outputs = [output]
+    flags = ["-m32"] if "m32" in VARIANTS[ctx.attr.variant] else []
     if ctx.outputs.options:
         # Whoever links with it does so with these options.
         ctx.actions.write(ctx.outputs.options, "".join([o + "\n" for o in {o: None for o in options}]))
         outputs.append(ctx.outputs.options)
     else:
         # What stands for another symbol must be settled here: the object is linked by strangers.
-        flags = [f for f in options if f.startswith("-Wl,--wrap=")]
+        flags += [f for f in options if f.startswith("-Wl,--wrap=")]
     if ctx.attr.strip_debug:
         flags.append("-Wl,--strip-debug")
     ctx.actions.run(
@@ -172,6 +178,40 @@ variant_test = rule(
     doc = "A variant_binary that is a test.",
     test = True,
 )
+
+def _skipped_impl(ctx):
+    script = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(
+        script,
+        "#!/bin/sh\necho 'SKIPPED: %s'\n" % ctx.attr.reason,
+        is_executable = True,
+    )
+    return [DefaultInfo(executable = script)]
+
+_skipped_test = rule(
+    implementation = _skipped_impl,
+    attrs = {"reason": attr.string(mandatory = True)},
+    doc = "Stands for a test that this machine cannot run: says so, which ci/count_tests.py counts.",
+    test = True,
+)
+
+def has_variant(variant):
+    """Whether programs of that variant can be built on this machine."""
+    return FOUND.m32 or not variant.startswith("m32")
+
+def skipped_test(name, variant, **kwargs):
+    """Instead of a test of a variant that cannot be built here.
+
+    Args:
+      name: of the test.
+      variant: one for which has_variant says no.
+      **kwargs: tags and size of the test.
+    """
+    _skipped_test(
+        name = name,
+        reason = "%s needs a 32-bit C and C++ library: install g++-multilib (ci/setup)" % variant,
+        **kwargs
+    )
 
 variant_file = rule(
     implementation = _file_impl,

@@ -1,5 +1,6 @@
 #include "fuzz/bug_benchmark.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ int bug_benchmark_run(const char *id, const uint8_t *data, size_t size) {
   struct program program;
   if (!input_decode(&program, data, size)) return BUG_BENCHMARK_REJECTED;
   if (oracle_run(&oracle, last->strategy, &program)) return BUG_BENCHMARK_CLEAN;
-  fprintf(stderr, "bug benchmark: no memory for a heap of %zu bytes\n",
+  fprintf(stderr, "bug benchmark: no memory for a heap of %" PRIu64 " bytes\n",
           program_heap(&program).capacity);
   return BUG_BENCHMARK_NO_MEMORY;
 }

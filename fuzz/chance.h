@@ -4,6 +4,7 @@
 #define FUZZ_CHANCE_H_
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct chance {
@@ -21,6 +22,11 @@ static inline uint64_t draw(struct chance *chance) {
 static inline uint64_t below(struct chance *chance, uint64_t limit) {
   uint64_t drawn = draw(chance);
   return limit <= UINT32_MAX ? (drawn >> 32) * limit >> 32 : drawn % limit;
+}
+
+// The same, of what is counted in memory.
+static inline size_t index_below(struct chance *chance, size_t limit) {
+  return (size_t)below(chance, limit);
 }
 
 static inline bool one_in(struct chance *chance, unsigned n) { return below(chance, n) == 0; }

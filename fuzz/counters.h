@@ -28,6 +28,10 @@ enum {
   COUNTERS_STATES = 8192,  // places; a power of two
 };
 
+// As aligned as atomic additions want it, whatever the size of the machine's own words: the file is
+// the same for all.
+typedef uint64_t counted_word __attribute__((aligned(8)));
+
 // Those of properties are called `exercised:<id>`.
 enum counters_row {
   COUNTERS_EXECUTIONS,   // programs begun
@@ -45,20 +49,20 @@ enum counters_row {
 // should they run out, those that are in go on counting, and each sight of another one is counted
 // as lost.
 struct counted_state {
-  uint64_t state;
-  uint64_t hits;
+  counted_word state;
+  counted_word hits;
 };
 
 struct counters {
-  uint64_t magic;
+  counted_word magic;
   uint32_t version;
   uint32_t rows;
   uint32_t states;
   uint32_t name_size;
-  uint64_t check;  // FNV-1a of the four numbers before and of all names
+  counted_word check;  // FNV-1a of the four numbers before and of all names
   struct {
     char name[COUNTERS_NAME];
-    uint64_t value;
+    counted_word value;
   } row[COUNTERS_ROWS];
   struct counted_state state[COUNTERS_STATES];
 };

@@ -2,7 +2,7 @@
 //
 // ASSAY_COMPARE says which (`free_list,buddy`, or `all`, as without it); see
 // harness/differential.h for what is compared.
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (program_heap(&program).capacity > MAX_CAPACITY) return -1;
   struct disagreement found;
   if (!differential_run(&all, &program, &found)) {
-    fprintf(stderr, "no memory for a heap of %zu bytes\n", program_heap(&program).capacity);
+    fprintf(stderr, "no memory for a heap of %" PRIu64 " bytes\n", program_heap(&program).capacity);
     exit(2);
   }
   if (found.found) property_violated(&found.verdict, found.names);

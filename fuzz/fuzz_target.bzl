@@ -6,8 +6,8 @@ For a target x:
   x_libfuzzer, x_afl                          fuzzers; bazel-bin/fuzz/x_afl.elf is the program
   x_afl_asan                                  AFL++ with sanitizers, only built when asked for
   x_{plain,msan}_libfuzzer                    without a sanitizer, and under MSan; likewise
-  x_replay, x_replay_{asan,msan,valgrind}     replay the files that they are given
-  x_regression_{plain,asan,msan,valgrind}     tests: replay corpus/
+  x_replay, x_replay_{asan,m32,msan,valgrind} replay the files that they are given
+  x_regression_{plain,asan,m32,msan,valgrind} tests: replay corpus/
   x_afl_smoke                                 test: AFL++ runs it, and finds nothing in 3 s
   x_{replay,regression}_{tsan,drd}            the same under race detectors, for x with threads
   x_tsan_libfuzzer                            a fuzzer that finds data races, for x with threads; likewise
@@ -19,7 +19,7 @@ load("@rules_cc//cc:defs.bzl", "cc_binary")
 load("@rules_shell//shell:sh_binary.bzl", "sh_binary")
 load("@rules_shell//shell:sh_test.bzl", "sh_test")
 load("//bazel:cc_variant_test.bzl", "LAUNCHERS", "THREAD_VARIANTS")
-load("//bazel:variants.bzl", "variant_binary")
+load("//bazel:variants.bzl", "has_variant", "skipped_test", "variant_binary")
 
 _REPLAYS = {
     "asan": "x_replay_asan",
@@ -73,6 +73,8 @@ def _programs(name, threads):
             variant = variant,
         )
     for variant, replay in _replays(threads).items():
+        if not has_variant(variant):
+            continue
         variant_binary(
             name = replay.replace("x", name, 1),
             binary = name + "_fuzz",
@@ -83,8 +85,12 @@ def _programs(name, threads):
 def _regression_tests(name, inputs, threads):
     for variant, replay in _replays(threads).items():
         program = replay.replace("x", name, 1)
+        test = "%s_regression_%s" % (name, variant)
+        if not has_variant(variant):
+            skipped_test(name = test, tags = ["regression", variant], variant = variant)
+            continue
         sh_test(
-            name = "%s_regression_%s" % (name, variant),
+            name = test,
             # Should they fail, Valgrind takes most of a second to start, once per input.
             size = "medium",
             srcs = ["replay_each.py"],

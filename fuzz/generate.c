@@ -46,7 +46,7 @@ static uint64_t answer(struct draft *draft) {
   uint64_t count = __atomic_load_n(&draft->hints->answers_count, __ATOMIC_RELAXED);
   if (count == 0) return page_edge(draft);
   uint64_t kept = count < HINTS_ANSWERS ? count : HINTS_ANSWERS;
-  const uint64_t *place = &draft->hints->answers[below(&draft->chance, kept)];
+  const shared_word *place = &draft->hints->answers[below(&draft->chance, kept)];
   uint64_t value = __atomic_load_n(place, __ATOMIC_RELAXED);
   // What lies behind it, up to the end of the heap.
   bool rest = one_in(&draft->chance, 4) && value < draft->heap.capacity;
@@ -107,7 +107,7 @@ uint64_t some_size(struct draft *draft) {
 static uint64_t size_in_use(struct draft *draft) {
   size_t length = draft_length(draft);
   if (length > 0) {
-    const struct record *record = draft_at(draft, below(&draft->chance, length));
+    const struct record *record = draft_at(draft, index_below(&draft->chance, length));
     if (kind_has_size(record_kind(record))) return record->size;
   }
   return some_size(draft);
@@ -250,7 +250,7 @@ void narrow(struct draft *draft) {
   struct chance *chance = &draft->chance;
   draft->palette_count = 0;
   uint64_t sizes[DRAFT_PALETTE];
-  size_t count = 1 + below(chance, DRAFT_PALETTE);
+  size_t count = 1 + index_below(chance, DRAFT_PALETTE);
   for (size_t i = 0; i < count; i++) sizes[i] = some_size(draft);
   for (size_t i = 0; i < count; i++) draft->palette[i] = sizes[i];
   draft->palette_count = count;

@@ -15,6 +15,10 @@
 // Powers of two: a place is a number modulo this.
 enum { HINTS_SIZES = 256, HINTS_ANSWERS = 128 };
 
+// As aligned as atomic access wants it, whatever the size of the machine's own words: the file is
+// the same for all.
+typedef uint64_t shared_word __attribute__((aligned(8)));
+
 struct hints {
   uint32_t offered;     // bit k: the strategy offers operations of kind k; 0: nothing is known yet
   uint32_t dying;       // bit k: an OP_CRASH strikes operations of kind k
@@ -22,10 +26,10 @@ struct hints {
   uint32_t concurrent;  // whether several threads can be in the allocator at once
   uint32_t align_log2;  // of the largest alignment that it serves
   uint32_t sizes_count;
-  uint64_t sizes[HINTS_SIZES];      // bytes: the largest requests with their footprint, ascending
-  uint64_t answers[HINTS_ANSWERS];  // bytes: usable sizes, distances between blocks and offsets of
-                                    // blocks, the latest HINTS_ANSWERS
-  uint64_t answers_count;           // since the target started
+  shared_word sizes[HINTS_SIZES];  // bytes: the largest requests with their footprint, ascending
+  shared_word answers[HINTS_ANSWERS];  // bytes: usable sizes, distances between blocks and offsets
+                                       // of blocks, the latest HINTS_ANSWERS
+  shared_word answers_count;           // since the target started
 };
 
 // Of this process; all zero at first.
@@ -41,7 +45,7 @@ const struct hints *hints_share(void);
 
 static inline void hints_answer(struct hints *hints, uint64_t value) {
   uint64_t count = hints->answers_count;
-  uint64_t *last = &hints->answers[(count - 1) % HINTS_ANSWERS];
+  shared_word *last = &hints->answers[(count - 1) % HINTS_ANSWERS];
   if (*last == value) return;  // an array of equal blocks is one answer
   __atomic_store_n(&hints->answers[count % HINTS_ANSWERS], value, __ATOMIC_RELAXED);
   __atomic_store_n(&hints->answers_count, count + 1, __ATOMIC_RELAXED);

@@ -29,7 +29,7 @@ static void hints_are_true_of_every_strategy(void) {
     CHECK((hints.sizes_count == 0) == (strategy->footprint(1, strategy->min_align, 4096) ==
                                        strategy->footprint(1 << 20, strategy->min_align, 4096)));
     for (uint32_t i = 0; i < hints.sizes_count; i++) {
-      size_t size = hints.sizes[i], align = strategy->min_align;
+      size_t size = (size_t)hints.sizes[i], align = strategy->min_align;
       CHECK(i == 0 || hints.sizes[i - 1] < size);
       CHECK(strategy->footprint(size, align, 4096) != strategy->footprint(size + 1, align, 4096));
     }

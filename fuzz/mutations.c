@@ -22,7 +22,7 @@ static size_t shorter(size_t a, size_t b) { return a < b ? a : b; }
 // ## More and fewer operations
 
 static bool insert(struct draft *draft, size_t index) {
-  size_t count = 1 + below(&draft->chance, 4), done = 0;
+  size_t count = 1 + index_below(&draft->chance, 4), done = 0;
   while (done < count) {
     size_t inserted = insert_some_operation(draft, index + done);
     if (inserted == 0) break;
@@ -41,7 +41,7 @@ static bool append(struct draft *draft, size_t index) {
 static bool burst(struct draft *draft, size_t index) {
   uint32_t kinds = draft->kinds, reach = draft->reach;
   narrow(draft);
-  size_t count = 4 + below(&draft->chance, BURST), done = 0;
+  size_t count = 4 + index_below(&draft->chance, BURST), done = 0;
   if (one_in(&draft->chance, 2)) index = draft_length(draft);
   while (done < count) {
     size_t inserted = insert_some_operation(draft, index + done);
@@ -56,7 +56,7 @@ static bool burst(struct draft *draft, size_t index) {
 
 // The same request for slot after slot: until a class, a chunk or the heap is full.
 static bool fill(struct draft *draft, size_t index) {
-  size_t count = 4 + below(&draft->chance, RUN), done = 0;
+  size_t count = 4 + index_below(&draft->chance, RUN), done = 0;
   struct operation op = operation_of_kind(draft, OP_ALLOCATE, index);
   for (; done < count; done++) {
     op.slot = draft_slot_among(draft, ~draft_named(draft, index + done));
@@ -66,7 +66,7 @@ static bool fill(struct draft *draft, size_t index) {
 }
 
 static bool drop(struct draft *draft, size_t index) {
-  size_t count = 1 + below(&draft->chance, one_in(&draft->chance, 4) ? 16 : 2);
+  size_t count = 1 + index_below(&draft->chance, one_in(&draft->chance, 4) ? 16 : 2);
   draft_remove(draft, index, shorter(count, draft_length(draft) - index));
   return true;
 }
@@ -82,10 +82,10 @@ void splice(struct draft *draft, size_t index, const struct record *from, size_t
 
 static bool duplicate(struct draft *draft, size_t index) {
   struct record piece[PIECE];
-  size_t count = shorter(1 + below(&draft->chance, PIECE), draft_length(draft) - index);
+  size_t count = shorter(1 + index_below(&draft->chance, PIECE), draft_length(draft) - index);
   memcpy(piece, draft_at(draft, index), count * sizeof *piece);
   if (draft_room(draft) == 0) return false;
-  splice(draft, below(&draft->chance, draft_length(draft) + 1), piece, count);
+  splice(draft, index_below(&draft->chance, draft_length(draft) + 1), piece, count);
   return true;
 }
 
@@ -149,7 +149,7 @@ static bool nudge_size(struct draft *draft, size_t index) {
     size = some_edge(draft);
     break;
   case 6: {  // the same as another one: what was released fits again exactly
-    size_t other = find(draft, below(chance, draft_length(draft)), kind_has_size);
+    size_t other = find(draft, index_below(chance, draft_length(draft)), kind_has_size);
     size = draft_at(draft, other)->size;
     break;
   }
@@ -304,7 +304,7 @@ static bool change_heap(struct draft *draft, size_t index) {
     break;
   case 2: {  // mostly small: exhaustion is near
     size_t capacity = (size_t)256 << below(chance, one_in(chance, 16) ? 13 : 8);
-    heap->capacity = one_in(chance, 2) ? capacity : capacity + below(chance, capacity);
+    heap->capacity = one_in(chance, 2) ? capacity : capacity + index_below(chance, capacity);
     if (heap->capacity > MAX_CAPACITY) heap->capacity = MAX_CAPACITY;
     break;
   }
@@ -390,6 +390,7 @@ void mutate(struct draft *draft) {
     return;
   }
   for (int i = 0; i < TRIES; i++)
-    if (mutation_choose(&draft->chance)->apply(draft, below(&draft->chance, draft_length(draft))))
+    if (mutation_choose(&draft->chance)
+            ->apply(draft, index_below(&draft->chance, draft_length(draft))))
       return;
 }

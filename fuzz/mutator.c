@@ -11,7 +11,7 @@ size_t mutator_mutate(const struct hints *hints, uint8_t *bytes, size_t size, si
   static struct draft draft;
   if (max_size < RECORD_SIZE) return size;
   draft_open(&draft, bytes, size, max_size, seed, hints);
-  size_t rounds = 1 + below(&draft.chance, ROUNDS);
+  size_t rounds = 1 + index_below(&draft.chance, ROUNDS);
   for (size_t i = 0; i < rounds; i++) mutate(&draft);
   program_encode(&draft.program, bytes);
   return program_encoded_size(&draft.program);
@@ -31,11 +31,11 @@ size_t mutator_cross(const struct hints *hints, const uint8_t *first, size_t fir
   struct chance *chance = &draft.chance;
   size_t length = draft_length(&draft), count = second_size / RECORD_SIZE - 1;
   if (count > DRAFT_RECORDS) count = DRAFT_RECORDS;
-  size_t from = below(chance, count);
-  count = 1 + below(chance, count - from);
+  size_t from = index_below(chance, count);
+  count = 1 + index_below(chance, count - from);
   memcpy(piece, second + (1 + from) * RECORD_SIZE, count * RECORD_SIZE);
   // In front of an operation of the first: what comes there stays, or the piece is the end.
-  size_t cut = below(chance, length + 1);
+  size_t cut = index_below(chance, length + 1);
   if (one_in(chance, 2)) draft_remove(&draft, cut, length - cut);
   splice(&draft, cut, piece, count);
   program_encode(&draft.program, out);

@@ -295,7 +295,7 @@ static void each_mutation_does_what_its_name_says(void) {
     size_t which = expectation_of(m), done = 0, changed = 0;
     for (uint64_t seed = 0; seed < ROUNDS; seed++) {
       open_some(1 + seed % (LIMIT - 2), seed, &hints);
-      size_t index = below(&draft.chance, draft_length(&draft));
+      size_t index = index_below(&draft.chance, draft_length(&draft));
       bool applied = m->apply(&draft, index);
       check_decodable(&draft);
       bool differs = draft.program.count != before_count ||
@@ -321,7 +321,7 @@ static void a_full_draft_stays_within_its_limit(void) {
     while (insert_some_operation(&draft, draft_length(&draft)) > 0) continue;
     CHECK(draft.program.count == LIMIT);
     for (const struct mutation *m = mutations; m->name; m++) {
-      m->apply(&draft, below(&draft.chance, draft_length(&draft)));
+      m->apply(&draft, index_below(&draft.chance, draft_length(&draft)));
       check_decodable(&draft);
       CHECK(draft.program.count <= LIMIT);
       if (draft_length(&draft) == 0) break;
@@ -416,8 +416,8 @@ static void the_same_seed_gives_the_same(void) {
   for (uint32_t seed = 0; seed < ROUNDS; seed++) {
     uint8_t a[512], b[512];
     struct chance chance = {seed};
-    size_t size = below(&chance, sizeof a + 1),
-           max_size = size + below(&chance, sizeof a - size + 1);
+    size_t size = index_below(&chance, sizeof a + 1),
+           max_size = size + index_below(&chance, sizeof a - size + 1);
     for (size_t i = 0; i < sizeof a; i++) a[i] = b[i] = (uint8_t)draw(&chance);
     size_t first = mutator_mutate(&hints, a, size, max_size, seed);
     size_t second = mutator_mutate(&hints, b, size, max_size, seed);

@@ -4,8 +4,8 @@
 // ASSAY_STRATEGY chooses among several; ASSAY_TIER (fast, full, paranoid) is `full` unless set;
 // ASSAY_MUTATOR (mutator_choice.h); ASSAY_HINTS is set by the AFL++ mutator (hints.h);
 // ASSAY_COUNTERS names a file for the target's own numbers (counters.h).
+#include <inttypes.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +96,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     counting_add(&counting, &oracle.counts);
     return 0;
   }
-  fprintf(stderr, "no memory for a heap of %zu bytes\n", program_heap(&program).capacity);
+  fprintf(stderr, "no memory for a heap of %" PRIu64 " bytes\n", program_heap(&program).capacity);
   exit(2);
 }

@@ -16,19 +16,24 @@ enum { GUARD = 1 << 16, WORD = 64, MIN_PAGE = 64, MAPS = 3 };
 // process.
 enum { AHEAD = 4096 };
 
-// Addresses for stretches, gaps and fragmentation.
-static size_t addresses_for(size_t capacity) { return 4 * capacity + 4 * (size_t)ARENA_ALIGN; }
+// Addresses for stretches, gaps and fragmentation. There may be fewer: a size_t may have 32 bits.
+static uint64_t addresses_for(uint64_t capacity) {
+  return 4 * capacity + 4 * (uint64_t)ARENA_ALIGN;
+}
 
 // A heap is made dirty from end to end: one that does not fit in memory would take the machine
 // down.
-static bool affordable(size_t capacity) {
+static bool affordable(uint64_t capacity) {
+  if (capacity > PROGRAM_MAX_CAPACITY || addresses_for(capacity) > SIZE_MAX / 2) return false;
   long pages = sysconf(_SC_PHYS_PAGES), page_size = sysconf(_SC_PAGESIZE);
-  return pages <= 0 || page_size <= 0 || capacity / (size_t)page_size <= (size_t)pages / 2;
+  return pages <= 0 || page_size <= 0 ||
+         capacity / (unsigned long)page_size <= (unsigned long)pages / 2;
 }
 
 // Where heaps begin if nothing else is there: at the same address in each process, as allocators
 // that are chosen by the bits of their addresses need it. It is the one that courses take, beyond
 // what 32 bits can say; there ASan has a gap in its shadow, so that with it another one is as good.
+// With 32 bits it is between programs and shared objects, above ASan's shadow.
 #if UINTPTR_MAX > UINT32_MAX
 #ifdef BUILT_WITH_ASAN
 #define PLACE ((uintptr_t)0x200800000000)
@@ -36,25 +41,24 @@ static bool affordable(size_t capacity) {
 #define PLACE ((uintptr_t)0x800000000)
 #endif
 #else
-#define PLACE ((uintptr_t)0)
+#define PLACE ((uintptr_t)0x70000000)
 #endif
 
 static unsigned char *map_addresses(size_t size) {
   enum { FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
-  void *mapping = MAP_FAILED;
-  if (PLACE)
-    mapping = mmap((void *)(PLACE - ARENA_ALIGN), size, PROT_NONE, FLAGS | MAP_FIXED_NOREPLACE, -1,
-                   0);  // what does not know the flag takes the address for a hint
+  // What does not know the last flag takes the address for a hint.
+  void *mapping =
+      mmap((void *)(PLACE - ARENA_ALIGN), size, PROT_NONE, FLAGS | MAP_FIXED_NOREPLACE, -1, 0);
   return mapping != MAP_FAILED ? mapping : mmap(NULL, size, PROT_NONE, FLAGS, -1, 0);
 }
 
-bool arena_init(struct arena *self, size_t capacity) {
+bool arena_init(struct arena *self, uint64_t capacity) {
   *self = (struct arena){0};
   if (!affordable(capacity)) {
     errno = ENOMEM;
     return false;
   }
-  size_t size = addresses_for(capacity);
+  size_t size = (size_t)addresses_for(capacity);
   size_t mapping_size = size + 2 * (size_t)ARENA_ALIGN + 2 * (size_t)GUARD;
   unsigned char *mapping = map_addresses(mapping_size);
   if (mapping == MAP_FAILED) return false;
@@ -168,7 +172,7 @@ static void release_growing(struct source *source, void *memory, size_t size) {
 
 static size_t available_growing(const struct source *source) {
   const struct arena *self = (const struct arena *)source;
-  return self->heap.capacity - self->held;
+  return (size_t)self->heap.capacity - self->held;
 }
 
 static void *acquire_buffer(struct source *source, size_t size) {
@@ -206,7 +210,7 @@ static void *held_buffer(struct source *source, size_t *size) {
 
 static size_t available_buffer(const struct source *source) {
   const struct arena *self = (const struct arena *)source;
-  return self->held ? 0 : self->heap.capacity;
+  return self->held ? 0 : (size_t)self->heap.capacity;
 }
 
 // ## Pages: first fit in a bitmap, one page of gap behind every stretch

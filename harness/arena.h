@@ -28,7 +28,7 @@ struct arena {
   size_t mapping_size;
   unsigned char *base;  // aligned to ARENA_ALIGN; the page below is a guard
   size_t size;          // accessible bytes from base
-  size_t capacity;      // that it was made for
+  uint64_t capacity;    // that it was made for
   // The heap that is open now.
   struct heap heap;
   unsigned char *start;  // of its addresses
@@ -49,9 +49,9 @@ struct arena {
   const void *damaged;  // a canary byte that had changed when its place was used again
 };
 
-// Room for heaps of `capacity` bytes. False, with errno, if the system has no such address range,
-// or if that is more than half of its memory.
-bool arena_init(struct arena *self, size_t capacity);
+// Room for heaps of `capacity` bytes. False, with errno, if there is no such address range, or if
+// that is more than half of the machine's memory.
+bool arena_init(struct arena *self, uint64_t capacity);
 void arena_free(struct arena *self);
 
 // Whether arena_open accepts this heap, or a larger arena is needed.

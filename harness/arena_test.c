@@ -346,7 +346,7 @@ static void test_room(void) {
   struct arena none = {0};
   CHECK(!arena_fits(&none, &heap));
   arena_free(&none);
-  CHECK(!arena_init(&none, (size_t)1 << 50));  // more than any machine has addresses for
+  CHECK(!arena_init(&none, (uint64_t)1 << 50));  // more than any machine has addresses for
 }
 
 // In each process heaps begin at the same address; a second arena is elsewhere.

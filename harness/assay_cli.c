@@ -29,14 +29,15 @@ int cli_usage(const char *command) {
   return CLI_CANNOT_RUN;
 }
 
-bool cli_number(const char *option, const char *text, unsigned long least, unsigned long most,
-                unsigned long *number) {
+bool cli_number(const char *option, const char *text, uint64_t least, uint64_t most,
+                uint64_t *number) {
   char *end;
   errno = 0;
-  *number = strtoul(text, &end, 10);
+  *number = strtoull(text, &end, 10);
   bool whole = *text >= '0' && *text <= '9' && *end == 0 && errno == 0;
   if (whole && *number >= least && *number <= most) return true;
-  cli_error("%s takes a number from %lu to %lu, not '%s'", option, least, most, text);
+  cli_error("%s takes a number from %" PRIu64 " to %" PRIu64 ", not '%s'", option, least, most,
+            text);
   return false;
 }
 

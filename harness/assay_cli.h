@@ -34,8 +34,8 @@ int cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int cli_usage(const char *command);
 
 // A decimal number from `least` to `most`; false after an error message.
-bool cli_number(const char *option, const char *text, unsigned long least, unsigned long most,
-                unsigned long *number);
+bool cli_number(const char *option, const char *text, uint64_t least, uint64_t most,
+                uint64_t *number);
 
 // ## Commands that run programs
 

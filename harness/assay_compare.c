@@ -40,7 +40,7 @@ struct request {
   struct differential differential;
   struct legacy *legacy;
   const char *output;              // of the minimised program; NULL: not wanted
-  unsigned long seconds;           // for minimising
+  uint64_t seconds;                // for minimising
   char wanted[VERDICT_SITE_SIZE];  // the names of the two that must disagree; empty: any
 };
 

@@ -48,7 +48,7 @@ static const char help[] =
 
 struct request {
   struct enumeration enumeration;
-  unsigned long depth, slots, capacity, page, variant, budget, findings;
+  uint64_t depth, slots, capacity, page, variant, budget, findings;
   const char *output;
 };
 
@@ -192,7 +192,7 @@ static void print_text(const struct request *request, const struct registry_entr
                        const struct heap *heap) {
   const struct enumeration *enumeration = &request->enumeration;
   const struct alphabet *alphabet = &enumeration->alphabet;
-  printf("%s, heap source=%s capacity=%zu", entry->name,
+  printf("%s, heap source=%s capacity=%" PRIu64, entry->name,
          heap->source == HEAP_FIXED ? "fixed" : "pages", heap->capacity);
   if (heap->source == HEAP_PAGES) printf(" page=%zu", heap->page_size);
   printf(" variant=%u\noperations: ", heap->variant);
@@ -242,7 +242,8 @@ static void print_json(const struct request *request, const struct registry_entr
   cli_print_json_text(entry->name);
   printf(", \"verdict\": ");
   cli_print_json_text(enumeration->findings_count ? enumeration->findings[0].verdict.id : "clean");
-  printf(", \"heap\": {\"source\": \"%s\", \"capacity\": %zu, \"page\": %zu, \"variant\": %u}",
+  printf(", \"heap\": {\"source\": \"%s\", \"capacity\": %" PRIu64
+         ", \"page\": %zu, \"variant\": %u}",
          heap->source == HEAP_FIXED ? "fixed" : "pages", heap->capacity, heap->page_size,
          heap->variant);
   printf(", \"operations\": [");
@@ -309,7 +310,7 @@ static int run(struct request *request, const struct cli_job *job) {
   alphabet->slots = (unsigned)(request->slots ? request->slots : releases ? 3 : ENUMERATE_SLOTS);
   alphabet->heap =
       (struct heap){.source = strategy->needs & SOURCE_RECLAIMS ? HEAP_PAGES : HEAP_FIXED,
-                    .page_size = request->page,
+                    .page_size = (size_t)request->page,
                     .capacity = request->capacity,
                     .variant = (unsigned)request->variant,
                     .slots = ENUMERATE_SLOTS,
@@ -318,14 +319,14 @@ static int run(struct request *request, const struct cli_job *job) {
   struct record record = heap_record(&alphabet->heap);
   struct heap heap = oracle_heap(strategy, &(struct program){.records = &record, .count = 1});
   if (heap.variant != request->variant)
-    return cli_error("--variant: %s has no variant %lu; `assay list` shows them", job->entry->name,
-                     request->variant);
+    return cli_error("--variant: %s has no variant %" PRIu64 "; `assay list` shows them",
+                     job->entry->name, request->variant);
   bool terminal = isatty(STDERR_FILENO);
   enumeration->progress = terminal ? dup(STDERR_FILENO) : -1;
   bool done = enumerate(enumeration);
   if (terminal) fputs("\r\033[K", stderr);
   if (!done && errno == ENOSPC)
-    return cli_error("%s does not live on a heap of %zu bytes; say --capacity BYTES",
+    return cli_error("%s does not live on a heap of %" PRIu64 " bytes; say --capacity BYTES",
                      job->entry->name, heap.capacity);
   if (!done) return cli_error("could not be run: %s", strerror(errno));
   if (!programs_of(enumeration) && !enumeration->findings_count && !enumeration->interrupted)

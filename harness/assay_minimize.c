@@ -47,7 +47,7 @@ static bool save(const struct program *program, const char *path) {
 struct request {
   struct minimization task;
   const char *output;
-  unsigned long seconds;
+  uint64_t seconds;
 };
 
 static int minimize_program(const struct cli_job *job, const char *path, struct program *program,

@@ -30,7 +30,7 @@ static const char help[] =
 struct request {
   bool bare, progress;
   bool kept, merged;
-  unsigned long heap;
+  uint64_t heap;
 };
 
 // ## Progress: told by the child that replays

@@ -1,6 +1,7 @@
 // assay repro
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ struct request {
   const char *path;
   const struct cli_job *job;
   const struct program *program;
-  unsigned long runs, stop;
+  uint64_t runs, stop;
   int what;  // instead of telling it: the option's letter
 };
 
@@ -75,9 +76,9 @@ static int debug(const struct request *request) {
 }
 
 // How many of the runs show what the story shows; 0 if one could not be run.
-static unsigned long count_same(const struct request *request, const struct story *story) {
-  unsigned long same = 1;
-  for (unsigned long i = 1; i < request->runs; i++) {
+static uint64_t count_same(const struct request *request, const struct story *story) {
+  uint64_t same = 1;
+  for (uint64_t i = 1; i < request->runs; i++) {
     struct isolated_run again;
     if (!verdict_of(request, &again)) return 0;
     same += strcmp(again.verdict.id, story->run.verdict.id) == 0;
@@ -92,7 +93,7 @@ static int tell(const struct request *request) {
   fflush(stdout);
   struct story story;
   bool told = story_tell(&story, request->job->tier, json, entry->strategy, request->program);
-  unsigned long same = told ? count_same(request, &story) : 0;
+  uint64_t same = told ? count_same(request, &story) : 0;
   int result = CLI_CANNOT_RUN;
   if (!told) {
     cli_error("%s: could not be run: %s", request->path, strerror(errno));
@@ -102,7 +103,7 @@ static int tell(const struct request *request) {
       story_print_json(&story, request->path, entry->name, tier_of(request), same, request->runs);
     } else {
       explain(&story);
-      printf("\nVerdict: %s (%s), in %lu of %lu runs\n", story.run.verdict.id,
+      printf("\nVerdict: %s (%s), in %" PRIu64 " of %" PRIu64 " runs\n", story.run.verdict.id,
              property_text(story.run.verdict.property), same, request->runs);
     }
   }
@@ -118,7 +119,7 @@ static int act(const struct cli_job *job, const char *path, struct program *prog
   request->program = program;
   switch (request->what) {
   case 'b':
-    explain_in_debugger(job->tier, request->stop, job->entry->strategy, program);
+    explain_in_debugger(job->tier, (size_t)request->stop, job->entry->strategy, program);
     return CLI_CLEAN;
   case 'c':
     return emit(request);

@@ -297,7 +297,7 @@ static void prepare(struct run *run, size_t end) {
   stretch.count = end - run->index;
   for (size_t i = 0; i < stretch.count; i++) {
     struct task *task = &tasks[i];
-    *task = (struct task){.operation = record_operation(program_at(run->program, run->index + i)),
+    *task = (struct task){.operation = record_request(program_at(run->program, run->index + i)),
                           .index = run->index + i,
                           .last = true};
     uint32_t slot = task->operation.slot &= run->heap.slots - 1;
@@ -373,7 +373,7 @@ static void verify_refusals(struct run *run, size_t injected) {
   run_violated(run, PROPERTY_spurious_oom,
                "refused, although %zu bytes of %zu suffice by the strategy's bound for all that "
                "was asked for at that time",
-               run_overhead(run) + need, run->heap.capacity);
+               run_overhead(run) + need, (size_t)run->heap.capacity);
 }
 
 static void shadow_put(struct run *run, const struct task *task, const struct extent *block) {

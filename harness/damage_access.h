@@ -150,7 +150,7 @@ static void *writes_to_null(struct allocator *self, size_t size, size_t align) {
   return victim->allocate(self, size, align);
 }
 static void *reads_nowhere(struct allocator *self, size_t size, size_t align) {
-  if (size == TRIGGER) damage_by_reading((uintptr_t)1 << 62);
+  if (size == TRIGGER) damage_by_reading(UINTPTR_MAX / 4 + 1);
   return victim->allocate(self, size, align);
 }
 

@@ -348,7 +348,7 @@ static carry_out *const actions[OP_KINDS] = {
 static void carry_out_all(struct play *play) {
   size_t length = program_length(play->program);
   for (; play->index < length; play->index++) {
-    struct operation op = record_operation(program_at(play->program, play->index));
+    struct operation op = record_request(program_at(play->program, play->index));
     struct observation *seen = &play->account->observations[play->index];
     if (!actions[op.kind] || !operation_offered(op.kind, play->strategy)) continue;
     op.slot &= play->heap.slots - 1;
@@ -376,7 +376,7 @@ static void create(struct play *play, struct source *source) {
 
 static void play_all(struct play *play) {
   struct source *bottom = arena_open(play->arena, &play->heap, 0, ARENA_DIRT);
-  source_limit_init(&play->limit, bottom, play->heap.capacity);
+  source_limit_init(&play->limit, bottom, (size_t)play->heap.capacity);
   source_faults_init(&play->faults, &play->limit.base);
   // Faults before anything else strike create.
   for (; play->index < program_length(play->program); play->index++) {

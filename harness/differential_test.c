@@ -408,7 +408,7 @@ static void test_clean_strategies(void) {
                         .threads = 1};
     records[0] = heap_record(&heap);
     for (size_t i = 1; i <= LENGTH; i++) records[i] = random_operation();
-    struct program program = {.records = records, .count = 1 + below(LENGTH + 1)};
+    struct program program = {.records = records, .count = 1 + (size_t)below(LENGTH + 1)};
     struct disagreement found;
     CHECK(differential_run(&all, &program, &found));
     if (found.found) fprintf(stderr, "%s: %s\n", found.names, found.verdict.diagnosis);

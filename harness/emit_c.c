@@ -136,12 +136,12 @@ void emit_c(FILE *to, const struct registry_entry *entry, const struct program *
   }
   fprintf(to, ";\n\nint main(void) {\n  repro_open(&");
   print_symbol(to, entry->name);
-  fprintf(to, ", %zu, %zu, %u, %u, 0x%" PRIx64 ");\n", heap.capacity, pages ? heap.page_size : 0,
-          pages ? 0 : heap.skew, heap.variant, fault);
+  fprintf(to, ", %zu, %zu, %u, %u, 0x%" PRIx64 ");\n", (size_t)heap.capacity,
+          pages ? heap.page_size : 0, pages ? 0 : heap.skew, heap.variant, fault);
   if (index > 0) fprintf(to, "  repro.operation = %zu;\n", index);
   bool dies = false;
   for (; index < length; index++) {
-    struct operation op = record_operation(program_at(program, index));
+    struct operation op = record_request(program_at(program, index));
     if (!operation_offered(op.kind, strategy)) {
       fprintf(to, "  %-48s  // %zu is not offered\n", "repro.operation++;", index);
       continue;

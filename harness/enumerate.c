@@ -395,7 +395,7 @@ size_t enumerate_smallest_heap(const struct strategy *strategy, const struct alp
   size_t align = (size_t)op.align < strategy->min_align ? strategy->min_align : (size_t)op.align;
   size_t block = strategy->footprint((size_t)op.size, align, pages ? trial.heap.page_size : 1);
   // One that states no bound has little of its own.
-  if (block > PROGRAM_MAX_CAPACITY) block = 2 * ((size_t)op.size + align) + trial.heap.page_size;
+  if (block > SIZE_MAX / 8) block = 2 * ((size_t)op.size + align) + trial.heap.page_size;
   trial.most = strategy->overhead + trial.heap.page_size + 2 * block;
   size_t *found =
       mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -93,7 +93,8 @@ bool memory_shows_races(void) { return __tsan_init; }
 #endif
 
 SEES_FORBIDDEN void memory_fill(void *start, int byte, size_t size) {
-#if defined(__x86_64__) && (defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN))
+#if (defined(__x86_64__) || defined(__i386__)) &&                                                  \
+    (defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN))
   // One instruction, which no interceptor sees and no pass instruments.
   __asm__ volatile("rep stosb" : "+D"(start), "+c"(size) : "a"(byte) : "memory");
 #elif defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN)
@@ -106,7 +107,8 @@ SEES_FORBIDDEN void memory_fill(void *start, int byte, size_t size) {
 SEES_FORBIDDEN void memory_copy(void *to, const void *from, size_t size) {
   void *start = to;
   size_t all = size;
-#if defined(__x86_64__) && (defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN))
+#if (defined(__x86_64__) || defined(__i386__)) &&                                                  \
+    (defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN))
   __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
 #elif defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN)
   for (volatile unsigned char *at = to; size; size--, from = (const char *)from + 1)

@@ -300,7 +300,7 @@ bool could_have(struct run *run, size_t size) {
 }
 
 size_t find_largest(struct run *run, bool (*can)(struct run *run, size_t size)) {
-  size_t low = 0, high = run->heap.capacity + 1;  // low can be had, high cannot
+  size_t low = 0, high = (size_t)run->heap.capacity + 1;  // low can be had, high cannot
   // What an empty heap keeps for itself is mostly little: search from that end, then halve.
   for (size_t kept = 64; kept < high; kept *= 4) {
     if (can(run, high - 1 - kept)) {

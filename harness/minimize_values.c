@@ -44,8 +44,8 @@ bool search_simplify_heap(struct search *search) {
   TRY(page_size, plain.page_size);
   TRY(capacity, plain.capacity);
   // If the default is not it, the next power of two reads better than an odd number.
-  if (heap.capacity != plain.capacity && !is_power_of_two(heap.capacity)) {
-    size_t power = 1;
+  if (heap.capacity != plain.capacity && heap.capacity & (heap.capacity - 1)) {
+    uint64_t power = 1;
     while (power < heap.capacity) power *= 2;
     TRY(capacity, power);
     TRY(capacity, power / 2);

@@ -88,7 +88,7 @@ static void verify_refusal(struct run *run, const struct snapshot *before, bool 
       run_exercise(run, PROPERTY_spurious_oom);
       run_violated(run, PROPERTY_spurious_oom,
                    "refused, although %zu bytes of %zu suffice by the strategy's bound",
-                   run_overhead(run) + need, run->heap.capacity);
+                   run_overhead(run) + need, (size_t)run->heap.capacity);
     }
   }
   // That tells something only where the source was asked.

@@ -12,6 +12,7 @@
 #include "harness/run.h"
 
 enum { FIRST_STRETCHES = 1024, SECOND_DIRT = 0x5A, ONCE_MORE_ONE_IN = 16, CANARIES_EACH = 8 };
+enum { LEAST_ARENA = 1 << 20 };
 
 // Finding the largest block of a fresh heap makes all of it dirty several times over. Of one that
 // grows as it likes, it tells nothing.
@@ -21,7 +22,7 @@ enum { FIRST_STRETCHES = 1024, SECOND_DIRT = 0x5A, ONCE_MORE_ONE_IN = 16, CANARI
 
 struct source *run_open_sources(struct run *run, struct source *bottom) {
   struct oracle *oracle = run->oracle;
-  source_limit_init(&run->limit, bottom, run->heap.capacity);
+  source_limit_init(&run->limit, bottom, (size_t)run->heap.capacity);
   source_account_init(&run->account, &run->limit.base, oracle->stretches,
                       oracle->stretches_capacity);
   run->account.grows = run->heap.grows;
@@ -57,7 +58,7 @@ static void create(struct run *run, struct source *source) {
   if (promised)
     run_violated(run, PROPERTY_spurious_oom,
                  "failed on %zu bytes, although the bound says that %zu suffice",
-                 run->heap.capacity, run_overhead(run) + least);
+                 (size_t)run->heap.capacity, run_overhead(run) + least);
 }
 
 static void destroy(struct run *run) {
@@ -181,7 +182,7 @@ static void empty(struct run *run) {
 static void step(struct run *run, const struct record *record) {
   const struct oracle_settings *settings = &run->oracle->settings;
   bool first = run->pass == PASS_FIRST;
-  run->operation = record_operation(record);
+  run->operation = record_request(record);
   run->refused = run->without_effect = false;
   run->step = (struct step){.index = run->index, .operation = &run->operation};
   if (!pass_begins(run)) return;
@@ -372,11 +373,12 @@ static bool prepare(struct oracle *self, const struct heap *heap, size_t length)
   if (!arena_fits(&self->arena, heap)) {
     shadow_free(&self->shadow);
     arena_free(&self->arena);
-    size_t capacity = heap->capacity < (size_t)1 << 20 ? (size_t)1 << 20 : heap->capacity;
+    uint64_t capacity = heap->capacity < LEAST_ARENA ? LEAST_ARENA : heap->capacity;
     if (!arena_init(&self->arena, capacity)) return false;
     if (!shadow_init(&self->shadow, self->arena.base, self->arena.size)) return false;
   }
-  size_t stretches = heap->source == HEAP_FIXED ? 1 : heap->capacity / heap->page_size + 1;
+  size_t stretches =
+      heap->source == HEAP_FIXED ? 1 : (size_t)(heap->capacity / heap->page_size) + 1;
   if (stretches < FIRST_STRETCHES) stretches = FIRST_STRETCHES;
   if (self->stretches_capacity < stretches) {
     self->stretches = grow(self->stretches, stretches, sizeof *self->stretches);
@@ -426,7 +428,7 @@ struct heap oracle_heap(const struct strategy *strategy, const struct program *p
   if (strategy->most_heap != 0 && heap.capacity > strategy->most_heap)
     heap.capacity = strategy->most_heap;
   if (heap.source == HEAP_PAGES)
-    heap.capacity = align_down(heap.capacity, heap.page_size);
+    heap.capacity -= heap.capacity % heap.page_size;
   else
     heap.page_size = 1;
   if (heap.capacity == 0) heap.capacity = heap.page_size;

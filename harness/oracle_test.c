@@ -427,7 +427,7 @@ static void test_clean_strategies(void) {
     for (size_t round = 0; round < rounds; round++) {
       records[0] = random_heap();
       for (size_t i = 1; i <= LENGTH; i++) records[i] = random_operation();
-      struct program program = {.records = records, .count = 1 + below(LENGTH + 1)};
+      struct program program = {.records = records, .count = 1 + (size_t)below(LENGTH + 1)};
       for (size_t i = 0; registry[i].name; i++) {
         CHECK(i < STRATEGIES);
         uint64_t former[PROPERTY_COUNT];

@@ -101,7 +101,7 @@ _Noreturn void pass_differs(struct run *run) {
     run_violated(run, PROPERTY_failed_op_changed_state,
                  "the walk is another one if %zu requests that were refused are left out", others);
   }
-  run->operation = record_operation(program_at(run->program, run->index));
+  run->operation = record_request(program_at(run->program, run->index));
   run_violated(run, PROPERTY_failed_op_changed_state,
                "the answer was %s, and is %s if %zu requests before, that were refused, are left "
                "out",

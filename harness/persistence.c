@@ -43,7 +43,7 @@ void operation_root(struct run *run) {
 // Of the same size as the one in use, so that the shadow covers either.
 static struct arena *spare(struct run *run, unsigned which) {
   struct arena *arena = &run->oracle->spares[which];
-  size_t capacity = run->oracle->arena.capacity;
+  uint64_t capacity = run->oracle->arena.capacity;
   if (arena->capacity != capacity) {
     arena_free(arena);
     if (!arena_init(arena, capacity)) abort();

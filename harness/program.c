@@ -28,9 +28,9 @@ struct heap program_heap(const struct program *program) {
       .threads = 1u << (threads > ONE_THREAD ? threads - ONE_THREAD : 0),
   };
   if (raw->size > PROGRAM_MAX_CAPACITY)
-    heap.capacity = (size_t)(1 + raw->size % RANDOM_CAPACITY);
+    heap.capacity = 1 + raw->size % RANDOM_CAPACITY;
   else if (raw->size > 0)
-    heap.capacity = (size_t)raw->size;
+    heap.capacity = raw->size;
   return heap;
 }
 
@@ -92,6 +92,28 @@ struct record operation_record(const struct operation *operation) {
       .slot = operation->slot,
       .size = operation->size,
   };
+}
+
+enum { NEAR = 1 << 20, MOST_COUNT = 16 };
+
+// 2^64 / n becomes 2^32 / n, and what is near it stays so: that is where products with n wrap.
+static uint64_t size_narrow(uint64_t size) {
+  if (size <= SIZE_MAX) return size;
+  for (unsigned n = 1; n <= MOST_COUNT; n++) {
+    uint64_t mark = UINT64_MAX / n, machine = SIZE_MAX / n;
+    if (size <= mark && mark - size < NEAR) return machine - (mark - size);
+    if (size > mark && size - mark < NEAR) return machine + (size - mark);
+  }
+  return SIZE_MAX;
+}
+
+void operation_narrow(struct operation *operation) {
+  uint64_t align = operation->align;
+  if (align > SIZE_MAX)
+    operation->align = (align & (align - 1) ? 3 : 2) * (uint64_t)(SIZE_MAX / 4 + 1);
+  if (operation->kind == OP_ALLOCATE || operation->kind == OP_ALLOCATE_ZEROED ||
+      operation->kind == OP_RESIZE)
+    operation->size = size_narrow(operation->size);
 }
 
 const char *operation_name(enum operation_kind kind) {

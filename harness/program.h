@@ -48,10 +48,10 @@ enum heap_source {
 
 struct heap {
   enum heap_source source;
-  size_t page_size;  // bytes, 64 .. 65536; HEAP_PAGES only
-  size_t capacity;   // bytes, 1 .. PROGRAM_MAX_CAPACITY; raw 0: 64 KiB; a larger raw value counts
-                     // modulo 1 MiB, so that random bytes are mostly a heap that is worth trying
-  unsigned skew;     // bytes, 0 .. 63; HEAP_FIXED only
+  size_t page_size;   // bytes, 64 .. 65536; HEAP_PAGES only
+  uint64_t capacity;  // bytes, 1 .. PROGRAM_MAX_CAPACITY; raw 0: 64 KiB; a larger raw value counts
+                      // modulo 1 MiB, so that random bytes are mostly a heap that is worth trying
+  unsigned skew;      // bytes, 0 .. 63; HEAP_FIXED only
   bool grows;  // HEAP_FIXED: had piece by piece, as by sbrk. The strategy's need, and never in
                // a record
   unsigned variant;  // of the strategy, to be taken modulo how many it has
@@ -142,6 +142,8 @@ static inline unsigned record_count(const struct record *record) {
   }
 }
 
+void operation_narrow(struct operation *operation);
+
 static inline struct operation record_operation(const struct record *record) {
   return (struct operation){
       .kind = record_kind(record),
@@ -151,6 +153,16 @@ static inline struct operation record_operation(const struct record *record) {
       .size = record->size,
       .align = align_decode(record->align),
   };
+}
+
+// The operation as this machine can carry it out. Where a size_t has fewer bits than a record's
+// size, a request that it cannot say becomes one that is as far from wrapping, for the machine's
+// own sizes; if it is far from that, the largest. So the same bytes mean something on every
+// machine.
+static inline struct operation record_request(const struct record *record) {
+  struct operation operation = record_operation(record);
+  if (sizeof(size_t) < sizeof(uint64_t)) operation_narrow(&operation);
+  return operation;
 }
 
 const char *operation_name(enum operation_kind kind);

@@ -167,7 +167,7 @@ static void heaps_and_records_are_inverse(void) {
   struct heap odd = {.page_size = 1, .capacity = 1, .slots = 5};
   program.records[0] = heap_record(&odd);
   CHECK(program_heap(&program).page_size == 64 && program_heap(&program).slots == 8);
-  odd = (struct heap){.page_size = (size_t)1 << 40, .capacity = SIZE_MAX, .slots = UINT32_MAX};
+  odd = (struct heap){.page_size = SIZE_MAX / 2 + 1, .capacity = UINT64_MAX, .slots = UINT32_MAX};
   program.records[0] = heap_record(&odd);
   CHECK(program_heap(&program).page_size == 65536 && program_heap(&program).slots == 1 << 24);
   CHECK(program_heap(&program).capacity == PROGRAM_MAX_CAPACITY);

@@ -130,7 +130,7 @@ void heap_format(const struct heap *heap, char *text, size_t size) {
   char threads[24] = "";
   if (heap->threads > 1) snprintf(threads, sizeof threads, " threads=%u", heap->threads);
   snprintf(text, size,
-           "heap source=%s capacity=%zu page=%zu skew=%u variant=%u slots=%" PRIu32 "%s",
+           "heap source=%s capacity=%" PRIu64 " page=%zu skew=%u variant=%u slots=%" PRIu32 "%s",
            source_names[heap->source], heap->capacity, heap->page_size, heap->skew, heap->variant,
            heap->slots, threads);
 }
@@ -335,7 +335,7 @@ bool heap_parse(const char *line, struct heap *heap, char *reason, size_t reason
   *heap = (struct heap){
       .source = (enum heap_source)fields[HEAP_SOURCE].value,
       .page_size = (size_t)fields[HEAP_PAGE].value,
-      .capacity = (size_t)fields[HEAP_CAPACITY].value,
+      .capacity = fields[HEAP_CAPACITY].value,
       .skew = (unsigned)fields[HEAP_SKEW].value,
       .variant = (unsigned)fields[HEAP_VARIANT].value,
       .slots = (uint32_t)fields[HEAP_SLOTS].value,

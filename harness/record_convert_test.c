@@ -204,7 +204,7 @@ static void heaps_are_roomy(void) {
   log_resize(0x100000, 0x4000000, 1100000);  // needs room for both
   CHECK(convert() && program_heap(&program).capacity == 1 << 24);
   log_event(RAW_ALLOCATE, 0x40000000, 1)->align_log2 = 30;
-  CHECK(convert() && program_heap(&program).capacity == (size_t)1 << 33);
+  CHECK(convert() && program_heap(&program).capacity == (uint64_t)1 << 33);
   log_event(RAW_ALLOCATE, (uint64_t)1 << 46, (uint64_t)1 << 45);
   // What no heap can hold does not make it larger.
   CHECK(convert() && program_heap(&program).capacity == (size_t)1 << 33);

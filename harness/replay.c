@@ -47,7 +47,7 @@ static struct bare *decode(const struct program *program, uint32_t mask) {
   size_t length = program_length(program);
   struct bare *bare = malloc((length + 1) * sizeof *bare);
   for (size_t i = 0; bare && i < length; i++) {
-    struct operation op = record_operation(program_at(program, i));
+    struct operation op = record_request(program_at(program, i));
     bare[i] = (struct bare){.slot = op.slot & mask,
                             .kind = (uint8_t)op.kind,
                             .count = (uint8_t)op.count,
@@ -107,7 +107,7 @@ bool replay_with(struct replay *result, struct arena *arena, const struct strate
   struct bare *bare = decode(program, heap.slots - 1);
   void **slots = calloc(heap.slots, sizeof *slots);
   struct source_limit limit;
-  source_limit_init(&limit, arena_open(arena, &heap, 0, ARENA_DIRT), heap.capacity);
+  source_limit_init(&limit, arena_open(arena, &heap, 0, ARENA_DIRT), (size_t)heap.capacity);
   struct allocator *allocator =
       strategy->create(&limit.base, &(struct strategy_options){.variant = heap.variant});
   bool done = bare && slots && allocator;

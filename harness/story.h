@@ -78,6 +78,6 @@ void story_free(struct story *story);
 // As one JSON object, on one line; schema in reports/README.md. `same` of `runs` replays showed the
 // same property.
 void story_print_json(const struct story *story, const char *path, const char *strategy,
-                      const char *tier, unsigned long same, unsigned long runs);
+                      const char *tier, uint64_t same, uint64_t runs);
 
 #endif

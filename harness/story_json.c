@@ -27,7 +27,7 @@ static void print_extent(intptr_t start, size_t size) {
 static void print_heap(const struct story *story) {
   static const char *const sources[] = {"fixed", "pages"};
   struct heap heap = oracle_heap(story->strategy, story->program);
-  printf(", \"heap\": {\"source\": \"%s\", \"capacity\": %zu, \"page\": %zu, \"skew\": %u, "
+  printf(", \"heap\": {\"source\": \"%s\", \"capacity\": %" PRIu64 ", \"page\": %zu, \"skew\": %u, "
          "\"variant\": %u, \"slots\": %" PRIu32 ", \"threads\": %u}",
          sources[heap.source], heap.capacity, heap.page_size, heap.skew, heap.variant, heap.slots,
          heap.threads);
@@ -134,7 +134,7 @@ static void print_verdict(const struct story *story, const char *strategy) {
 }
 
 void story_print_json(const struct story *story, const char *path, const char *strategy,
-                      const char *tier, unsigned long same, unsigned long runs) {
+                      const char *tier, uint64_t same, uint64_t runs) {
   printf("{\"schema\": %d, ", SCHEMA);
   print_text("file", path);
   printf(", ");
@@ -144,7 +144,7 @@ void story_print_json(const struct story *story, const char *path, const char *s
   printf(", ");
   print_text("verdict", story->run.verdict.id);
   print_verdict(story, strategy);
-  printf(", \"replays\": {\"runs\": %lu, \"same\": %lu}", runs, same);
+  printf(", \"replays\": {\"runs\": %" PRIu64 ", \"same\": %" PRIu64 "}", runs, same);
   print_heap(story);
   print_steps(story);
   print_lives(story);

@@ -123,7 +123,7 @@ void trace_build_end(struct trace_build *self) {
   struct heap heap = {
       .source = HEAP_FIXED,
       .page_size = 4096,
-      .capacity = (size_t)power_of_two_above(room, MIN_CAPACITY, PROGRAM_MAX_CAPACITY),
+      .capacity = power_of_two_above(room, MIN_CAPACITY, PROGRAM_MAX_CAPACITY),
       .slots = (uint32_t)power_of_two_above(self->count, 1, MAX_SLOTS),
   };
   self->program->records[0] = heap_record(&heap);

@@ -20,9 +20,12 @@ static watch_handler *handler;
 
 // A hang is so many of the timer's ticks without progress.
 enum { HANG_TICKS = 3 };
-static long tick = WATCH_HANG_SECONDS * 1000000000L / HANG_TICKS;  // in nanoseconds, CPU time
+static int64_t tick =
+    WATCH_HANG_SECONDS * INT64_C(1000000000) / HANG_TICKS;  // in nanoseconds, CPU time
 
-void watch_be_impatient(unsigned milliseconds) { tick = milliseconds * 1000000L / HANG_TICKS; }
+void watch_be_impatient(unsigned milliseconds) {
+  tick = milliseconds * INT64_C(1000000) / HANG_TICKS;
+}
 
 // Whether this thread is the one that reports: the first that asks.
 static bool is_reporter(void) {
@@ -230,7 +233,7 @@ static void start_timer(void) {
   sigaction(SIGVTALRM, &sa, NULL);
   timer_t timer = NULL;
   struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGVTALRM};
-  struct timespec period = {tick / 1000000000, tick % 1000000000};
+  struct timespec period = {(time_t)(tick / 1000000000), (long)(tick % 1000000000)};
   if (timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) == 0)
     timer_settime(timer, 0, &(struct itimerspec){period, period}, NULL);
 }

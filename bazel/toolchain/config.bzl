@@ -123,6 +123,12 @@ def _features():
         feature(name = "opt"),
         feature(name = "fastbuild"),
         _default_flags(),
+        # The other word size: half as many bits for addresses and sizes, and so other sums that wrap.
+        # Files are as large as ever.
+        feature(name = "m32", flag_sets = [
+            _flags(_COMPILE + _LINK, ["-m32"]),
+            _flags(_COMPILE, ["-D_FILE_OFFSET_BITS=64"]),
+        ]),
         # -O2 for one variant, whatever the compilation mode; -c dbg still means dbg.
         feature(name = "optimize", flag_sets = [_flags(_COMPILE, ["-O2"], off = ["dbg"])]),
         # What tests the allocators: not itself instrumented in fuzzers, where its coverage would

@@ -19,9 +19,9 @@ def _output(ctx, command, environment = {}):
 def _version_key(version):
     return [int(part) for part in version.split(".")[:3] if part.isdigit()]
 
-def _missing_runtimes(ctx, resource_dir, cpu):
+def _missing_runtimes(ctx, resource_dir, cpu, runtimes = _RUNTIMES):
     missing = []
-    for runtime in _RUNTIMES:
+    for runtime in runtimes:
         # Debian's layout first, then LLVM's per-target layout.
         places = [
             "%s/lib/linux/libclang_rt.%s-%s.a" % (resource_dir, runtime, cpu),
@@ -57,6 +57,17 @@ def _tool(ctx, clang, name):
         return beside
     return str(ctx.which("%s-%d" % (name, clang.key[0])) or ctx.which(name) or "/missing/" + name)
 
+def _has_m32(ctx, clang, cpu):
+    """Whether that clang makes 32-bit programs too: it needs a C library, C++'s for libFuzzer, and runtimes."""
+    if cpu != "x86_64":
+        return False
+    for name in ["crt1.o", "crtbegin.o", "libstdc++.so"]:
+        path = _output(ctx, [clang.path, "-m32", "-print-file-name=" + name])
+        if not path or not path.startswith("/"):
+            return False
+    needed = [r for r in _RUNTIMES if r not in ["msan", "tsan"]]
+    return not _missing_runtimes(ctx, clang.resource_dir, "i386", needed)
+
 def _impl(ctx):
     cpu = _output(ctx, ["uname", "-m"])
     if cpu not in ["x86_64", "aarch64"]:
@@ -91,6 +102,7 @@ def _impl(ctx):
         include_dirs = [best.resource_dir] + ([afl_dir] if afl_dir else []),
         llvm_cov = _tool(ctx, best, "llvm-cov"),
         llvm_profdata = _tool(ctx, best, "llvm-profdata"),
+        m32 = _has_m32(ctx, best, cpu),
         symbolizer = _tool(ctx, best, "llvm-symbolizer"),
         version = best.version,
     )
