@@ -6,7 +6,6 @@ exhaustion (memory runs out), huge (sizes up to SIZE_MAX), edge (size 0 and NULL
 found is minimised, explained and stored in DIR/findings/<tier>, and reported as ci/fuzz does it.
 """
 import argparse
-import json
 import os
 import random
 import re
@@ -39,9 +38,6 @@ TIERS = foreign_mm.TIERS
 
 # A month.
 MOST_SECONDS = 60 * 60 * 24 * 31
-
-# In DIR: how to build it all again.
-RECIPE = "check.json"
 
 SANITIZERS = ("address", "none")
 
@@ -198,7 +194,8 @@ class Run(fuzzing_run.FuzzingRun):
                     raise CannotRun("there is nothing to judge in tier %s: %s" % (
                         tier, foreign.left_out[tier]))
             foreign.tiers = [tier for tier in foreign.tiers if tier in (options.tiers or foreign.tiers)]
-            getattr(foreign, "builder", builder).link(foreign, recipe=recipe(foreign))
+            getattr(foreign, "builder", builder).link(
+                foreign, recipe=recipe(foreign, os.path.join(os.path.abspath(options.out), "build")))
         except foreign_build.BuildFailed as error:
             sys.stderr.write(error.said[-6000:])
             raise
@@ -213,11 +210,9 @@ class Run(fuzzing_run.FuzzingRun):
         os.makedirs(kept)
         for path in self.foreign.sources:
             shutil.copy(path, kept)
-        foreign_build.write_json(os.path.join(self._made, RECIPE), {
-            "schema": 1, "arguments": self.options.arguments, "folder": os.getcwd(),
-            "tiers": self.foreign.tiers, "sources": list(map(os.path.abspath, self.foreign.sources))})
+        foreign_build.write_recipe(self._made, self.options.arguments, self.foreign)
         for name in os.listdir(self._made):
-            if name.endswith((".o", ".c")) or name.startswith("probe"):
+            if name.endswith((".o", ".c")) and name != foreign_build.OBJECT or name.startswith("probe"):
                 os.unlink(os.path.join(self._made, name))
         os.replace(self._made, folder)
 
@@ -226,7 +221,8 @@ class Run(fuzzing_run.FuzzingRun):
     def choose(self):
         self.strategies, self.engines = self.foreign.tiers, ["libfuzzer"]
         sources = [os.path.abspath(path) for path in self.foreign.sources]
-        provenance.foreign.update({tier: sources for tier in self.strategies})
+        provenance.foreign.update({tier: provenance.Elsewhere(sources, self.foreign.functions)
+                                   for tier in self.strategies})
 
     def keys(self):
         # Each tier is tried with ASan before any is without.
@@ -308,24 +304,20 @@ def tier_lines(outcome, strategies):
     return lines
 
 
-def recipe(foreign):
-    """What a C compiler is told to build the allocator by hand, in the top folder."""
+def recipe(foreign, folder):
+    """What a C compiler is told to build the allocator by hand, in the top folder; `folder` is that of the
+    build."""
     words = ["-D" + define for define in foreign.defines]
-    words += ["-I" + os.path.relpath(foreign_mm.INCLUDE, workbench.ROOT)] if foreign.api == "mm" else []
-    words += foreign.flags
     words += [os.path.relpath(path, workbench.ROOT) for path in [
         *foreign.adapter, *foreign_build.tier_sources()]]
-    return foreign_build.quoted(words + [os.path.abspath(path) for path in foreign.sources])
-
-
-def stored_with(path):
-    """(folder of the campaign, what its recipe says) of a finding's file; None if ci/check stored it not."""
-    folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(path))))
-    try:
-        with open(os.path.join(folder, "build", RECIPE), encoding="utf-8") as file:
-            return folder, json.load(file)
-    except (OSError, ValueError):
-        return None
+    if foreign.renamed:
+        return foreign_build.quoted(words + foreign.link + [os.path.join(folder, foreign_build.OBJECT)])
+    for path in [*foreign.sources, *foreign.includes]:
+        words += ["-I" + os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path))]
+    words += ["-w", "-fno-builtin", "-std=gnu17"] + foreign.flags if foreign.sources else []
+    words += ["-m32"] if foreign.bits == 32 else []
+    return foreign_build.quoted(words + foreign.link + [
+        os.path.join(folder, "sources", os.path.basename(path)) for path in foreign.sources])
 
 
 def main(arguments=None):

@@ -25,6 +25,9 @@ from ci.workbench import CannotRun, shown
 
 ROOT = workbench.ROOT
 
+# In the folder of a build: what it was made of, and the allocator's plain object.
+RECIPE, OBJECT = "check.json", "allocator.o"
+
 ADDRESS, PLAIN = VARIANTS = ("address", "plain")
 
 # What the programs are made of: the kit's object, and the variant of the allocator.
@@ -182,6 +185,8 @@ class Foreign:
     includes: typing.List[str] = dataclasses.field(default_factory=list)          # for the adapter
     flags: typing.List[str] = dataclasses.field(default_factory=list)             # for the sources
     sources: typing.List[str] = dataclasses.field(default_factory=list)
+    functions: typing.Dict[str, str] = dataclasses.field(default_factory=dict)    # by slot of the vtable
+    renamed: bool = False                     # the object has other names than the sources
     forked: str = ""                          # why each program needs a process of its own
 
 
@@ -314,6 +319,26 @@ class Builder:
             paths = sorted(glob.glob(os.path.join(glob.escape(self._cache), "*.o")), key=os.path.getmtime)
             for path in paths[:-_CACHED]:
                 os.unlink(path)
+
+
+def write_recipe(folder, arguments, foreign):
+    """So that a finding can be replayed, and it all be built again."""
+    write_json(os.path.join(folder, RECIPE), {
+        "schema": 1, "arguments": arguments, "folder": os.getcwd(), "tiers": foreign.tiers,
+        "sources": list(map(os.path.abspath, foreign.sources))})
+    if PLAIN in foreign.objects:
+        shutil.copy(foreign.objects[PLAIN], os.path.join(folder, OBJECT))
+
+
+def stored_with(path):
+    """(folder of the build, what its recipe says) of a finding that ci/check has stored; else None."""
+    folder = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(path)))), "build")
+    try:
+        with open(os.path.join(folder, RECIPE), encoding="utf-8") as file:
+            recipe = json.load(file)
+        return (folder, recipe) if isinstance(recipe["tiers"], list) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def tier_sources():

@@ -59,6 +59,10 @@ _HAS = {"mm_realloc": "FOREIGN_HAS_RESIZE", "mm_calloc": "FOREIGN_HAS_ZEROED"}
 _CHECKERS = ("mm_checkheap", "mm_check", "mm_checkHeap", "mm_heapcheck", "mm_check_heap", "mm_heap_check",
              "checkheap", "checkHeap", "check_heap", "heap_check")
 
+# Which of them serves which slot of the vtable.
+_SLOTS = {"create": "mm_init", "reset": "mm_init", "allocate": "mm_malloc", "release": "mm_free",
+          "resize": "mm_realloc", "allocate_zeroed": "mm_calloc"}
+
 TIERS = ("core", "resize", "reinit", "exhaustion", "huge", "edge")
 
 # Seconds for the trial run.
@@ -197,7 +201,12 @@ class Source:
             if name in defined:
                 raise CannotRun("%s defines %s(): the testbed calls the allocator itself; leave it out" % (
                     " ".join(map(shown, self.files)), name))
-        foreign = Foreign("mm", [ADAPTER], bits=bits, flags=compiled.flags, sources=self.files)
+        foreign = Foreign("mm", [ADAPTER], bits=bits, sources=self.files, renamed=bool(rename))
+        # For whoever builds it by hand.
+        foreign.flags = compiled.flags + self._options.cflag
+        foreign.includes = [*self._options.include, INCLUDE]
+        old = {new: name for name, new in rename.items()}
+        foreign.functions = {slot: old.get(name, name) for slot, name in _SLOTS.items()}
         foreign.defines = ["FOREIGN_BREAK=1", "FOREIGN_HAS_RESTART=1",
                            "FOREIGN_LIMIT=((size_t)%d)" % self._options.heap_limit]
         for name, define in _HAS.items():
@@ -398,9 +407,9 @@ class _Preparation:
                 "alignment 8, the least that the course allows%s" % (
                     "" if not found else "; in a trial run it returned blocks at multiples of %d" % found))
         foreign.defines += ["FOREIGN_ALIGN=%d" % align, "FOREIGN_MAX_ALIGN=%d" % align]
-        if trial.get("failed"):
+        if trial.get("failed") and trial["failed"] not in why:
             foreign.notes.append("in the trial run %s" % trial["failed"])
-        elif not trial.get("same", True):
+        if not trial.get("failed") and not trial.get("same", True):
             foreign.forked = foreign.forked or "in a trial run it did not come back to its first state"
         if foreign.forked:
             foreign.defines.append("FOREIGN_KEEPS_STATE=1")

@@ -61,12 +61,22 @@ def _by_stack(assay, finding, path, root):
     if finding.property in _SILENT:
         return None
     told = assay.symbolised(finding.build, finding.strategy, path)
+    elsewhere = provenance.foreign.get(finding.strategy)
     for function, file, line in _FRAME.findall(told):
-        place = _in_tree(file, int(line), root)
+        if elsewhere:
+            place = (_shown(file, root), int(line)) if file in elsewhere.paths else None
+        else:
+            place = _in_tree(file, int(line), root)
         if place:
             return Line(*place, function, "where %s; in %s%s" % (
                 _witness(told), function, _of_planted(file)))
     return None
+
+
+def _shown(path, root):
+    """From the root, if below; else as it is."""
+    relative = os.path.relpath(path, root)
+    return path if relative.startswith(os.pardir) else relative
 
 
 def _witness(told):
@@ -184,7 +194,10 @@ def _by_operation(finding, story, root):
     if not slot:
         slot, words = _last_slot(story), "the last that was called before it showed"
     sources = _sources(finding.strategy, root)
-    function = _in_vtable(sources, slot)
+    elsewhere = provenance.foreign.get(finding.strategy)
+    function = elsewhere.functions.get(slot) if elsewhere else _in_vtable(sources, slot)
+    if elsewhere:
+        sources = {_shown(path, root): lines for path, lines in sources.items()}
     place = function and _find(sources, r"^[a-z].*\b%s\((?:.*\{|[^;]*$)" % re.escape(function))
     if not place:
         return None

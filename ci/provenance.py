@@ -1,4 +1,5 @@
 """Which sources a strategy, or a planted bug, is made of: a finding is about these and no others."""
+import collections
 import glob
 import hashlib
 import os
@@ -6,7 +7,9 @@ import os
 from ci import workbench
 
 
-# {strategy: paths} of those that come from elsewhere.
+# Of a strategy that comes from elsewhere: absolute paths, and which of its functions serves which slot of
+# the vtable.
+Elsewhere = collections.namedtuple("Elsewhere", "paths functions", defaults=({},))
 foreign = {}
 
 
@@ -25,7 +28,7 @@ def _parts(strategy):
 def files_of(strategy, root=workbench.ROOT):
     """Their paths from the root; of what comes from elsewhere, as they were given."""
     if strategy in foreign:
-        return list(foreign[strategy])
+        return list(foreign[strategy].paths)
     return [os.path.relpath(path, root) for pattern in _parts(strategy)
             for path in sorted(glob.glob(os.path.join(glob.escape(root), pattern)))]
 

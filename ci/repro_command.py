@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from ci import finding_store, judge, provenance, workbench  # noqa: E402
+from ci import finding_store, foreign_build, judge, provenance, workbench  # noqa: E402
 from ci.command_line import Parser  # noqa: E402
 from ci.engine_session import engines  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
@@ -77,10 +77,11 @@ def _by_name(name):
     the folders of campaigns."""
     if os.path.basename(name) != name:
         raise CannotRun("%s: no such file" % name)
-    found = glob.glob(os.path.join(workbench.ROOT, "out", "*", "findings", "*", glob.escape(name)))
+    found = [path for folder in ("*", os.path.join("check", "*")) for path in glob.glob(os.path.join(
+        workbench.ROOT, "out", folder, "findings", "*", glob.escape(name)))]
     # The same name is the same program.
     of = {os.path.basename(os.path.dirname(path)) for path in found}
-    if len(of) == 1:
+    if len(of) == 1 and (len(found) == 1 or not any(map(foreign_build.stored_with, found))):
         return shown(found[0])
     raise CannotRun("%s: no such file, here or in out/*/findings/*: give its path" % name if not found
                     else "%s is a finding of %s: give its path" % (name, " and of ".join(sorted(of))))
@@ -127,6 +128,17 @@ def is_invariant(wanted, bench):
                for strategy in strategies)
 
 
+def of_check(folder, recipe):
+    """The folder with the programs of an allocator that ci/check was given."""
+    sources = recipe.get("sources") or []
+    provenance.foreign.update({
+        tier: provenance.Elsewhere(sources) for tier in recipe["tiers"]})
+    if not os.path.exists(os.path.join(folder, judge.PLAIN + ".elf")):
+        raise CannotRun("%s: the programs are gone; in %s, type again: ci/check %s" % (
+            shown(folder), recipe.get("folder"), shlex.join(map(str, recipe.get("arguments", [])))))
+    return folder
+
+
 def draw_map(command, environment, path):
     """Writes the heap map of what the command, which is `assay repro`, tells."""
     told = subprocess.run(command[:1] + ["repro", "--json", "--runs", "1"] + command[2:],
@@ -158,13 +170,19 @@ def tell(command, environment, facts, picture):
              ("bug report", stem + ".md")]
     lines = [(what, shown(os.path.abspath(name))) for what, name in lines if os.path.exists(name)]
     lines.append(("command", " ".join(shlex.quote(word) for word in [
-        "bazel-bin/" + os.path.basename(command[0]), *command[1:-1], shown(os.path.abspath(path))])))
+        program_name(command[0]), *command[1:-1], shown(os.path.abspath(path))])))
     print("\n" + "\n".join("%-10s  %s" % line for line in lines))
     if facts.get("source") and facts["source"] != provenance.source_hash(strategy):
         print("ci/repro: this finding, %s, was stored by another version (%s): the sources of %s have "
               "changed since" % (facts.get("property"), facts.get("version") or "unknown", strategy),
               file=sys.stderr)
     return code
+
+
+def program_name(path):
+    """As people type it."""
+    recipe = os.path.join(os.path.dirname(path), foreign_build.RECIPE)
+    return shown(path) if os.path.exists(recipe) else "bazel-bin/" + os.path.basename(path)
 
 
 def strategy_of(path, facts, known):
@@ -179,6 +197,9 @@ def main(arguments=None):
         path = program_file(options.file)
         # Who names a strategy means the program, whatever was stored about it.
         facts = {} if options.strategy else facts_about(path)
+        own = None if options.strategy or options.prebuilt else foreign_build.stored_with(path)
+        if own:
+            options.prebuilt = of_check(*own)
         if not options.prebuilt:
             workbench.set_up()
         bench = workbench.Workbench(options.prebuilt)

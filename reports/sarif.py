@@ -69,7 +69,8 @@ def _location(finding, sources):
     # Where only the strategy is known, its own file: code hosts show no result without one.
     uri = finding.file or sources.get(finding.strategy, "")
     if uri:
-        location["physicalLocation"] = {"artifactLocation": {"uri": _uri(uri), "uriBaseId": _ROOT}}
+        location["physicalLocation"] = {"artifactLocation": {"uri": _uri(uri), "uriBaseId": _ROOT}
+                                        if not uri.startswith("/") else {"uri": "file://" + _uri(uri)}}
         if finding.file and finding.line and finding.line > 0:
             location["physicalLocation"]["region"] = {"startLine": finding.line}
     return location
