@@ -237,6 +237,10 @@ class Run(fuzzing_run.FuzzingRun):
     def target_path(self, key):
         return "fuzz/%s.elf" % (workbench.PROGRAMS[key[1:]] % "foreign")
 
+    def detection(self):
+        # One bug shows in most tiers, and is minimised in each.
+        return {"minimise": min(20, max(3, self.options.seconds / 10))}
+
     def seconds_asked(self):
         return self.options.seconds
 

@@ -41,15 +41,16 @@ class Detective:
     """Started by the constructor; finish() waits for what is queued."""
 
     def __init__(self, assay, campaign, environments, on_finding=lambda finding: None, known=None,
-                 replays=REPLAYS):
+                 replays=REPLAYS, minimise=_MINIMISE):
         """`assay` is a Judge, `campaign` a Campaign, whose folder has the findings and the queue;
         `environments` the variables that a strategy's fuzz target needs, {strategy: {name: value}};
-        `known` the known findings."""
+        `known` the known findings; `minimise` the seconds that a program may take."""
         self._judge = assay
         self._campaign = campaign
         self._environments = environments
         self._on_finding = on_finding
         self._replays = replays
+        self._minimise = minimise
         self._scratch = campaign.folder.join("tmp", "detective")
         os.makedirs(self._scratch, exist_ok=True)
         self._queue = suspects.Queue(campaign.folder.join("suspects"))
@@ -285,7 +286,8 @@ class Detective:
         `wanted`."""
         strategy, minimal = suspect.strategy, path + ".min"
         smaller = self._judge.minimise(strategy, path, verdict, minimal,
-                                       _MINIMISE_LATE if self._late else _MINIMISE)
+                                       min(_MINIMISE_LATE, self._minimise) if self._late
+                                       else self._minimise)
         identity = (strategy, *smaller.identity)
         case = self._book.find(identity)
         if case and case.settled and not wanted:

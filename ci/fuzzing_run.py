@@ -147,6 +147,10 @@ class FuzzingRun:
         """The fuzz target of a job below bazel-bin."""
         return workbench.target_path(*key[:2], bool(self.plant), key[2])
 
+    def detection(self):
+        """Further settings of the detective."""
+        return {}
+
     def programs_of_phases(self):
         """What phases after the fuzzing need, {label: path below bazel-bin}: built before it, so
         that their time is not spent on that."""
@@ -224,7 +228,7 @@ class FuzzingRun:
             strategy: {"ASSAY_STRATEGY": strategy, "ASSAY_TIER": judge.TIER}
             for strategy in self.strategies}
         self.sleuth = detective.Detective(self.assay, self.campaign, environments,
-                                          self._on_finding, self.known)
+                                          self._on_finding, self.known, **self.detection())
         recovery.recover(self.history, folder, self.sleuth.report, programs)
         self.corpora = corpora.Corpora(folder, self.strategies, [
             os.path.join(workbench.ROOT, "corpus", name) for name in ("seeds", "regression")])
