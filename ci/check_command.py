@@ -52,6 +52,13 @@ def heap_bytes(value):
     return number
 
 
+def alignment(value):
+    number = int(value) if value.isdigit() else 0
+    if number < 8 or number & (number - 1) or number > 1 << 20:
+        raise argparse.ArgumentTypeError("'%s' is no power of two from 8 to 1048576" % value)
+    return number
+
+
 def tiers(value):
     found = names(value)
     for name in found:
@@ -79,10 +86,12 @@ def parser():
     made.add_argument("--seconds", type=amount("seconds", MOST_SECONDS, "60"), default=60.0, metavar="N",
                       help="how long to fuzz, building aside (60)")
     made.add_argument("--tiers", type=tiers, metavar="A,B", help="only these (%s)" % ",".join(TIERS))
-    made.add_argument("--heap-limit", type=heap_bytes, default=20 << 20, metavar="BYTES",
-                      help="of the heap where memory is not to run out (20M)")
+    made.add_argument("--heap-limit", type=heap_bytes, metavar="BYTES",
+                      help="of the heap where memory is not to run out (20M; with --heap 256K)")
     made.add_argument("--alignment", type=int, choices=(8, 16), help="that all blocks must have (what those "
                       "of a trial run have)")
+    made.add_argument("--max-alignment", type=alignment, metavar="N", help="the largest that is asked of "
+                      "--malloc, and of --heap with --align (65536)")
     width = made.add_mutually_exclusive_group()
     width.add_argument("--m32", dest="bits", action="store_const", const=32, default=0,
                        help="compile for 32 bits (if the source needs it)")
@@ -185,8 +194,8 @@ class Run(fuzzing_run.FuzzingRun):
         self._made = tempfile.mkdtemp(prefix=".build-", dir=os.path.dirname(cache))
         if options.api == "mm":
             foreign_mm.check_files(options.mm)
-        kit = foreign_build.Kit(options.kit or foreign_build.kit_folder(cache, self.status.say))
-        builder = foreign_build.Builder(self._made, cache, kit)
+        kits = foreign_build.Kits(cache, options.kit, self.status.say)
+        builder = foreign_build.Builder(self._made, cache, kits)
         try:
             foreign = self.foreign = prepare(options, builder, self.status.say)
             for tier in options.tiers or ():

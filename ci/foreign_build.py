@@ -104,7 +104,7 @@ class Kit:
 
     def __init__(self, folder, bits=64):
         self._folder = folder
-        self._suffix = "" if bits == 64 else "_m32"
+        self._infix = "" if bits == 64 else "m32_"
         self.bits = bits
 
     def _path(self, name):
@@ -119,21 +119,33 @@ class Kit:
             return file.read().strip()
 
     def object(self, variant):
-        return self._path("kit_%s%s.o" % (variant, self._suffix))
+        return self._path("kit_%s%s.o" % (self._infix, variant))
 
     def options(self, variant):
-        with open(self._path("kit_%s%s.options" % (variant, self._suffix)), encoding="utf-8") as file:
+        with open(self._path("kit_%s%s.options" % (self._infix, variant)), encoding="utf-8") as file:
             return file.read().split()
 
     @property
     def available(self):
-        return os.path.exists(os.path.join(self._folder, "kit_asan%s.o" % self._suffix))
+        return os.path.exists(os.path.join(self._folder, "kit_%sasan.o" % self._infix))
 
 
-def kit_folder(cache, say=lambda line: None):
+class Kits:
+    """Kits of either width, made when they are asked for; `folder`: where all lie already."""
+
+    def __init__(self, cache, folder="", say=lambda line: None):
+        self._cache, self._folder, self._say = cache, folder, say
+
+    def get(self, bits):
+        """None if there is none of that width."""
+        kit = Kit(self._folder or _kit_folder(self._cache, bits, self._say), bits)
+        return kit if kit.available else None
+
+
+def _kit_folder(cache, bits, say):
     """The folder of a kit that is as the sources are now. Bazel is asked only if these have changed."""
     wanted = hashlib.sha256(repr(sorted(_kit_sources())).encode()).hexdigest()[:16]
-    folder = os.path.join(cache, "kit")
+    folder = os.path.join(cache, "kit" if bits == 64 else "kit_m32")
     os.makedirs(folder, exist_ok=True)
     with _claimed(os.path.join(folder, "lock")):
         stamp = os.path.join(folder, "stamp")
@@ -141,14 +153,16 @@ def kit_folder(cache, say=lambda line: None):
             if file.read() == wanted and os.path.exists(os.path.join(folder, wanted, "kit.compiler")):
                 return os.path.join(folder, wanted)
         workbench.set_up()
-        say("building the kit (from nothing this takes a minute)")
+        say("building the testbed for %d bits (from nothing this takes a minute)" % bits)
         bench = workbench.Workbench()
-        bench.build(["//fuzz:kit"])
+        bench.build(["//fuzz:" + os.path.basename(folder)])
         new = os.path.join(folder, wanted)
         shutil.rmtree(new, ignore_errors=True)
         os.makedirs(new)
         made = os.path.dirname(bench.program("fuzz/kit.compiler"))
         for name in os.listdir(made):
+            if name.startswith("kit_m32_") != (bits == 32) and name != "kit.compiler":
+                continue
             if name.startswith("kit_") and name.endswith((".o", ".options")) or name == "kit.compiler":
                 shutil.copy(os.path.join(made, name), new)
                 os.chmod(os.path.join(new, name), 0o644)
@@ -193,9 +207,12 @@ class Foreign:
 class Builder:
     """Compiles and links for one allocator, in `folder`; `cache` may be shared with others."""
 
-    def __init__(self, folder, cache, kit, workers=None):
+    def __init__(self, folder, cache, kits, bits=64, workers=None):
         self.folder = folder
-        self.kit = kit
+        self.kit = kits.get(bits)
+        if not self.kit:
+            raise CannotRun("there is no kit for %d bits: ci/setup installs what it needs" % bits)
+        kit, self._kits = self.kit, kits
         self._cache = os.path.join(cache, "objects")
         self.compiler = kit.compiler
         os.makedirs(self._cache, exist_ok=True)
@@ -208,9 +225,11 @@ class Builder:
         self.pool.shutdown(cancel_futures=True)
 
     def at(self, bits):
-        """The same for another width."""
-        kit = Kit(self.kit._folder, bits)
-        return Builder(self.folder, os.path.dirname(self._cache), kit)
+        """The same for another width; None if there is no kit for it."""
+        try:
+            return Builder(self.folder, os.path.dirname(self._cache), self._kits, bits)
+        except CannotRun:
+            return None
 
     # The user's sources.
 

@@ -23,8 +23,9 @@ OPTIONAL = ("realloc", "calloc", "malloc_usable_size") + _ALIGNED
 _HAS = {"realloc": "FOREIGN_HAS_RESIZE", "calloc": "FOREIGN_HAS_ZEROED",
         "malloc_usable_size": "FOREIGN_HAS_USABLE"}
 
-# The largest alignment that is asked for.
+# The largest alignment that is asked for, and bytes that are live at once, unless told otherwise.
 _MOST_ALIGN = 1 << 16
+_LIMIT = 20 << 20
 
 _SHARED = 3  # ET_DYN
 
@@ -87,10 +88,11 @@ def understand(path, prefix, file, options):
     foreign.defines = ["FOREIGN_ELSEWHERE=1", "FOREIGN_KEEPS_STATE=1",
                        'FOREIGN_LIBRARY="%s"' % os.path.realpath(path).replace("\\", "\\\\").replace('"', '\\"'),
                        'FOREIGN_PREFIX="%s"' % prefix,
-                       "FOREIGN_LIMIT=((size_t)%d)" % options.heap_limit]
+                       "FOREIGN_LIMIT=((size_t)%d)" % (options.heap_limit or _LIMIT)]
     foreign.defines += [_HAS[name] + "=1" for name in there if name in _HAS]
     if set(there) & set(_ALIGNED):
-        foreign.defines += ["FOREIGN_HAS_ALIGNED=1", "FOREIGN_MAX_ALIGN=%d" % _MOST_ALIGN]
+        foreign.defines += ["FOREIGN_HAS_ALIGNED=1", "FOREIGN_MAX_ALIGN=%d" % (
+            options.max_alignment or _MOST_ALIGN)]
     else:
         foreign.defines.append("FOREIGN_MAX_ALIGN=%s" % (options.alignment or "_Alignof(max_align_t)"))
     if options.alignment:
@@ -145,7 +147,7 @@ def prepare(builder, path, options, say):
         raise CannotRun("%s is a library of %d bits: leave --m%d out" % (shown(path), file.bits, options.bits))
     if builder.kit.bits != file.bits:
         builder = builder.at(file.bits)
-        if not builder.kit.available:
+        if not builder:
             raise CannotRun("%s is a library of %d bits, and there is no kit for these" % (
                 shown(path), file.bits))
     foreign = understand(path, options.prefix, file, options)

@@ -65,6 +65,9 @@ _SLOTS = {"create": "mm_init", "reset": "mm_init", "allocate": "mm_malloc", "rel
 
 TIERS = ("core", "resize", "reinit", "exhaustion", "huge", "edge")
 
+# Bytes of heap that the course gives.
+LIMIT = 20 << 20
+
 # Seconds for the trial run.
 _TRIAL = 5
 
@@ -118,6 +121,7 @@ class Source:
     def __init__(self, builder, files, options, say):
         check_files(files)
         self._builder, self._options, self._say = builder, options, say
+        self._limit = options.heap_limit or LIMIT
         self.files = kept_sources(files, say)
         self._texts = {path: text_of(path) for path in self.files}
         self._all = "\n".join(self._texts.values())
@@ -208,7 +212,7 @@ class Source:
         old = {new: name for name, new in rename.items()}
         foreign.functions = {slot: old.get(name, name) for slot, name in _SLOTS.items()}
         foreign.defines = ["FOREIGN_BREAK=1", "FOREIGN_HAS_RESTART=1",
-                           "FOREIGN_LIMIT=((size_t)%d)" % self._options.heap_limit]
+                           "FOREIGN_LIMIT=((size_t)%d)" % self._limit]
         for name, define in _HAS.items():
             if name in names:
                 foreign.defines.append(define + "=1")
@@ -291,7 +295,7 @@ class Source:
                     " ".join(map(shown, self.files)), ", ".join(missing[:6])),)
             error.missing = missing
             raise
-        return run_trial(program, self._options.heap_limit)
+        return run_trial(program, self._limit)
 
 
 def run_trial(program, limit):
@@ -332,10 +336,11 @@ class _Preparation:
             return self._finish(wide, "as told" if self._options.bits == 64 else "")
         why = self._why(wide) if wide else "as told"
         narrow_builder = self._builder.at(32)
-        if not narrow_builder.kit.available:
+        if not narrow_builder:
             if wide is None:
-                raise CannotRun("there is no kit for 32 bits: leave --m32 out")
-            return self._finish(wide, "though %s: there is no kit for 32 bits" % why)
+                raise CannotRun("there is no kit for 32 bits: ci/setup installs what it needs")
+            return self._finish(wide, "though %s: there is no kit for 32 bits, which ci/setup would "
+                                "install" % why)
         narrow = self._try(narrow_builder)
         if wide is None or not narrow[2].get("failed"):
             return self._finish(narrow, why)
