@@ -43,7 +43,7 @@ static bool is_folder(const char *path) {
 
 static enum cli_taken take(void *context, int option, const char *value) {
   struct request *request = context;
-  unsigned long number;
+  uint64_t number;
   switch (option) {
   case 'o':
     request->output = value;

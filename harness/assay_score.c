@@ -27,7 +27,7 @@ static const char help[] =
     "not\nrun.\n";
 
 struct request {
-  unsigned long heap, seconds, limit;
+  uint64_t heap, seconds, limit;
 };
 
 // Of the workloads that have a score.
@@ -151,7 +151,7 @@ static int score_file(const struct cli_job *job, const char *path, struct progra
                       void *context) {
   struct files *files = context;
   const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-  score(job, files->request, name, program, files->request->heap, files->total);
+  score(job, files->request, name, program, (size_t)files->request->heap, files->total);
   return CLI_CLEAN;
 }
 
@@ -187,7 +187,7 @@ int command_score(int argc, char **argv) {
            "kops");
   for (size_t i = 0; score_workloads[i].name; i++) {
     if (!score_workload_make(&program, i)) return cli_error("out of memory");
-    score(&job, &request, score_workloads[i].name, &program, request.heap, &total);
+    score(&job, &request, score_workloads[i].name, &program, (size_t)request.heap, &total);
   }
   program_clear(&program);
   result = cli_each_trace(&job, score_file, &(struct files){&request, &total});

@@ -167,10 +167,10 @@ static void release_all(struct trial *trial, const struct subject *subject) {
 static double run_strategy(struct trial *trial, const struct strategy *strategy, bool peaks) {
   struct subject subject = {.strategy = strategy};
   source_limit_init(&subject.limit, arena_open(&trial->arena, &trial->heap, 0, ARENA_DIRT),
-                    trial->heap.capacity);
+                    (size_t)trial->heap.capacity);
   subject.allocator = strategy->create(&subject.limit.base, &(struct strategy_options){0});
   if (!subject.allocator) {
-    fail(trial, "it did not start on a heap of %zu bytes", trial->heap.capacity);
+    fail(trial, "it did not start on a heap of %zu bytes", (size_t)trial->heap.capacity);
     return -1;
   }
   uint64_t start = cpu_time();
