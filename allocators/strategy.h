@@ -87,6 +87,9 @@ enum strategy_trait {
   STRATEGY_C_EDGES = 1u << 18,
   // An adapter: its heap must begin at the same address each time.
   STRATEGY_PLACED = 1u << 19,
+  // An adapter: of a refused request C promises only that live blocks stay as they are. What comes
+  // after it may be answered otherwise than without it.
+  STRATEGY_REFUSALS_LEAVE_TRACES = 1u << 20,
 };
 
 enum release_result {

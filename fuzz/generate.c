@@ -23,6 +23,7 @@ static const unsigned char weights[OP_KINDS] = {
 };
 
 enum {
+  ZERO_ONE_IN = 6,    // sizes, where that is a request like others
   COPIED_ONE_IN = 6,  // sizes that some operation has already
   ALIKE_ONE_IN = 12,
   WRAPPED_ONE_IN = 8,
@@ -194,6 +195,7 @@ struct operation operation_of_kind(struct draft *draft, enum operation_kind kind
     if (one_in(chance, ALIKE_ONE_IN) && op.align <= draft->heap.capacity)
       op.size = op.align * (1 + below(chance, 4)) + (one_in(chance, 2) ? 0 : some_step(chance));
   }
+  if (kind_has_size(kind) && draft->hints->asks_zero && one_in(chance, ZERO_ONE_IN)) op.size = 0;
   // The product wraps around, to little.
   if (kind == OP_ALLOCATE_ZEROED && one_in(chance, WRAPPED_ONE_IN))
     op.size = UINT64_MAX / op.count + 1 + below(chance, 64);

@@ -52,6 +52,7 @@ void hints_describe(struct hints *hints, const struct strategy *strategy) {
     hints->variants++;
   hints->concurrent = (strategy->traits & THREADS) != 0;
   hints->align_log2 = 63 - (unsigned)__builtin_clzll(strategy->max_align);
+  hints->asks_zero = (strategy->traits & STRATEGY_C_EDGES) != 0;
   describe_sizes(hints, strategy);
   // Last: it says that the rest is there.
   __atomic_store_n(&hints->offered, offered, __ATOMIC_RELEASE);

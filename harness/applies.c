@@ -16,6 +16,7 @@ static const struct {
     {PROPERTY_zeroed, STRATEGY_ZEROES, 0, 0},
     {PROPERTY_resize_prefix, STRATEGY_RESIZES, 0, 0},
     {PROPERTY_usable_size, STRATEGY_SIZES, 0, 0},
+    {PROPERTY_failed_op_changed_state, 0, 0, STRATEGY_REFUSALS_LEAVE_TRACES},
     {PROPERTY_not_pristine, STRATEGY_COALESCES | STRATEGY_RETURNS_MEMORY,
      STRATEGY_RELEASES | STRATEGY_COLLECTS, 0},
     {PROPERTY_reset, STRATEGY_RESETS, 0, 0},
@@ -30,7 +31,7 @@ static const struct {
     {PROPERTY_nondeterministic, 0, 0, STRATEGY_FOREIGN},
     {PROPERTY_touched_live_block, 0, 0, STRATEGY_FOREIGN},
     {PROPERTY_statistics, 0, 0, STRATEGY_FOREIGN},
-    {PROPERTY_race, THREADS, 0, STRATEGY_COLLECTS | STRATEGY_FOREIGN},
+    {PROPERTY_race, THREADS, 0, STRATEGY_COLLECTS | STRATEGY_FOREIGN | STRATEGY_C_EDGES},
     // Of two strategies, not of one.
     {PROPERTY_differential, 0, 0, ~0u},
 };

@@ -39,6 +39,7 @@ static const struct {
     {STRATEGY_KEEPS_STATE, "keeps-state"},
     {STRATEGY_C_EDGES, "c-edges"},
     {STRATEGY_PLACED, "placed"},
+    {STRATEGY_REFUSALS_LEAVE_TRACES, "refusals-leave-traces"},
 };
 
 static void print_strategy(const struct strategy *strategy) {

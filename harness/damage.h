@@ -4,7 +4,8 @@
 // A damage is a strategy of the house (the victim) with some of its functions replaced. What is
 // close to damage, but right, is listed beside it and must come out clean: an oracle that cries
 // wolf is as bad as one that sleeps. The rows are in damage_answers.h, damage_state.h,
-// damage_reports.h, damage_access.h and damage_lifetimes.h, all of them parts of oracle_test.c.
+// damage_reports.h, damage_access.h, damage_lifetimes.h and damage_foreign.h, all of them parts of
+// oracle_test.c.
 #ifndef HARNESS_DAMAGE_H_
 #define HARNESS_DAMAGE_H_
 

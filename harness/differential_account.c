@@ -351,6 +351,7 @@ static void carry_out_all(struct play *play) {
     struct operation op = record_request(program_at(play->program, play->index));
     struct observation *seen = &play->account->observations[play->index];
     if (!actions[op.kind] || !operation_offered(op.kind, play->strategy)) continue;
+    if (operation_left_open(&op, play->strategy)) continue;  // nobody can differ there
     op.slot &= play->heap.slots - 1;
     const struct block *block = operation_takes_slot(op.kind) ? block_at(play, op.slot) : NULL;
     seen->lineage = block ? block->lineage : 0;

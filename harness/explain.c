@@ -18,11 +18,15 @@ static void print_operation(const struct story *story, size_t index, char mark, 
 
 static void print_step(const struct story *story, size_t index, const char *guilt) {
   const struct story_step *step = &story->steps[index];
+  struct operation op = record_operation(program_at(story->program, index));
+  bool left_open = operation_left_open(&op, story->strategy);
   char rest[64 + VERDICT_ID_SIZE] = "done";
   if (step->result == STEP_SKIPPED)
     snprintf(rest, sizeof rest, "skipped");
   else if (step->result == STEP_REFUSED)
-    snprintf(rest, sizeof rest, "refused");
+    snprintf(rest, sizeof rest, "%s", left_open ? "NULL, as C allows" : "refused");
+  else if (left_open && step->result == STEP_DONE)
+    snprintf(rest, sizeof rest, "no bytes at %#tx", step->start);
   else if (step->size > 0)
     snprintf(rest, sizeof rest, "%#tx..%#tx", step->start, step->start + (intptr_t)step->size);
   if (story->first.property != PROPERTY_NONE && story->first.operation == index) {

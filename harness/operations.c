@@ -44,10 +44,16 @@ void block_verify(struct run *run, const struct shadow_block *block) {
 
 // ## Requests
 
+// C and POSIX leave open what becomes of it.
+static bool is_open(const struct run *run, uint64_t size) {
+  return size == 0 && run->strategy->traits & STRATEGY_C_EDGES;
+}
+
 bool run_must_refuse(const struct run *run, uint64_t count, uint64_t size, uint64_t align) {
   uint64_t total;
-  return size == 0 || __builtin_mul_overflow(count, size, &total) || total > run->heap.capacity ||
-         align > run->strategy->max_align || !is_power_of_two((size_t)align);
+  return (size == 0 && !is_open(run, size)) || __builtin_mul_overflow(count, size, &total) ||
+         total > run->heap.capacity || align > run->strategy->max_align ||
+         !is_power_of_two((size_t)align);
 }
 
 size_t run_align(const struct run *run, uint64_t align) {
@@ -67,6 +73,7 @@ static struct snapshot snapshot_take(struct run *run, bool likely) {
   struct snapshot before = {.bytes = run->account.bytes,
                             .injected = run->faults.injected,
                             .traffic = {run->account.changes, run->faults.requests}};
+  if (run->strategy->traits & STRATEGY_REFUSALS_LEAVE_TRACES) return before;
   // Most requests are met; a walk before each of them is for the most patient.
   if ((likely || run_at_least(run, TIER_PARANOID)) && inspect_affordable(run)) {
     before.walk = inspect(run).hash;
@@ -77,8 +84,10 @@ static struct snapshot snapshot_take(struct run *run, bool likely) {
 
 // The request that returned NULL: was that right, and did it change nothing?
 static void verify_refusal(struct run *run, const struct snapshot *before, bool rightly) {
-  run->refused = run->without_effect = true;
   const struct operation *op = &run->operation;
+  run->refused = true;
+  if (is_open(run, op->size)) return;
+  run->without_effect = !(run->strategy->traits & STRATEGY_REFUSALS_LEAVE_TRACES);
   bool injected = run->faults.injected != before->injected;
   if (!rightly && !injected && !run->oracle->arena.exhausted) {
     size_t footprint = run->strategy->footprint((size_t)(op->size * op->count),
@@ -91,6 +100,7 @@ static void verify_refusal(struct run *run, const struct snapshot *before, bool 
                    run_overhead(run) + need, (size_t)run->heap.capacity);
     }
   }
+  if (!run->without_effect) return;
   // That tells something only where the source was asked.
   if (run->account.changes != before->traffic.changes ||
       run->faults.requests != before->traffic.requests)
@@ -115,7 +125,9 @@ void address_verify(struct run *run, const void *address, size_t size, size_t al
     run_violated(run, PROPERTY_alignment, "%#tx is not aligned to %zu", offset, align);
   bool inside = !(run->strategy->traits & STRATEGY_FOREIGN);
   if (inside) run_exercise(run, PROPERTY_bounds);
-  if (inside && !arena_holds(arena, address, size))
+  // A block of no bytes may lie where the heap ends.
+  if (inside && !arena_holds(arena, address, size) &&
+      (size > 0 || !arena_holds(arena, (const unsigned char *)address - 1, 1)))
     run_violated(run, PROPERTY_bounds, "%#tx..%#tx is not inside what the source gave", offset,
                  offset + (intptr_t)size);
   run->guilty_size = 0;
@@ -133,7 +145,7 @@ static _Noreturn void overlaps(struct run *run, enum property property, uintptr_
     if (other->start > from) from = other->start;
     if (other->start + other->size < to) to = other->start + other->size;
   }
-  run_blame(run, (void *)from, to - from);
+  run_blame(run, (void *)from, to > from ? to - from : 1);
   run_violated(run, property, "%#tx..%#tx lies over the live block of %s", offset,
                offset + (intptr_t)size, name);
 }
@@ -208,6 +220,29 @@ static void allocate(struct run *run) {
   settle(run, block, &before, refusable);
 }
 
+// The answer to a resize to no bytes, which C leaves open: the block is gone, and NULL or a block
+// of no bytes has come.
+static void resized_to_nothing(struct run *run, struct shadow_block *block, void *moved,
+                               size_t align) {
+  struct shadow *shadow = &run->oracle->shadow;
+  if (!moved) {
+    run->refused = true;
+    // In C it may also have been kept, and is out of reach then: memory that nobody lost.
+    run->forgone =
+        add_saturating(run->forgone, run->strategy->footprint(block->size, run->strategy->min_align,
+                                                              run->heap.page_size));
+    shadow_remove(shadow, block);
+    if (shadow->count == 0) run->claimed = run->forgone;
+    return;
+  }
+  address_verify(run, moved, 0, align);
+  if (shadow->count > 1) run_exercise(run, PROPERTY_overlap);
+  if (!shadow_move(shadow, block, address_of(moved), 0))
+    overlaps(run, PROPERTY_overlap, address_of(moved), 0, block);
+  claim(run, moved, 0, align);
+  run_note_block(run, moved, 0);
+}
+
 static void resize(struct run *run) {
   const struct operation *op = &run->operation;
   struct shadow *shadow = &run->oracle->shadow;
@@ -226,6 +261,10 @@ static void resize(struct run *run) {
     return;
   }
   if (refusable) run_exercise(run, PROPERTY_oversize_accepted);
+  if (is_open(run, size) && !refusable) {
+    resized_to_nothing(run, block, moved, align);
+    return;
+  }
   if (!moved) {
     memory_forbid(former, block->size);
     block_verify(run, block);
@@ -274,7 +313,7 @@ void block_release(struct run *run, struct shadow_block *block) {
                  arena_offset(&run->oracle->arena, address),
                  result == RELEASE_DOUBLE ? "double" : "foreign");
   if (run->releases_again) shadow_remember(shadow, address_of(address), size);
-  if (shadow->count == 0) run->claimed = 0;
+  if (shadow->count == 0) run->claimed = run->forgone;
   verify_returned(run, PROPERTY_not_pristine);
 }
 
@@ -303,7 +342,7 @@ static void use(struct run *run) {
   if (usable < block->size)
     run_violated(run, PROPERTY_usable_size, "is %zu, less than the %zu bytes asked for", usable,
                  block->size);
-  if (!(run->strategy->traits & STRATEGY_FOREIGN) &&
+  if (!(run->strategy->traits & STRATEGY_FOREIGN) && usable > 0 &&
       !arena_holds(&run->oracle->arena, address, usable))
     run_violated(run, PROPERTY_usable_size, "is %zu, more than what the source gave", usable);
   run_note_block(run, address, usable);
@@ -324,7 +363,7 @@ void blocks_abandon(struct run *run) {
     memory_grant((void *)shadow->blocks[i].start, shadow->blocks[i].size);
   }
   shadow_clear(shadow);
-  run->claimed = 0;
+  run->claimed = run->forgone = 0;
 }
 
 // To release again what reset released is a double release too.

@@ -261,7 +261,7 @@ static void run_once(struct run *run) {
     count_acquisitions(run);
   } else {
     run->fresh_bytes = run->account.bytes;
-    run->claimed = 0;
+    run->claimed = run->forgone = 0;
     // Whether it is known already depends on earlier programs. Nothing else may: not what a walk is
     // thought to cost either, nor that the first operation can borrow one.
     if (run->fresh && (!run_at_least(run, TIER_PARANOID) || oracle->settings.judged > 0)) {

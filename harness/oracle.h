@@ -160,6 +160,13 @@ struct heap oracle_heap(const struct strategy *strategy, const struct program *p
 
 // Whether the strategy offers such operations.
 bool operation_offered(enum operation_kind kind, const struct strategy *strategy);
+// Whether it is a request that C and POSIX leave open, and the strategy after them.
+static inline bool operation_left_open(const struct operation *operation,
+                                       const struct strategy *strategy) {
+  return operation->size == 0 && strategy->traits & STRATEGY_C_EDGES &&
+         (operation->kind == OP_ALLOCATE || operation->kind == OP_ALLOCATE_ZEROED ||
+          operation->kind == OP_RESIZE);
+}
 // Of the operations that an OP_CRASH is followed by, the first of these dies.
 bool operation_can_die(enum operation_kind kind);
 

@@ -15,6 +15,7 @@
 #include "allocators/registry.h"
 #include "harness/applies.h"
 #include "harness/damage_access.h"
+#include "harness/damage_foreign.h"
 #include "harness/damage_lifetimes.h"
 #include "harness/program_file.h"
 
@@ -92,6 +93,7 @@ static struct strategy damaged_strategy(const struct damage *damage) {
   REPLACE(collect);
   REPLACE(open);
   REPLACE(root);
+  REPLACE(footprint);
 #undef REPLACE
   return strategy;
 }
@@ -182,6 +184,7 @@ static const struct {
     {damage_reports, sizeof damage_reports / sizeof *damage_reports},
     {damage_access, sizeof damage_access / sizeof *damage_access},
     {damage_lifetimes, sizeof damage_lifetimes / sizeof *damage_lifetimes},
+    {damage_foreign, sizeof damage_foreign / sizeof *damage_foreign},
 };
 
 // What each property's first violation looked like.
@@ -263,7 +266,8 @@ static void test_damage(void) {
           if (!applies(damage->tiers, 1u << tier) || !applies(damage->sources, 1u << source))
             continue;
           if (source == HEAP_FIXED && damage->victim->needs & SOURCE_RECLAIMS) continue;
-          if (source == HEAP_PAGES && damage->victim->needs & SOURCE_PERSISTS) continue;
+          if (source == HEAP_PAGES && damage->victim->needs & (SOURCE_PERSISTS | SOURCE_CONTIGUOUS))
+            continue;
           if (tried && slow()) continue;
           tried = true;
           wrong += !try_row(damage, (enum tier)tier, (enum heap_source)source, &exercised);

@@ -52,7 +52,11 @@ static inline __attribute__((always_inline)) bool bare_execute(const struct bare
   default:  // what only an oracle has use for
     return true;
   }
-  if (!block) return false;
+  if (!block) {
+    // As C has it, to resize to no bytes has released the block.
+    if (op->kind == OP_RESIZE && op->size == 0 && strategy->traits & STRATEGY_C_EDGES) *slot = NULL;
+    return false;
+  }
   *slot = block;
   return true;
 }

@@ -150,7 +150,9 @@ static inline void repro_resize(int slot, size_t size, size_t align) {
     repro_settle(slot, block, 1, size, align, false, bytes, injected);
     return;
   }
-  if (!block) {
+  if (!block && size == 0 && !refusable) {  // as C has it: released
+    repro_drop(i);
+  } else if (!block) {
     repro_check_refused(size, align, refusable, bytes, injected);
   } else {
     REPRO_CHECK(!refusable, "a request that must be refused returned memory");

@@ -134,7 +134,7 @@ static inline void repro_check_span(void *context, const struct span *span) {
   if (span->kind == SPAN_FREE || span->kind == SPAN_META)
     REPRO_CHECK(!covers, "the walk shows a live block as %s",
                 span->kind == SPAN_FREE ? "free" : "the allocator's own");
-  else
+  else if (!(repro.strategy->traits & STRATEGY_C_EDGES))
     REPRO_CHECK(covers, "the walk shows %zu bytes as live where no live block is", span->size);
   REPRO_CHECK(span->kind != SPAN_BLOCK || repro.sorted[i].start <= start,
               "the walk shows a block that does not begin with a live one");
@@ -218,10 +218,12 @@ static inline size_t repro_need(size_t size, size_t align) {
 // A refused request may have given memory back to the source: then the walk lacks it.
 static inline void repro_check_refused(size_t size, size_t align, bool rightly, size_t bytes,
                                        size_t injected) {
+  if (size == 0 && !rightly) return;  // C leaves it open
   if (!rightly && repro.faults.injected == injected && !repro.memory.exhausted)
     REPRO_CHECK(repro_need(size, align) > repro.capacity,
                 "refused, although %zu bytes of %zu suffice by its own bound",
                 repro_need(size, align), repro.capacity);
+  if (repro.strategy->traits & STRATEGY_REFUSALS_LEAVE_TRACES) return;
   REPRO_CHECK(repro.account.bytes <= bytes, "refused, but more memory of the source is held");
   uint64_t walk = repro_look();
   REPRO_CHECK(walk == repro.walk || repro.account.bytes < bytes, "refused, but the walk changed");
@@ -237,15 +239,17 @@ static inline void repro_check_place(const unsigned char *start, size_t size, si
   REPRO_CHECK(((uintptr_t)start & (repro_align(align) - 1)) == 0, "the block is not aligned to %zu",
               repro_align(align));
   REPRO_CHECK(repro_inside(start, size), "the block is outside the heap");
+  // One of no bytes has its address.
   for (size_t i = 0; i < repro.count; i++)
-    REPRO_CHECK(i == except || start + size <= repro.blocks[i].start ||
-                    repro.blocks[i].start + repro.blocks[i].size <= start,
+    REPRO_CHECK(i == except || start + size + !size <= repro.blocks[i].start ||
+                    repro.blocks[i].start + repro.blocks[i].size + !repro.blocks[i].size <= start,
                 "the block overlaps a live block");
 }
 
 static inline bool repro_must_refuse(size_t count, size_t size, size_t align) {
   size_t total;
-  return size == 0 || !multiply_sizes(count, size, &total) || total > repro.capacity ||
+  bool nothing = size == 0 && !(repro.strategy->traits & STRATEGY_C_EDGES);
+  return nothing || !multiply_sizes(count, size, &total) || total > repro.capacity ||
          !is_power_of_two(align) || align > repro.strategy->max_align;
 }
 

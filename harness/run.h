@@ -47,11 +47,12 @@ struct run {
   size_t fresh_bytes;        // acquired after create
   size_t claimed;            // footprints of all blocks allocated since there was none; not
                              // kept up once it is more than the heap
-  uint64_t calls;            // into the allocator; not those that something else is judged by
-  size_t returns_seen;       // changes of the account when returns were verified last
-  bool releases_again;       // the program has OP_RELEASE_AGAIN
-  long credit;               // for walks
-  long walk_cost;            // of the last one
+  size_t forgone;       // of these, of blocks that may be there still, although nobody has them
+  uint64_t calls;       // into the allocator; not those that something else is judged by
+  size_t returns_seen;  // changes of the account when returns were verified last
+  bool releases_again;  // the program has OP_RELEASE_AGAIN
+  long credit;          // for walks
+  long walk_cost;       // of the last one
   enum pass pass;
   bool noted;                    // answers are, as other passes follow
   size_t left_out;               // operations that can be, so far

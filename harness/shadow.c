@@ -25,6 +25,17 @@ void shadow_free(struct shadow *self) {
   *self = (struct shadow){0};
 }
 
+// What a block keeps from others: at least its address.
+static size_t extent_of(size_t size) { return size + (size == 0); }
+
+static bool take(struct shadow *self, uintptr_t start, size_t size) {
+  return occupancy_take(&self->occupancy, start, extent_of(size));
+}
+
+static void give(struct shadow *self, uintptr_t start, size_t size) {
+  occupancy_give(&self->occupancy, start, extent_of(size));
+}
+
 void shadow_begin(struct shadow *self, uint32_t slots, bool shared_granules, bool anywhere) {
   shadow_clear(self);
   for (unsigned i = 0; i < SHADOW_GHOSTS; i++) self->ghosts[i].size = 0;
@@ -36,7 +47,7 @@ void shadow_begin(struct shadow *self, uint32_t slots, bool shared_granules, boo
 }
 
 struct shadow_block *shadow_add(struct shadow *self, uintptr_t start, size_t size, uint32_t slot) {
-  if (!occupancy_take(&self->occupancy, start, size)) return NULL;
+  if (!take(self, start, size)) return NULL;
   if (self->count == self->capacity) {
     self->capacity *= 2;
     self->blocks = realloc(self->blocks, self->capacity * sizeof *self->blocks);
@@ -58,7 +69,7 @@ struct shadow_block *shadow_add(struct shadow *self, uintptr_t start, size_t siz
 }
 
 void shadow_remove(struct shadow *self, struct shadow_block *block) {
-  occupancy_give(&self->occupancy, block->start, block->size);
+  give(self, block->start, block->size);
   self->live_bytes -= block->size;
   if (block->slot != SHADOW_NO_SLOT) self->slots[block->slot] = 0;
   struct shadow_block *last = &self->blocks[--self->count];
@@ -74,9 +85,9 @@ void shadow_unname(struct shadow *self, struct shadow_block *block) {
 }
 
 bool shadow_move(struct shadow *self, struct shadow_block *block, uintptr_t start, size_t size) {
-  occupancy_give(&self->occupancy, block->start, block->size);
-  if (!occupancy_take(&self->occupancy, start, size)) {
-    occupancy_take(&self->occupancy, block->start, block->size);
+  give(self, block->start, block->size);
+  if (!take(self, start, size)) {
+    take(self, block->start, block->size);
     return false;
   }
   self->live_bytes += size - block->size;
@@ -95,7 +106,7 @@ void shadow_rebase(struct shadow *self, const void *base) {
 void shadow_clear(struct shadow *self) {
   for (size_t i = 0; i < self->count; i++) {
     const struct shadow_block *block = &self->blocks[i];
-    occupancy_give(&self->occupancy, block->start, block->size);
+    give(self, block->start, block->size);
     if (block->slot != SHADOW_NO_SLOT) self->slots[block->slot] = 0;
   }
   self->count = 0;
@@ -106,7 +117,8 @@ const struct shadow_block *shadow_overlapping(const struct shadow *self, uintptr
                                               size_t size, const struct shadow_block *except) {
   for (size_t i = 0; i < self->count; i++) {
     const struct shadow_block *block = &self->blocks[i];
-    if (block != except && block->start < start + size && start < block->start + block->size)
+    if (block != except && block->start < start + extent_of(size) &&
+        start < block->start + extent_of(block->size))
       return block;
   }
   return NULL;

@@ -18,9 +18,9 @@
 
 struct shadow_block {
   uintptr_t start;
-  size_t size;      // bytes that belong to the block's owner
-  uint64_t key;     // of its payload; never the same twice in a program
-  uint32_t slot;    // or SHADOW_NO_SLOT: its slot was allocated into again
+  size_t size;    // bytes that belong to the block's owner. Of 0 the address is, as that of a byte
+  uint64_t key;   // of its payload; never the same twice in a program
+  uint32_t slot;  // or SHADOW_NO_SLOT: its slot was allocated into again
   uint32_t serial;  // 1 for the first block of the program, and so on
 };
 

@@ -308,24 +308,25 @@ static size_t no_footprint(size_t size, size_t align, size_t page_size) {
     static const struct tier tier = {tier_appetite, tier_edges};                                   \
     return create(&tier, source, options);                                                         \
   }                                                                                                \
-  const struct strategy tier_name##_strategy = {.name = #tier_name,                                \
-                                                .summary = tier_summary,                           \
-                                                .traits = STRATEGY_RELEASES | ZEROES | SIZES |     \
-                                                          THREADS | KEEPS | PLACE | (more_traits), \
-                                                .needs = NEEDS,                                    \
-                                                .most_heap = FOREIGN_LIMIT,                        \
-                                                .min_align = MIN_ALIGN,                            \
-                                                .max_align = FOREIGN_MAX_ALIGN,                    \
-                                                .create = tier_name##_create,                      \
-                                                .allocate = tier_allocate,                         \
-                                                .allocate_zeroed = tier_allocate_zeroed,           \
-                                                .release = tier_release,                           \
-                                                .usable_size = tier_usable_size,                   \
-                                                .check = tier_check,                               \
-                                                .walk = tier_walk,                                 \
-                                                .statistics = tier_statistics,                     \
-                                                .destroy = tier_destroy,                           \
-                                                __VA_ARGS__}
+  const struct strategy tier_name##_strategy = {                                                   \
+      .name = #tier_name,                                                                          \
+      .summary = tier_summary,                                                                     \
+      .traits = STRATEGY_RELEASES | ZEROES | SIZES | THREADS | KEEPS | PLACE |                     \
+                STRATEGY_REFUSALS_LEAVE_TRACES | (more_traits),                                    \
+      .needs = NEEDS,                                                                              \
+      .most_heap = FOREIGN_LIMIT,                                                                  \
+      .min_align = MIN_ALIGN,                                                                      \
+      .max_align = FOREIGN_MAX_ALIGN,                                                              \
+      .create = tier_name##_create,                                                                \
+      .allocate = tier_allocate,                                                                   \
+      .allocate_zeroed = tier_allocate_zeroed,                                                     \
+      .release = tier_release,                                                                     \
+      .usable_size = tier_usable_size,                                                             \
+      .check = tier_check,                                                                         \
+      .walk = tier_walk,                                                                           \
+      .statistics = tier_statistics,                                                               \
+      .destroy = tier_destroy,                                                                     \
+      __VA_ARGS__}
 
 #define MEMORY_TO_SPARE                                                                            \
   .least_heap = FOREIGN_LIMIT, .overhead = FOREIGN_LIMIT - ASKED_AT_A_TIME,                        \

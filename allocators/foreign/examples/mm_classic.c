@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mm.h"
 #include "memlib.h"
+#include "mm.h"
 
 team_t team = {"implicit", "A. Student", "astudent", "", "", "", "", "", "", "", "", "", ""};
 
@@ -35,10 +35,10 @@ team_t team = {"implicit", "A. Student", "astudent", "", "", "", "", "", "", "",
 #define GET_ALLOC(p) (GET(p) & 0x1)
 
 /* The tags of the block at bp, and its neighbours */
-#define HDRP(bp) ((char *)(bp)-WSIZE)
+#define HDRP(bp) ((char *)(bp) - WSIZE)
 #define FTRP(bp) ((char *)(bp) + GET_SIZE(HDRP(bp)) - DSIZE)
 #define NEXT_BLKP(bp) ((char *)(bp) + GET_SIZE(HDRP(bp)))
-#define PREV_BLKP(bp) ((char *)(bp)-GET_SIZE((char *)(bp)-DSIZE))
+#define PREV_BLKP(bp) ((char *)(bp) - GET_SIZE((char *)(bp) - DSIZE))
 
 static char *heap_listp; /* the prologue block */
 
@@ -60,7 +60,7 @@ static void *coalesce(void *bp) {
 static void *extend_heap(size_t size) {
   char *bp = mem_sbrk(size);
   if (bp == (void *)-1) return NULL;
-  PUT(HDRP(bp), PACK(size, 0));         /* over the old epilogue */
+  PUT(HDRP(bp), PACK(size, 0)); /* over the old epilogue */
   PUT(FTRP(bp), PACK(size, 0));
   PUT_EPILOGUE(HDRP(NEXT_BLKP(bp)));
   return coalesce(bp);
