@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""The malloc-lab examples get the verdicts that their comments promise: each bug is found in the tier that
+it belongs to, under a name that fits, and what is right is clean in all of them.
+
+usage: mm_examples_test.py KIT_FOLDER
+
+From the same seeds, so often as programs and not as long as time: a slow machine makes no difference.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ci import foreign_build, foreign_mm  # noqa: E402
+
+EXAMPLES = os.path.join(foreign_build.ROOT, "allocators", "foreign", "examples")
+PROGRAMS = {"address": "fuzz/foreign_libfuzzer.elf", "none": "fuzz/foreign_plain_libfuzzer.elf"}
+
+# How many programs, and how many bytes each has at most.
+RUNS, LENGTH = 20000, 1024
+
+CLEAN = None
+ALL = foreign_mm.TIERS
+
+RIGHT = ("mm_32_bit", "mm_classic", "mm_modern")
+
+# What the first finding of a tier may be, with ASan.
+EXPECTED = {
+    **{name: dict.fromkeys(ALL, CLEAN) for name in RIGHT},
+    "mm_no_epilogue": {"core": {"crash", "outside-heap"}},
+    "mm_reads_past_break": {"core": {"outside-heap"}},
+    "mm_realloc_copies_too_much": {
+        "core": CLEAN, "resize": {"touched-live-block", "overlapping-copy", "outside-heap"}},
+    "mm_size_wraps": {"core": CLEAN, "resize": CLEAN, "reinit": CLEAN, "exhaustion": CLEAN,
+                      "huge": {"oversize-accepted"}},
+    "mm_stale_lists": {"core": CLEAN, "resize": CLEAN, "exhaustion": CLEAN, "edge": CLEAN,
+                       "reinit": {"bounds", "outside-heap", "touched-live-block", "overlap"}},
+    "mm_unaligned": {"core": {"alignment"}},
+}
+
+# And without, where damage must have been done first. Reading alone does none.
+UNGUARDED = {
+    "mm_reads_past_break": {"core": CLEAN},
+    "mm_stale_lists": {"reinit": {"bounds", "crash", "overlap", "content"}},
+}
+
+
+def options():
+    return argparse.Namespace(alignment=None, bits=0, include=[], cflag=[], heap_limit=20 << 20)
+
+
+class Examples(unittest.TestCase):
+
+    kit = None
+
+    def setUp(self):
+        base = tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR"))
+        self.addCleanup(base.cleanup)
+        self.base = base.name
+
+    def build(self, name):
+        builder = foreign_build.Builder(os.path.join(self.base, name), os.path.join(self.base, "cache"),
+                                        foreign_build.Kit(self.kit))
+        self.addCleanup(builder.close)
+        foreign = foreign_mm.prepare(builder, [os.path.join(EXAMPLES, name + ".c")], options(), print)
+        builder = getattr(foreign, "builder", builder)
+        builder.link(foreign, list(PROGRAMS.values()))
+        return builder.folder, foreign
+
+    def first_finding(self, program, tier):
+        """The property, or None."""
+        result = subprocess.run(
+            [program, "-seed=1", "-runs=%d" % RUNS, "-max_len=%d" % LENGTH,
+             "-artifact_prefix=%s/" % self.base],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False,
+            env=dict(os.environ, ASSAY_STRATEGY=tier))
+        said = result.stderr.decode(errors="replace")
+        found = re.search(r"^ASSERTION FAILED: (\S+)", said, re.MULTILINE)
+        self.assertEqual(result.returncode == 0, not found, said[-2000:])
+        if not found:
+            self.assertIn("Done %d runs" % RUNS, said)
+        return found.group(1) if found else CLEAN
+
+    def expect(self, folder, sanitizer, expected):
+        for tier, properties in expected.items():
+            with self.subTest(tier=tier, sanitizer=sanitizer):
+                found = self.first_finding(os.path.join(folder, PROGRAMS[sanitizer]), tier)
+                self.assertIn(found, properties or {CLEAN})
+
+    def test_all_examples_are_here(self):
+        files = {name[:-2] for name in os.listdir(EXAMPLES) if re.fullmatch(r"mm_\w+\.c", name)}
+        self.assertEqual(files, set(EXPECTED))
+
+    def test_how_they_are_built(self):
+        _, foreign = self.build("mm_modern")
+        self.assertEqual(foreign.tiers, list(ALL))
+        self.assertIn("FOREIGN_MM_INIT_BOOL=1", foreign.defines)
+        self.assertIn("FOREIGN_HAS_ZEROED=1", foreign.defines)
+        self.assertIn("FOREIGN_ALIGN=16", foreign.defines)
+        self.assertFalse(foreign.forked)
+        self.assertEqual(foreign.bits, 64)
+
+    def test_width(self):
+        _, foreign = self.build("mm_32_bit")
+        self.assertEqual(foreign.bits, 32)
+
+
+def case(name):
+    def test(self):
+        folder, foreign = self.build(name)
+        if name in RIGHT:
+            self.assertFalse(foreign.forked)
+        self.expect(folder, "address", EXPECTED[name])
+        clean = {tier: CLEAN for tier, properties in EXPECTED[name].items() if properties is CLEAN}
+        self.expect(folder, "none", UNGUARDED.get(name, clean))
+    return test
+
+
+for example in EXPECTED:
+    setattr(Examples, "test_" + example, case(example))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    # Bazel names one of its files.
+    given = sys.argv.pop(1)
+    Examples.kit = given if os.path.isdir(given) else os.path.dirname(given)
+    unittest.main()
