@@ -135,7 +135,13 @@ class Source:
             flags += ["-I", folder]
         if re.search(r"\bDRIVER\b", self._all):
             flags.append("-DDRIVER")
-        return flags
+        return flags + self._declared()
+
+    def _declared(self):
+        """For our mm.h: the results of functions that courses declare differently."""
+        init, checker = self._returns("mm_init"), self._returns("mm_checkheap")
+        return ["-DFOREIGN_MM_INIT=" + init] * (init in ("bool", "_Bool", "void")) + [
+            "-DFOREIGN_MM_CHECKHEAP=" + checker] * (checker in ("bool", "_Bool", "void", "int"))
 
     def compile(self, builder):
         """Tries flags until the source compiles and fits together: a _Compiled. BuildFailed has the

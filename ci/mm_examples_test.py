@@ -64,7 +64,7 @@ class Examples(unittest.TestCase):
 
     def build(self, name):
         builder = foreign_build.Builder(os.path.join(self.base, name), os.path.join(self.base, "cache"),
-                                        foreign_build.Kit(self.kit))
+                                        foreign_build.Kits("", self.kit))
         self.addCleanup(builder.close)
         foreign = foreign_mm.prepare(builder, [os.path.join(EXAMPLES, name + ".c")], options(), print)
         builder = getattr(foreign, "builder", builder)

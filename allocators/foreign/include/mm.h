@@ -1,7 +1,7 @@
 // What a malloc-lab source exports, in whichever dialect of the course it is written.
 //
-// FOREIGN_MM_INIT_BOOL chooses the newer one (bool mm_init, bool mm_checkheap),
-// FOREIGN_MM_INIT_VOID an mm_init without result. FOREIGN_MM_UNDECLARED leaves both to the source.
+// FOREIGN_MM_INIT is what mm_init returns; FOREIGN_MM_CHECKHEAP the same of mm_checkheap, whose
+// parameters differ as well, and which is the source's own where that is not told.
 #ifndef ASSAY_MM_H_
 #define ASSAY_MM_H_
 
@@ -10,21 +10,19 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#ifndef FOREIGN_MM_INIT
+#define FOREIGN_MM_INIT int
+#endif
+
 void *mm_malloc(size_t size);
 void mm_free(void *block);
 void *mm_realloc(void *block, size_t size);
 void *mm_calloc(size_t count, size_t size);
 
-#if defined(FOREIGN_MM_UNDECLARED)
-#elif defined(FOREIGN_MM_INIT_BOOL)
-bool mm_init(void);
-bool mm_checkheap(int line);
-#elif defined(FOREIGN_MM_INIT_VOID)
-void mm_init(void);
-void mm_checkheap(int verbose);
-#else
-int mm_init(void);
-void mm_checkheap(int verbose);
+FOREIGN_MM_INIT mm_init(void);
+
+#ifdef FOREIGN_MM_CHECKHEAP
+FOREIGN_MM_CHECKHEAP mm_checkheap();
 #endif
 
 // Who wrote it. Courses differ in the fields; all of them are here, and nobody reads them.
