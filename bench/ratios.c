@@ -7,6 +7,7 @@
 
 #include "allocators/registry.h"
 #include "bench/bare_bump.h"
+#include "bench/naive.h"
 #include "bench/sample.h"
 #include "harness/cpu_time.h"
 #include "harness/oracle.h"
@@ -14,7 +15,7 @@
 #include "harness/program_file.h"
 #include "harness/replay.h"
 
-extern const struct strategy bump_strategy;
+extern const struct strategy bump_strategy, tlsf_strategy;
 
 static size_t rounds = 9;
 
@@ -27,6 +28,11 @@ static bool choose(const char *name) {
   if (!entry || chosen_count == sizeof chosen / sizeof *chosen) return false;
   chosen[chosen_count++] = entry->strategy;
   return true;
+}
+
+static void print_at_least(const char *what, struct spread ratio, double bound) {
+  printf("  %-52s %6.0fx  (%.0f to %.0f)  at least %.0fx: %s\n", what, ratio.median, ratio.low,
+         ratio.high, bound, ratio.median >= bound ? "held" : "NOT HELD");
 }
 
 static void print_ratio(const char *what, struct spread ratio, double bound) {
@@ -148,6 +154,72 @@ static void measure_flatness(void) {
          bytes - blocks <= 64 * blocks ? "held" : "NOT HELD");
   shadow_clear(&oracle.shadow);
   oracle_free(&oracle);
+  program_clear(&program);
+}
+
+// ## The oracle against a checker that looks at every live block
+
+enum { MANY = 10000, PAIRS = 20000, NAIVE_PAIRS = 300, NAIVE_BYTES_PAIRS = 20 };
+
+// MANY live blocks of 16 to 1024 bytes; then a random one is replaced each time.
+static void make_churn(struct program *program) {
+  struct record heap = heap_record(
+      &(struct heap){.source = HEAP_FIXED, .capacity = (size_t)1 << 26, .slots = 1u << 14});
+  if (!program_append(program, &heap)) exit(2);
+  uint64_t state = 1;
+  for (size_t i = 0; i < MANY + 2 * PAIRS; i++) {
+    bool filling = i < MANY, releases = !filling && (i - MANY) % 2 == 0;
+    static uint32_t slot;
+    if (filling) slot = (uint32_t)i;
+    if (releases) slot = (uint32_t)(state >> 33) % MANY;
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    struct record record =
+        operation_record(&(struct operation){.kind = releases ? OP_RELEASE : OP_ALLOCATE,
+                                             .count = 1,
+                                             .slot = slot,
+                                             .size = releases ? 0 : 16 + (state >> 33) % 1009,
+                                             .align = 16});
+    if (!program_append(program, &record)) exit(2);
+  }
+}
+
+static double checked(struct oracle *oracle, const struct program *program) {
+  oracle->counts.nanoseconds = 0;
+  oracle_run(oracle, &tlsf_strategy, program);
+  return (double)oracle->counts.nanoseconds / (double)program_length(program);
+}
+
+static void measure_naive(void) {
+  static struct oracle fast, full;
+  static struct arena arena;
+  struct program program = {0};
+  make_churn(&program);
+  oracle_init(&fast, &(struct oracle_settings){.tier = TIER_FAST, .timed = true});
+  oracle_init(&full, &(struct oracle_settings){.tier = TIER_FULL, .timed = true});
+  struct sample edges = {.count = 0}, all = {.count = 0};
+  struct sample ranges = {.count = 0}, bytes = {.count = 0};
+  for (size_t i = 0; i < rounds + 1; i++) {
+    double a = checked(&fast, &program), b = checked(&full, &program);
+    double c = (double)naive_replay(&arena, &tlsf_strategy, &program, NAIVE_RANGES, MANY,
+                                    MANY + 2 * NAIVE_PAIRS);
+    double d = (double)naive_replay(&arena, &tlsf_strategy, &program, NAIVE_BYTES, MANY,
+                                    MANY + 2 * NAIVE_BYTES_PAIRS);
+    if (i == 0) continue;  // to get warm
+    sample_add(&edges, a);
+    sample_add(&all, b);
+    sample_add(&ranges, c / (2 * NAIVE_PAIRS));
+    sample_add(&bytes, d / (2 * NAIVE_BYTES_PAIRS));
+  }
+  printf("%d live blocks on tlsf, an operation checked: fast %.0f ns, full %.0f ns\n", MANY,
+         sample_spread(&edges).median, sample_spread(&all).median);
+  printf("  by walking all live blocks: their ranges %.0f ns, their bytes too %.0f ns\n",
+         sample_spread(&ranges).median, sample_spread(&bytes).median);
+  print_at_least("ranges of all live blocks, against fast", sample_ratio(&ranges, &edges), 50);
+  print_at_least("ranges of all live blocks, against full", sample_ratio(&ranges, &all), 50);
+  print_at_least("ranges and bytes of them, against full", sample_ratio(&bytes, &all), 50);
+  oracle_free(&fast);
+  oracle_free(&full);
+  arena_free(&arena);
   program_clear(&program);
 }
 
@@ -278,5 +350,6 @@ int main(int argc, char **argv) {
     for (size_t k = 0; k < chosen_count; k++) measure_trace(argv[i], chosen[k]);
   measure_vtable();
   measure_flatness();
+  measure_naive();
   return 0;
 }
