@@ -10,6 +10,7 @@
 
 #include "allocators/registry.h"
 #include "bench/footprint.h"
+#include "bench/latency.h"
 #include "bench/plan.h"
 #include "bench/run.h"
 #include "bench/sample.h"
@@ -18,7 +19,7 @@
 enum { MEASURED = 0, UNSUPPORTED = 1, CANNOT_RUN = 2, LOOKS = 200, SLICES = 10 };
 
 static const char help[] =
-    "usage: measure --on NAME (--speed | --memory | --describe) WORKLOAD\n"
+    "usage: measure --on NAME (--speed | --memory | --latency | --describe) WORKLOAD\n"
     "       measure --on NAME --worst FREE_BLOCKS\n\n"
     "Runs a workload once, and prints what was measured as one JSON object.\n\n"
     "  --on NAME      a strategy, or STRATEGY:VARIANT; `libc`: malloc as it is, or as LD_PRELOAD\n"
@@ -27,6 +28,9 @@ static const char help[] =
     "  --speed        CPU time of the operations, and of the loop around them\n"
     "  --memory       footprint over time: anonymous memory of the process, less what it had "
     "before\n"
+    "  --latency      what single operations take: of each the least of several runs from the "
+    "same\n"
+    "                 state, and how long the slowest of them are\n"
     "  --describe     how many operations the workload has, and what lives at most; needs no --on\n"
     "  --worst N      single operations on a heap with N free blocks\n"
     "  --budget MS    CPU time after which workloads end that could go on for ever (100)\n"
@@ -186,6 +190,26 @@ static int measure_memory(const struct request *request, const struct plan *plan
 
 // ## Single operations
 
+static int measure_latency(const struct request *request, const struct plan *plan) {
+  static const double shares[LATENCY_QUANTILE_COUNT] = LATENCY_QUANTILES;
+  static struct run run;
+  struct latency latency;
+  char reason[128];
+  if (request->api == RUN_RAW) return unsupported("it has no operations of its own");
+  if (!run_prepare(&run, plan, request->api, request->strategy, reason, sizeof reason) ||
+      !latency_measure(&latency, &run, request->variant, reason, sizeof reason))
+    return unsupported(reason);
+  printf("{\"operations\": %zu, \"clock_ns\": %.2f, \"step_ns\": %.2f, \"runs\": %d, "
+         "\"worst_step\": %zu, "
+         "\"refused\": %" PRIu64 ", \"malloc\": \"%s\", \"quantiles\": [",
+         latency.operations, latency.clock, latency.step, LATENCY_RUNS, latency.worst_step,
+         latency.refused, library_of_malloc());
+  for (size_t i = 0; i < LATENCY_QUANTILE_COUNT; i++)
+    printf("%s[%.6g, %.1f]", i ? ", " : "", shares[i], latency.quantiles[i]);
+  printf("]}\n");
+  return MEASURED;
+}
+
 static void print_numbers(const char *name, const double *numbers) {
   printf(", \"%s\": [", name);
   for (size_t i = 0; i < WORST_REQUESTS; i++) printf("%s%.0f", i ? ", " : "", numbers[i]);
@@ -251,19 +275,17 @@ static int measure(const struct request *request, const char *workload) {
   if (request->api == RUN_RAW && plan->kinds != 1u << STEP_ALLOCATE)
     return unsupported("it only hands out");
   if (request->mode == 'd') return describe(plan);
+  if (request->mode == 't') return measure_latency(request, plan);
   return request->mode == 's' ? measure_speed(request, plan) : measure_memory(request, plan);
 }
 
 int main(int argc, char **argv) {
-  static const struct option options[] = {{"help", no_argument, NULL, 'h'},
-                                          {"on", required_argument, NULL, 'o'},
-                                          {"speed", no_argument, NULL, 's'},
-                                          {"memory", no_argument, NULL, 'm'},
-                                          {"describe", no_argument, NULL, 'd'},
-                                          {"worst", required_argument, NULL, 'w'},
-                                          {"budget", required_argument, NULL, 'b'},
-                                          {"limit", required_argument, NULL, 'l'},
-                                          {NULL, 0, NULL, 0}};
+  static const struct option options[] = {
+      {"help", no_argument, NULL, 'h'},        {"on", required_argument, NULL, 'o'},
+      {"speed", no_argument, NULL, 's'},       {"memory", no_argument, NULL, 'm'},
+      {"latency", no_argument, NULL, 't'},     {"describe", no_argument, NULL, 'd'},
+      {"worst", required_argument, NULL, 'w'}, {"budget", required_argument, NULL, 'b'},
+      {"limit", required_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
   static char output[1 << 14];
   setvbuf(stdout, output, _IOFBF, sizeof output);  // it would ask malloc for one
   struct request request = {.budget = 100};

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "harness/program_file.h"
+#include "harness/import.h"
 
 // ## Adding steps, and the account of what lives
 
@@ -187,13 +187,31 @@ static void add_operation(struct planner *self, const struct operation *op, uint
   add(self, step);
 }
 
-static void add_file(struct plan *plan, const char *path, size_t room) {
+// ## In a process of its own
+
+// Memory that the child makes as large as it needs, and this process maps when that is done.
+static struct plan *map_plan(int memory, size_t room) {
+  size_t size = sizeof(struct plan) + room * sizeof(struct step);
+  if (ftruncate(memory, (off_t)size) != 0) return NULL;
+  void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+  return mapped == MAP_FAILED ? NULL : mapped;
+}
+
+static struct plan *failed_plan(int memory, const char *text) {
+  struct plan *plan = map_plan(memory, 0);
+  if (plan) snprintf(plan->error, sizeof plan->error, "%s", text);
+  return plan;
+}
+
+static struct plan *plan_of_file(int memory, const char *path) {
   struct program program = {0};
   struct file_error error;
-  if (!program_load(&program, path, NULL, NULL, &error)) {
-    snprintf(plan->error, sizeof plan->error, "%s", error.text);
-    return;
-  }
+  if (!import_load(&program, path, NULL, NULL, NULL, NULL, &error))
+    return failed_plan(memory, error.text);
+  // An operation may be a release and an allocation here.
+  size_t room = 2 * program_length(&program);
+  struct plan *plan = map_plan(memory, room);
+  if (!plan) return NULL;
   struct planner planner;
   uint32_t slots = program_heap(&program).slots;
   planner_open(&planner, plan, room, slots);
@@ -203,40 +221,37 @@ static void add_file(struct plan *plan, const char *path, size_t room) {
   }
   if (plan->steps == 0 && !plan->error[0])
     snprintf(plan->error, sizeof plan->error, "%s: no operation to measure", path);
+  return plan;
 }
 
-// ## In a process of its own
-
-static struct plan *shared_plan(size_t room) {
-  void *memory = mmap(NULL, sizeof(struct plan) + room * sizeof(struct step),
-                      PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) {
-    perror("measure: memory for the workload");
-    exit(2);
-  }
-  return memory;
+static struct plan *plan_of_workload(int memory, const struct workload *workload) {
+  struct plan *plan = map_plan(memory, ROOM);
+  if (!plan) return NULL;
+  struct planner planner;
+  planner_open(&planner, plan, ROOM, workload->slots);
+  workload->add(&planner);
+  return plan;
 }
 
 const struct plan *plan_make(const char *workload) {
-  size_t index = 0, room = ROOM;
+  static struct plan unprepared;
+  size_t index = 0;
   while (plan_names[index] && strcmp(plan_names[index], workload) != 0) index++;
-  struct stat file;
-  // An operation takes at least nine bytes of a file, and may be a release and an allocation here.
-  if (!plan_names[index] && stat(workload, &file) == 0) room += (size_t)file.st_size;
-  struct plan *plan = shared_plan(room);
-  pid_t child = fork();
+  int memory = memfd_create("plan", MFD_CLOEXEC);
+  pid_t child = memory < 0 ? -1 : fork();
   if (child == 0) {
-    struct planner planner;
-    if (plan_names[index]) {
-      planner_open(&planner, plan, room, workloads[index].slots);
-      workloads[index].add(&planner);
-    } else {
-      add_file(plan, workload, room);
-    }
-    _exit(0);
+    const struct plan *made = plan_names[index] ? plan_of_workload(memory, &workloads[index])
+                                                : plan_of_file(memory, workload);
+    _exit(made ? 0 : 1);
   }
   int status = -1;
-  if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0)
-    snprintf(plan->error, sizeof plan->error, "%s: could not be prepared", workload);
-  return plan;
+  struct stat size;
+  if (child > 0 && waitpid(child, &status, 0) == child && status == 0 &&
+      fstat(memory, &size) == 0) {
+    void *plan = mmap(NULL, (size_t)size.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+    close(memory);
+    if (plan != MAP_FAILED) return plan;
+  }
+  snprintf(unprepared.error, sizeof unprepared.error, "%s: could not be prepared", workload);
+  return &unprepared;
 }

@@ -10,9 +10,9 @@
 #include "bench/naive.h"
 #include "bench/sample.h"
 #include "harness/cpu_time.h"
+#include "harness/import.h"
 #include "harness/oracle.h"
 #include "harness/payload.h"
-#include "harness/program_file.h"
 #include "harness/replay.h"
 
 extern const struct strategy bump_strategy, tlsf_strategy;
@@ -48,7 +48,7 @@ static void measure_trace(const char *path, const struct strategy *strategy) {
   static struct arena arena;
   struct program program = {0};
   struct file_error error;
-  if (!program_load(&program, path, NULL, NULL, &error)) {
+  if (!import_load(&program, path, NULL, NULL, NULL, NULL, &error)) {
     fprintf(stderr, "ratios: %s\n", error.text);
     exit(2);
   }

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "allocators/arithmetic.h"
+#include "bench/ticks.h"
 #include "harness/cpu_time.h"
 
 enum { PAGE = 4096, BATCH = 4096 };
@@ -213,6 +214,57 @@ uint64_t run_timed(struct run *self, uint64_t budget, uint64_t *nanoseconds) {
     if (plan->cyclic && self->next == plan->steps) self->next = plan->start;
   }
   return steps;
+}
+
+// ## Each step by itself
+
+INLINE uint32_t clocked_step(struct run *run, enum run_api api, bool sized,
+                             const struct step *step) {
+  uint32_t slot = step->slot;
+  size_t size = (size_t)step->size, align = (size_t)1 << step->align_log2;
+  unsigned char *block = NULL, *former = run->slots[slot];
+  uint64_t start = ticks(), end;
+  switch (step->kind) {
+  case STEP_ALLOCATE:
+    block = api_allocate(run, api, size, align);
+    end = ticks();
+    break;
+  case STEP_ZEROED:
+    block = api_zeroed(run, api, step->count, size, align);
+    end = ticks();
+    break;
+  case STEP_RELEASE:
+    api_release(run, api, former);
+    end = ticks();
+    run->slots[slot] = NULL;
+    break;
+  case STEP_RESIZE:
+    block = api_resize(run, api, slot, size, align);
+    end = ticks();
+    break;
+  default:
+    api_reset(run, api);
+    end = ticks();
+  }
+  if (step->kind != STEP_RELEASE && step->kind != STEP_RESET)
+    take(run, slot, block, step->kind == STEP_ZEROED ? step->count * size : size, sized);
+  return end - start < UINT32_MAX ? (uint32_t)(end - start) : UINT32_MAX;
+}
+
+INLINE void clocked_steps(struct run *run, enum run_api api, bool sized, uint32_t *spent) {
+  const struct plan *plan = run->plan;
+  for (size_t i = plan->start; i < plan->steps; i++)
+    spent[i] = clocked_step(run, api, sized, &plan->step[i]);
+}
+
+void run_clocked(struct run *self, uint32_t *spent) {
+  if (self->api == RUN_LIBC)
+    clocked_steps(self, RUN_LIBC, false, spent);
+  else if (self->sizes)
+    clocked_steps(self, RUN_STRATEGY, true, spent);
+  else
+    clocked_steps(self, RUN_STRATEGY, false, spent);
+  self->next = self->plan->steps;
 }
 
 // ## Before and after

@@ -56,6 +56,11 @@ void run_until(struct run *self, size_t end);
 // until so much CPU time has passed. Returns how many were run.
 uint64_t run_timed(struct run *self, uint64_t budget, uint64_t *nanoseconds);
 
+// Runs the steps from plan->start to the last one, each by itself between two readings of the
+// clock: `spent` of a step is ticks (ticks.h). Of RUN_STRATEGY and RUN_LIBC. Blocks are touched in
+// between, as ever.
+void run_clocked(struct run *self, uint32_t *spent);
+
 // Usable bytes of all live blocks; 0: the strategy does not tell.
 size_t run_usable(const struct run *self);
 

@@ -10,6 +10,7 @@
 
 #include "allocators/source.h"
 #include "bench/run.h"
+#include "bench/ticks.h"
 #include "harness/cpu_time.h"
 
 enum { BATCHES = 7, PAIRS = 16, WARM = 1 << 16 };
@@ -29,44 +30,6 @@ static void heap_release(struct heap *heap, void *block) {
     heap->strategy->release(heap->allocator, block);
   else
     free(block);
-}
-
-// ## A clock for single operations
-
-#if defined(__x86_64__)
-static uint64_t ticks(void) {
-  __builtin_ia32_lfence();
-  uint64_t now = __builtin_ia32_rdtsc();
-  __builtin_ia32_lfence();
-  return now;
-}
-#else
-static uint64_t ticks(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-#endif
-
-static double nanoseconds_per_tick(void) {
-  struct timespec from, now;
-  clock_gettime(CLOCK_MONOTONIC, &from);
-  uint64_t start = ticks();
-  double passed;
-  do {
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    passed = (double)(now.tv_sec - from.tv_sec) * 1e9 + (double)(now.tv_nsec - from.tv_nsec);
-  } while (passed < 2e7);
-  return passed / (double)(ticks() - start);
-}
-
-static uint64_t ticks_of_nothing(void) {
-  uint64_t least = UINT64_MAX;
-  for (int i = 0; i < 1000; i++) {
-    uint64_t start = ticks(), spent = ticks() - start;
-    if (spent < least) least = spent;
-  }
-  return least;
 }
 
 // ## The heap
@@ -177,7 +140,7 @@ bool worst_measure(struct worst *result, const struct strategy *strategy, unsign
   void *warm = heap_allocate(&heap, WARM);
   if (warm) memset(warm, 1, WARM);
   heap_release(&heap, warm);
-  double scale = nanoseconds_per_tick();
+  double scale = ticks_nanoseconds();
   uint64_t nothing = ticks_of_nothing();
   for (size_t i = 0; i < WORST_REQUESTS; i++) {
     size_t size = request_size();
