@@ -15,12 +15,12 @@ static bool adapter_begin(struct source *source, size_t limit) {
 #endif
 #ifdef FOREIGN_ELSEWHERE
   (void)source, (void)limit;
-  return heap_open(NULL, 0);
+  return adapted_open(NULL, 0);
 #else
   if (!backends_begin(source, limit)) return false;
   size_t size;
   void *buffer = backends_buffer(&size);
-  if (heap_open(buffer, size)) return true;
+  if (adapted_open(buffer, size)) return true;
   backends_end();
   return false;
 #endif
@@ -30,7 +30,7 @@ static bool adapter_begin(struct source *source, size_t limit) {
 static bool adapter_restart(void) {
   size_t size;
   void *buffer = backends_buffer(&size);
-  return heap_restart(buffer, size);
+  return adapted_restart(buffer, size);
 }
 #endif
 
@@ -48,25 +48,25 @@ static void adapter_extent(const void **start, size_t *size) {
 const struct foreign_api foreign_api = {
     .begin = adapter_begin,
     .end = adapter_end,
-    .allocate = heap_allocate,
-    .release = heap_release,
+    .allocate = adapted_allocate,
+    .release = adapted_release,
 #ifdef FOREIGN_HAS_RESTART
     .restart = adapter_restart,
 #endif
 #ifdef FOREIGN_HAS_RESIZE
-    .resize = heap_resize,
+    .resize = adapted_resize,
 #endif
 #ifdef FOREIGN_HAS_ZEROED
-    .allocate_zeroed = heap_allocate_zeroed,
+    .allocate_zeroed = adapted_allocate_zeroed,
 #endif
 #ifdef FOREIGN_HAS_ALIGNED
-    .allocate_aligned = heap_allocate_aligned,
+    .allocate_aligned = adapted_allocate_aligned,
 #endif
 #ifdef FOREIGN_HAS_USABLE
-    .usable_size = heap_usable_size,
+    .usable_size = adapted_usable_size,
 #endif
 #ifdef FOREIGN_HAS_CHECK
-    .check = heap_check,
+    .check = adapted_check,
 #endif
 #ifndef FOREIGN_ELSEWHERE
     .extent = adapter_extent,

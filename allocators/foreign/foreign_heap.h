@@ -16,16 +16,16 @@
                         : (size_t)(((uintmax_t)1 << (sizeof(type) * 8 - 1)) - 1))
 
 // An empty heap over [buffer, buffer + size), or over what it gets elsewhere. False: it refused.
-bool heap_open(void *buffer, size_t size);
+bool adapted_open(void *buffer, size_t size);
 // The same again over the same buffer.                                      FOREIGN_HAS_RESTART
-bool heap_restart(void *buffer, size_t size);
+bool adapted_restart(void *buffer, size_t size);
 
-void *heap_allocate(size_t size);
-void heap_release(void *block);
-void *heap_resize(void *block, size_t size);                 // FOREIGN_HAS_RESIZE
-void *heap_allocate_zeroed(size_t count, size_t size);       // FOREIGN_HAS_ZEROED
-void *heap_allocate_aligned(size_t alignment, size_t size);  // FOREIGN_HAS_ALIGNED
-size_t heap_usable_size(const void *block);                  // FOREIGN_HAS_USABLE
-bool heap_check(void);  // false: something is wrong               FOREIGN_HAS_CHECK
+void *adapted_allocate(size_t size);
+void adapted_release(void *block);
+void *adapted_resize(void *block, size_t size);                 // FOREIGN_HAS_RESIZE
+void *adapted_allocate_zeroed(size_t count, size_t size);       // FOREIGN_HAS_ZEROED
+void *adapted_allocate_aligned(size_t alignment, size_t size);  // FOREIGN_HAS_ALIGNED
+size_t adapted_usable_size(const void *block);                  // FOREIGN_HAS_USABLE
+bool adapted_check(void);  // false: something is wrong               FOREIGN_HAS_CHECK
 
 #endif

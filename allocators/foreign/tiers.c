@@ -22,6 +22,7 @@
 //                          the same as FOREIGN_ALIGN
 //   FOREIGN_LIMIT          bytes of heap where memory never runs out, and the most that there are
 //                          anywhere; 20 MiB unless told otherwise
+//   FOREIGN_LEAST          bytes of the smallest heap that it can do with; 0 unless told otherwise
 //   FOREIGN_NO_BOUND       nobody knows how much memory it has: it may refuse whatever it likes
 //   FOREIGN_HAS_RESIZE, FOREIGN_HAS_ZEROED, FOREIGN_HAS_ALIGNED, FOREIGN_HAS_USABLE,
 //   FOREIGN_HAS_RESTART, FOREIGN_HAS_CHECK
@@ -54,6 +55,10 @@
 #endif
 #ifndef FOREIGN_LIMIT
 #define FOREIGN_LIMIT ((size_t)20 << 20)
+#endif
+
+#ifndef FOREIGN_LEAST
+#define FOREIGN_LEAST 0
 #endif
 
 #ifdef FOREIGN_HAS_RESIZE
@@ -347,7 +352,8 @@ TIER(reinit, "foreign: and started again in an empty heap", RESIZES | STRATEGY_R
 #endif
 
 TIER(exhaustion, "foreign: in a heap that runs out", RESIZES, APPETITE_HEAP, false,
-     .invariants = INVARIANTS, .resize = tier_resize, .footprint = no_footprint);
+     .invariants = INVARIANTS, .resize = tier_resize, .least_heap = FOREIGN_LEAST,
+     .footprint = no_footprint);
 
 TIER(huge, "foreign: requests of any size, up to SIZE_MAX", RESIZES, APPETITE_ANY, false,
      .invariants = INVARIANTS, .resize = tier_resize, .least_heap = FOREIGN_LIMIT,

@@ -1,0 +1,225 @@
+"""Heaps as embedded systems have them (ci/check --heap): compiled, understood by their declarations, and tried.
+
+What such a heap expects around itself is there: a buffer, a break (sbrk and brk), pages (mmap and munmap, or a
+function that the adapter file names). Whichever it calls decides how it gets its memory.
+"""
+import os
+
+from ci import elf_file, foreign_build, foreign_mm, heap_adapter
+from ci.c_declarations import INTEGER, Declarations
+from ci.foreign_build import PLAIN, VARIANTS, BuildFailed, Foreign
+from ci.workbench import CannotRun, shown
+
+_FOLDER = os.path.join(foreign_build.ROOT, "allocators", "foreign")
+ADAPTER = [os.path.join(_FOLDER, name) for name in ("foreign_heap.c", "backend_break.c", "backend_pages.c")]
+_PROBE = os.path.join(foreign_build.ROOT, "fuzz", "foreign_probe.c")
+_SOURCE = os.path.join(foreign_build.ROOT, "allocators", "source_buffer.c")
+
+# What stands for the system's own.
+_BREAK = {"sbrk": "foreign_sbrk", "_sbrk": "foreign_sbrk", "brk": "foreign_brk"}
+_PAGES = {"mmap": "foreign_mmap", "mmap64": "foreign_mmap", "munmap": "foreign_munmap"}
+
+# Bytes: what a small system has, and what may be made dirty for each program.
+HEAP_LIMIT = 256 << 10
+_LEAST_LIMIT = 4096
+
+# Sources of firmware are written for other compilers.
+_LENIENT = ["-Wno-everything", "-Wno-error=implicit-function-declaration", "-Wno-error=int-conversion",
+            "-Wno-error=incompatible-pointer-types", "-Wno-error=implicit-int"]
+
+_OPTIONS = ("init", "alloc", "free", "realloc", "align")
+
+
+def read_lines(files, options):
+    """(lines by role, source files, include folders, compiler flags) of an adapter file and the command line."""
+    lines, lists = {}, {"source": [], "include": [], "cflag": []}
+    if options.adapter:
+        lines, lists = heap_adapter.parse_file(options.adapter)
+    for role in _OPTIONS:
+        if getattr(options, role):
+            lines[role] = heap_adapter.parse_line(role, getattr(options, role), "--" + role)
+    missing = [role for role in heap_adapter.REQUIRED if role not in lines]
+    if missing:
+        raise CannotRun("which function is %s? say %s" % (
+            " and ".join(missing), " ".join("--%s F" % role for role in missing)))
+    sources = list(files) + lists["source"]
+    if not sources:
+        raise CannotRun("%s names no source: add  source = FILE.c" % shown(options.adapter))
+    foreign_mm.check_files(sources)
+    return lines, sources, list(options.include) + lists["include"], lists["cflag"] + list(options.cflag)
+
+
+class _Heap:
+    """The user's files, on their way to a Foreign."""
+
+    def __init__(self, builder, files, options):
+        self.builder, self.options = builder, options
+        self.lines, sources, includes, cflags = read_lines(files, options)
+        self.sources = [path for path in sources if not path.endswith(".h")]
+        folders = dict.fromkeys([os.path.abspath(path) for path in includes] + [
+            os.path.dirname(os.path.abspath(path)) for path in self.sources])
+        self.flags = _LENIENT + [word for folder in folders for word in ("-I", folder)] + cflags
+
+    def compile(self):
+        jobs = {(path, variant): self.builder.pool.submit(self.builder.compile, path, variant, self.flags)
+                for variant in VARIANTS for path in self.sources}
+        made = {key: job.result()[0] for key, job in jobs.items()}
+        return {variant: self.builder.one_object([made[path, variant] for path in self.sources], variant)
+                for variant in VARIANTS}
+
+    def glue(self):
+        """The heap_adapter.Glue of the lines."""
+        # Each read of a source keeps its dumps: what several functions share is read once.
+        readers = [Declarations([self.builder.compiler, "-m%d" % self.builder.kit.bits, *self.flags], path)
+                   for path in map(os.path.abspath, self.sources)]
+        functions = {}
+        names = dict.fromkeys(line.function for line in self.lines.values())
+        jobs = {name: [self.builder.pool.submit(reader.function, name) for reader in readers]
+                for name in names}
+        for name in names:
+            found = [function for function in (job.result() for job in jobs[name]) if function]
+            if found:
+                functions[name] = max(found, key=lambda function: sum(
+                    bool(each.name) for each in function.parameters))
+        absent = [line for line in self.lines.values() if line.function not in functions]
+        if absent:
+            raise CannotRun("%s: none of the sources declares %s" % (
+                absent[0].place, " or ".join(dict.fromkeys(line.function for line in absent))))
+        for line in self.lines.values():
+            if functions[line.function].static:
+                raise CannotRun("%s: %s is static: nobody else can call it" % (line.place, line.function))
+            heap_adapter.settle(line, functions[line.function])
+        self.functions = functions
+        return heap_adapter.Glue(self.lines, functions)
+
+
+def _memory(heap, glue, calls):
+    """(define, note): how the heap gets its memory, given the names that it calls."""
+    breaks = any(name in calls for name in _BREAK) or {"sbrk", "brk"} & set(heap.lines)
+    pages = any(name in calls for name in _PAGES) or "pages" in heap.lines
+    if glue.over_buffer:
+        return [], "over one buffer"
+    if pages:
+        return [], "with pages%s that it asks for" % (" and a break" if breaks else "")
+    if breaks:
+        return ["FOREIGN_BREAK=1"], "with a break that it moves"
+    # Nothing is known of how much there is, but by being told.
+    told = [] if heap.options.heap_limit else ["FOREIGN_NO_BOUND=1"]
+    return ["FOREIGN_ELSEWHERE=1"] + told, "in an array of its own%s" % (
+        "" if not told else "; how large that is, --heap-limit would say")
+
+
+def _limit(options, glue):
+    limit = options.heap_limit or HEAP_LIMIT
+    most = glue.largest()
+    if most is not None and limit > most:
+        limit = most // 16 * 16
+    if limit < _LEAST_LIMIT:
+        raise CannotRun("a heap of %d bytes is too small to be judged; there must be %d" % (
+            limit, _LEAST_LIMIT))
+    return limit
+
+
+def _understand(heap, wholes, glue, limit):
+    file = elf_file.ElfFile(wholes[PLAIN])
+    symbols = file.symbols()
+    defined = {symbol.name for symbol in symbols if symbol.defined and symbol.exported}
+    calls = {symbol.name for symbol in symbols if not symbol.defined}
+    for line in heap.lines.values():
+        if line.function in glue.renames() and own_kind(line) and line.function not in defined:
+            raise CannotRun("%s: %s is declared, but none of the sources defines it" % (
+                line.place, line.function))
+    memory, note = _memory(heap, glue, calls)
+    foreign = Foreign("heap", list(ADAPTER), bits=heap.builder.kit.bits, flags=heap.flags,
+                      sources=list(heap.sources))
+    foreign.defines = memory + glue.defines() + ["FOREIGN_LIMIT=((size_t)%d)" % limit]
+    if not {"FOREIGN_BREAK=1", "FOREIGN_ELSEWHERE=1"} & set(memory):
+        # What a heap keeps for itself may be much of a small buffer.
+        foreign.defines.append("FOREIGN_LEAST=((size_t)%d)" % max(limit // 8, min(limit, _LEAST_LIMIT)))
+    foreign.notes = ["%d bits" % foreign.bits, note]
+    foreign.tiers = list(foreign_mm.TIERS)
+    if "realloc" not in heap.lines:
+        foreign.tiers.remove("resize")
+        foreign.left_out["resize"] = "no --realloc was named"
+    if not glue.restarts:
+        foreign.tiers.remove("reinit")
+        foreign.left_out["reinit"] = "it is started once: name a reset in an adapter file if it can be again"
+    if any(section.thread_local and section.size for section in file.sections):
+        foreign.forked = "it has variables of threads"
+    renames = dict(glue.renames())
+    renames.update({name: new for name, new in {**_BREAK, **_PAGES}.items()
+                    if name in calls and name not in renames})
+    return foreign, renames
+
+
+def own_kind(line):
+    """Whether the heap has this function, and not whoever it calls."""
+    return line.role not in ("sbrk", "brk", "pages", "pages_free")
+
+
+def _trial(heap, foreign, limit):
+    program = os.path.join(heap.builder.folder, "probe-heap.elf")
+    defines = ["-D" + define for define in foreign.defines + ["FOREIGN_ALIGN=8", "FOREIGN_MAX_ALIGN=8"]]
+    pristine = foreign_build.tier_sources()[1]
+    ours = heap.builder.ours([_PROBE, _SOURCE, *foreign.adapter, pristine], PLAIN, defines)
+    try:
+        heap.builder.link_program(program, PLAIN, ["-fsanitize=fuzzer-no-link"],
+                                  [job.result() for job in ours], foreign)
+    except BuildFailed as error:
+        missing = foreign_build.undefined(error.said)
+        if missing:
+            error.args = ("the heap calls %s, which none of the files defines" % ", ".join(missing[:6]),)
+        raise
+    return foreign_mm.run_trial(program, limit)
+
+
+def _align(foreign, trial, options):
+    found = trial.get("align") or 0
+    align = options.alignment or (16 if found >= 16 else 8)
+    foreign.notes.append("alignment %d, %s" % (
+        align, "as told" if options.alignment else "as all blocks of a trial run have it"
+        if found >= align else "the least that C needs; in a trial run there were blocks at multiples of %d"
+        % found if found else "the least that C needs"))
+    most = align
+    if "FOREIGN_HAS_ALIGNED=1" in foreign.defines:
+        most = getattr(options, "max_alignment", None) or 4096
+    foreign.defines += ["FOREIGN_ALIGN=%d" % align, "FOREIGN_MAX_ALIGN=%d" % max(align, most)]
+
+
+def prepare(builder, files, options, say):
+    """The Foreign of a heap's files, with objects. `options`: those of _OPTIONS, adapter, heap_limit, alignment,
+    bits, include, cflag."""
+    del say
+    if options.bits == 32:
+        builder = builder.at(32)
+        if not builder.kit.available:
+            raise CannotRun("there is no kit for 32 bits: leave --m32 out")
+    heap = _Heap(builder, files, options)
+    wholes = heap.compile()
+    glue = heap.glue()
+    limit = _limit(options, glue)
+    foreign, renames = _understand(heap, wholes, glue, limit)
+    written = os.path.join(builder.folder, "heap_glue.c")
+    with open(written, "w", encoding="utf-8") as file:
+        file.write(glue.source())
+    foreign.adapter.append(written)
+    jobs = {variant: builder.pool.submit(builder.finish, wholes[variant], variant, renames, glue.kept())
+            for variant in VARIANTS}
+    foreign.objects = {variant: job.result() for variant, job in jobs.items()}
+    trial = _trial(heap, foreign, limit)
+    if trial.get("failed") == "its own start fails":
+        line = heap.lines["init"]
+        hint = ""
+        if heap.functions[line.function].result.kind == INTEGER and not line.success:
+            hint = ("; if that is what it returns when all is well, say so in an adapter file:  init = %s(%s) == 1"
+                    % (line.function, ", ".join(line.arguments)))
+        raise CannotRun("%s fails with %d bytes%s" % (line.function, limit, hint))
+    if trial.get("failed"):
+        foreign.notes.append("in the trial run %s" % trial["failed"])
+    elif not trial.get("same", True):
+        foreign.forked = foreign.forked or "in a trial run it did not come back to its first state"
+    _align(foreign, trial, options)
+    if foreign.forked:
+        foreign.defines.append("FOREIGN_KEEPS_STATE=1")
+    foreign.builder = builder
+    return foreign
