@@ -133,6 +133,79 @@ class ImportTest(unittest.TestCase):
                      "power of two")
         self.refused(["import", "--strategy", "tlsf"], "--help")
 
+    def test_rep_there_and_back(self):
+        for header, numbers in (("heap_size", ["1048576", "2", "4", "1"]),
+                                ("ignore_ranges", ["1", "2", "4", "0"]),
+                                ("max_live_bytes", ["1", "2", "4", "768"])):
+            rep, again = self.path("out.rep"), self.path("again.rep")
+            self.done("export", "--form", "rep", "--header", header, "--output", rep,
+                      self.path("in.rep", REP))
+            with open(rep, encoding="ascii") as file:
+                lines = file.read().split("\n")
+            self.assertEqual(lines[:4], numbers)
+            self.assertEqual("\n".join(lines[4:]), REP.split("\n", 4)[4])
+            self.done("export", "--form", "rep", "--header", header, "--output", again, rep)
+            with open(again, encoding="ascii") as file:
+                self.assertEqual(file.read().split("\n"), lines)
+
+    def test_text_there_and_back(self):
+        """Through text a trace loses nothing but its header."""
+        for form, content in SAMPLES.items():
+            trace, text, again = self.path("t"), self.path("text"), self.path("again")
+            self.done("import", "--output", trace, self.path(form, content))
+            self.done("export", "--form", "text", "--output", text, trace)
+            self.done("import", "--output", again, text)
+            with open(trace, "rb") as one, open(again, "rb") as other:
+                self.assertEqual(one.read()[64:], other.read()[64:])
+
+    def test_what_rep_cannot_say_is_told(self):
+        text = self.path("text", "heap capacity=65536\nallocate 0 size=100 align=64\n"
+                         "zeroed 1 count=3 size=7 thread=2\nuse 1\nrelease 5\nresize 2 size=9\n"
+                         "allocate 2 size=5\nrelease 2\nrelease 1\n")
+        code, output, errors = assay("export", "--form", "rep", "--output", self.path("rep"), text)
+        self.assertEqual((code, output), (0, ""))
+        for words in ("1 alignments beyond 16", "1 zeroed allocations", "1 operations of other",
+                      "1 writes to blocks", "1 releases that name nothing"):
+            self.assertIn(words, errors)
+        with open(self.path("rep"), encoding="ascii") as file:
+            self.assertEqual(file.read(), "65536\n4\n6\n1\na 0 100\na 1 21\na 2 9\na 3 5\n"
+                             "f 3\nf 1\n")
+        os.remove(self.path("rep"))
+        self.refused(["export", "--form", "rep", "--output", self.path("rep"),
+                      self.path("text", "heap capacity=65536\nallocate 0 size=1\nreset\n")],
+                     "operation 1 is reset")
+        self.refused(["export", "--form", "dot", "--output", self.path("rep"), text], "'dot'")
+        self.refused(["export", "--form", "rep", "--header", "x", "--output", self.path("rep"),
+                      text], "'x'")
+        self.refused(["export", "--form", "rep", text], "--output")
+        self.assertEqual(sorted(os.listdir(self.folder)), ["text"])
+
+    def test_stats(self):
+        """Against a count by other means."""
+        told = json.loads(self.done("stats", "--json", self.path("a", ANDROID)))
+        live, born, peak, cross, lived, index = {}, {}, 0, 0, [], 0
+        for line in ANDROID.splitlines():
+            words = line.split()
+            if words[1] == "malloc":
+                live[words[2]], born[words[2]] = int(words[3]), (index, words[0])
+            else:
+                lived.append(index - born[words[2]][0])
+                cross += born[words[2]][1] != words[0]
+                del live[words[2]]
+            peak, index = max(peak, sum(live.values())), index + 1
+        self.assertEqual(told["peak"]["bytes"], peak)
+        self.assertEqual(told["threads"]["cross_thread_releases"], cross)
+        self.assertEqual(told["threads"]["count"], 3)
+        self.assertEqual(told["lifetimes"]["operations"]["quantiles"]["0.5"], sorted(lived)[19])
+        self.assertEqual(sorted(told["sizes"]["all"]), [[i, i, 1] for i in range(1, 41)])
+        self.assertEqual(told["end"], {"bytes": 0, "blocks": 0, "unnamed": 0})
+        self.assertEqual(told["kinds"], {"allocate": 40, "release": 40})
+        words = self.done("stats", self.path("a"))
+        for part in ("80 operations (40 allocate, 40 release)", "peak       820 bytes",
+                     "median 20", "threads    3; %d releases" % cross):
+            self.assertIn(part, words)
+        self.refused(["stats", self.path("b", b"\0\1" * 30)], "neither a trace")
+
     def test_partial(self):
         output = self.done("import", "--partial", "--output", self.path("t"),
                            self.path("file", REP + "f"))
