@@ -182,17 +182,17 @@ def _align(foreign, trial, options):
         % found if found else "the least that C needs"))
     most = align
     if "FOREIGN_HAS_ALIGNED=1" in foreign.defines:
-        most = getattr(options, "max_alignment", None) or 4096
+        most = options.max_alignment or 4096
     foreign.defines += ["FOREIGN_ALIGN=%d" % align, "FOREIGN_MAX_ALIGN=%d" % max(align, most)]
 
 
 def prepare(builder, files, options, say):
-    """The Foreign of a heap's files, with objects. `options`: those of _OPTIONS, adapter, heap_limit, alignment,
-    bits, include, cflag."""
+    """The Foreign of a heap's files, with objects. `options`: those of _OPTIONS, adapter, heap_limit,
+    alignment, max_alignment, bits, include, cflag."""
     del say
     if options.bits == 32:
         builder = builder.at(32)
-        if not builder.kit.available:
+        if not builder:
             raise CannotRun("there is no kit for 32 bits: leave --m32 out")
     heap = _Heap(builder, files, options)
     wholes = heap.compile()

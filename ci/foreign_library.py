@@ -1,4 +1,4 @@
-"""Libraries with the allocation functions of C (ci/check --malloc): what one exports, and whether it can be loaded.
+"""Libraries with C's allocation functions (ci/check --malloc): what one exports, and whether it can be loaded.
 
 Nothing of it is compiled: the programs load it when they start, beside the allocator that they use themselves
 (allocators/foreign/library.c).
@@ -140,7 +140,7 @@ def _trial(builder, foreign, path):
 
 
 def prepare(builder, path, options, say):
-    """The Foreign of a library. `options`: prefix, heap_limit, alignment, bits."""
+    """The Foreign of a library. `options`: prefix, heap_limit, alignment, max_alignment, bits."""
     del say
     file = read(path)
     if options.bits and options.bits != file.bits:

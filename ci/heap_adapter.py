@@ -1,4 +1,4 @@
-"""How a heap's functions are called: lines that say so, what can be told without them, and the C code that does it.
+"""How a heap's functions are called: lines that say so, what can be told without them, and the code that does it.
 
 A line is `ROLE = FUNCTION(ARGUMENT, ...)`, with what arguments mean:
 
