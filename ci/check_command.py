@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from ci import foreign_build, foreign_mm, fuzzing_run, provenance, quotas  # noqa: E402
+from ci import foreign_build, foreign_heap, foreign_library, foreign_mm, fuzzing_run, provenance, quotas  # noqa: E402
 from ci import tier_shares, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, amount, names, positive, seed, steady_output  # noqa: E402
@@ -154,9 +154,7 @@ def prepare(options, builder, say):
     if options.api == "mm":
         return foreign_mm.prepare(builder, options.mm, options, say)
     if options.api == "malloc":
-        from ci import foreign_library
         return foreign_library.prepare(builder, options.malloc, options, say)
-    from ci import foreign_heap
     return foreign_heap.prepare(builder, options.heap, options, say)
 
 
@@ -221,7 +219,8 @@ class Run(fuzzing_run.FuzzingRun):
             shutil.copy(path, kept)
         foreign_build.write_recipe(self._made, self.options.arguments, self.foreign)
         for name in os.listdir(self._made):
-            if name.endswith((".o", ".c")) and name != foreign_build.OBJECT or name.startswith("probe"):
+            kept = name in (foreign_build.OBJECT, foreign_heap.GLUE)
+            if name.endswith((".o", ".c")) and not kept or name.startswith("probe"):
                 os.unlink(os.path.join(self._made, name))
         os.replace(self._made, folder)
 
@@ -321,8 +320,9 @@ def recipe(foreign, folder):
     """What a C compiler is told to build the allocator by hand, in the top folder; `folder` is that of the
     build."""
     words = ["-D" + define for define in foreign.defines]
-    words += [os.path.relpath(path, workbench.ROOT) for path in [
-        *foreign.adapter, *foreign_build.tier_sources()]]
+    words += [os.path.join(folder, foreign_heap.GLUE) if os.path.basename(path) == foreign_heap.GLUE else
+              os.path.relpath(path, workbench.ROOT)
+              for path in [*foreign.adapter, *foreign_build.tier_sources()]]
     if foreign.renamed:
         return foreign_build.quoted(words + foreign.link + [os.path.join(folder, foreign_build.OBJECT)])
     for path in [*foreign.sources, *foreign.includes]:

@@ -15,6 +15,9 @@ ADAPTER = [os.path.join(_FOLDER, name) for name in ("foreign_heap.c", "backend_b
 _PROBE = os.path.join(foreign_build.ROOT, "fuzz", "foreign_probe.c")
 _SOURCE = os.path.join(foreign_build.ROOT, "allocators", "source_buffer.c")
 
+# How the heap is called, in the folder of the build.
+GLUE = "heap_glue.c"
+
 # What stands for the system's own.
 _BREAK = {"sbrk": "foreign_sbrk", "_sbrk": "foreign_sbrk", "brk": "foreign_brk"}
 _PAGES = {"mmap": "foreign_mmap", "mmap64": "foreign_mmap", "munmap": "foreign_munmap"}
@@ -26,6 +29,10 @@ _LEAST_LIMIT = 4096
 # Sources of firmware are written for other compilers.
 _LENIENT = ["-Wno-everything", "-Wno-error=implicit-function-declaration", "-Wno-error=int-conversion",
             "-Wno-error=incompatible-pointer-types", "-Wno-error=implicit-int"]
+
+# By slot of the vtable.
+_SLOTS = {"create": "init", "allocate": "alloc", "release": "free", "resize": "realloc",
+          "allocate_zeroed": "calloc", "usable_size": "usable", "reset": "reset", "check": "check"}
 
 _OPTIONS = ("init", "alloc", "free", "realloc", "align")
 
@@ -131,7 +138,9 @@ def _understand(heap, wholes, glue, limit):
                 line.place, line.function))
     memory, note = _memory(heap, glue, calls)
     foreign = Foreign("heap", list(ADAPTER), bits=heap.builder.kit.bits, flags=heap.flags,
-                      sources=list(heap.sources))
+                      sources=list(heap.sources), renamed=True)
+    foreign.functions = {slot: heap.lines[role].function for slot, role in _SLOTS.items()
+                         if role in heap.lines}
     foreign.defines = memory + glue.defines() + ["FOREIGN_LIMIT=((size_t)%d)" % limit]
     if not {"FOREIGN_BREAK=1", "FOREIGN_ELSEWHERE=1"} & set(memory):
         # What a heap keeps for itself may be much of a small buffer.
@@ -199,7 +208,7 @@ def prepare(builder, files, options, say):
     glue = heap.glue()
     limit = _limit(options, glue)
     foreign, renames = _understand(heap, wholes, glue, limit)
-    written = os.path.join(builder.folder, "heap_glue.c")
+    written = os.path.join(builder.folder, GLUE)
     with open(written, "w", encoding="utf-8") as file:
         file.write(glue.source())
     foreign.adapter.append(written)

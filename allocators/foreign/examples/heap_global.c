@@ -87,7 +87,10 @@ void *pool_realloc(void *bytes, size_t size) {
   if (block->next) block->next->used = false;
 #endif
   merge(block);
-  if (size <= block->size) return bytes;
+  if (size <= block->size) {
+    split(block, (size + ALIGN - 1) / ALIGN * ALIGN);
+    return bytes;
+  }
   void *moved = pool_alloc(size);
   if (!moved) return NULL;
   memcpy(moved, bytes, block->size);
