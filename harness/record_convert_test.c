@@ -207,7 +207,7 @@ static void heaps_are_roomy(void) {
   CHECK(convert() && program_heap(&program).capacity == (uint64_t)1 << 33);
   log_event(RAW_ALLOCATE, (uint64_t)1 << 46, (uint64_t)1 << 45);
   // What no heap can hold does not make it larger.
-  CHECK(convert() && program_heap(&program).capacity == (size_t)1 << 33);
+  CHECK(convert() && program_heap(&program).capacity == (uint64_t)1 << 33);
   log_event(RAW_ALLOCATE, (uint64_t)1 << 45, (uint64_t)1 << 35);
   CHECK(convert() && program_heap(&program).capacity == PROGRAM_MAX_CAPACITY);
 }
