@@ -13,4 +13,8 @@
     }                                                                                              \
   } while (0)
 
+// Tests that damage fields know their places in memory, which are those that words of 64 bits give
+// them: with others they have nothing to damage.
+#define WIDE_WORDS (sizeof(void *) == 8)
+
 #endif

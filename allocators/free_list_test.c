@@ -63,11 +63,17 @@ static struct holes dig_holes(struct allocator *self) {
   return holes;
 }
 
+// The payload behind one of `size` bytes that begins at `first`.
+static void *behind(void *first, size_t size) {
+  enum { HEADER = 2 * sizeof(size_t), UNIT = 2 * HEADER };
+  return (char *)first + (size + HEADER + UNIT - 1) / UNIT * UNIT;
+}
+
 static void test_fits(void) {
   struct allocator *self = open_list(FIRST_FIT);
   struct holes holes = dig_holes(self);
   CHECK(get(self, 180) == holes.at[0]);
-  CHECK(get(self, 400) == (void *)((char *)holes.at[0] + 224));
+  CHECK(get(self, 400) == behind(holes.at[0], 180));
   CHECK(get(self, 450) == holes.at[2]);
   close_list(self);
 
@@ -87,10 +93,10 @@ static void test_fits(void) {
   // full it starts anew.
   get(self, s->statistics(self).largest_free);
   CHECK(get(self, 180) == holes.at[0]);
-  CHECK(get(self, 400) == (void *)((char *)holes.at[0] + 224));
+  CHECK(get(self, 400) == behind(holes.at[0], 180));
   CHECK(get(self, 480) == holes.at[2]);
   CHECK(get(self, 100) == holes.at[3]);
-  CHECK(get(self, 100) == (void *)((char *)holes.at[0] + 640));
+  CHECK(get(self, 100) == behind(behind(holes.at[0], 180), 400));
   close_list(self);
 }
 
@@ -166,7 +172,8 @@ static void test_double_release(void) {
 static void test_misaligned_release(void) {
   struct allocator *self = open_list(FIRST_FIT);
   unsigned char *block = get(self, 100);
-  for (size_t i = 1; i < 32; i++) CHECK(s->release(self, block + i) == RELEASE_FOREIGN);
+  for (size_t i = 1; i < 4 * sizeof(size_t); i++)
+    CHECK(s->release(self, block + i) == RELEASE_FOREIGN);
   close_list(self);
 }
 

@@ -167,8 +167,18 @@ static size_t mix(size_t hash, size_t value) {
   return hash ^ hash >> (sizeof hash * 4 - 3);
 }
 
+// Where a seal has few bits, as in words of 32, chance would let many a changed bit pass: folded to
+// that length, no single one does.
+static size_t fold(size_t size_state) {
+  size_t folded = 0;
+  for (; size_state != 0; size_state /= UNIT / 2) folded ^= size_state % (UNIT / 2) * 2;
+  return folded;
+}
+
 static size_t sealed(size_t place, size_t size_state) {
-  return size_state | (mix(mix(MAGIC, place), size_state) & SEAL_MASK);
+  size_t hash = mix(MAGIC, place);
+  hash = SEAL_MASK < UNIT ? hash ^ fold(size_state) : mix(hash, size_state);
+  return size_state | (hash & SEAL_MASK);
 }
 
 // What the header says, or will once what is logged has happened.

@@ -219,7 +219,8 @@ static void test_depth(void) {
   CHECK(collect(self, true, &root, 1) == WIDTH + 1);
   wide = s->allocate_zeroed(self, WIDTH, sizeof *wide, 1);
   for (size_t i = 0; i < WIDTH; i++) CHECK((wide[i] = s->allocate_zeroed(self, 1, 100, 1)) != NULL);
-  for (size_t i = 0; i < WIDTH; i++) *(void **)wide[i] = (unsigned char *)(wide + i) + i % 8;
+  for (size_t i = 0; i < WIDTH; i++)
+    *(void **)wide[i] = (unsigned char *)(wide + i) + i % sizeof(void *);
   root = address_of(wide[WIDTH - 1]);
   CHECK(collect(self, false, &root, 1) == 0);
   CHECK(collect(self, false, NULL, 0) == WIDTH + 1);
@@ -374,7 +375,7 @@ static void test_misuse(void) {
   picture_take(&before, s, self);
   CHECK(s->release(self, a) == RELEASE_DOUBLE && s->release(self, b) == RELEASE_DOUBLE);
   for (size_t i = 1; i < 300; i++) CHECK(s->release(self, c + i) == RELEASE_FOREIGN);
-  for (size_t i = 1; i < 32; i++) CHECK(s->release(self, b + i) == RELEASE_FOREIGN);
+  for (size_t i = 1; i < 4 * sizeof(size_t); i++) CHECK(s->release(self, b + i) == RELEASE_FOREIGN);
   picture_take(&now, s, self);
   CHECK(pictures_equal(&before, &now));
   close_heap(self);

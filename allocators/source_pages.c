@@ -22,7 +22,7 @@ static void *acquire_pages(struct source *self, size_t size) {
   size_t slack = self->page_size > machine ? self->page_size - machine : 0;
   size_t length, mapped;
   if (size == 0 || size % self->page_size != 0 || !align_up(size, machine, &length) ||
-      !add_sizes(length, slack, &mapped))
+      !add_sizes(length, slack, &mapped) || mapped > PTRDIFF_MAX)
     return NULL;
   unsigned char *mapping =
       mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -14,7 +14,7 @@ LAUNCHERS = {
     "valgrind": VALGRIND,
 }
 
-DEFAULT_VARIANTS = ["plain", "asan", "msan", "valgrind"]
+DEFAULT_VARIANTS = ["plain", "asan", "m32", "msan", "valgrind"]
 
 # What finds data races.
 THREAD_VARIANTS = ["tsan", "drd"]
@@ -67,13 +67,14 @@ def cc_variant_test(
         tests = ["%s_%s" % (name, v) for v in variants],
     )
 
-def cc_variant_tests(srcs, threads = [], linkopts = [], **kwargs):
+def cc_variant_tests(srcs, threads = [], linkopts = [], variants = DEFAULT_VARIANTS, **kwargs):
     """One cc_variant_test per source file, named after it.
 
     Args:
       srcs: sources, each a test of its own.
       threads: those of `srcs` that start threads: linked with -pthread, and run under race detectors too.
       linkopts: for every test.
+      variants: of every test.
       **kwargs: passed to every cc_variant_test.
     """
     for src in srcs:
@@ -82,6 +83,6 @@ def cc_variant_tests(srcs, threads = [], linkopts = [], **kwargs):
             name = src[:-len(".c")],
             srcs = [src],
             linkopts = linkopts + (["-pthread"] if threaded else []),
-            variants = DEFAULT_VARIANTS + (THREAD_VARIANTS if threaded else []),
+            variants = variants + (THREAD_VARIANTS if threaded else []),
             **kwargs
         )

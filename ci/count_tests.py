@@ -5,12 +5,16 @@ usage: count_tests.py EVENTS.json EXIT_CODE
 
 The run's own event file says which test targets belong to it: bazel-testlogs also holds results of
 earlier runs. Whether a target passed is read from its JUnit file. A test that could not be built
-failed. Exit codes: 0 all passed, 1 some failed, 2 nothing ran.
+failed. One that says it was skipped did neither, and is told in a line before. Exit codes: 0 all
+passed, 1 some failed, 2 nothing ran.
 """
 import json
 import sys
 import urllib.parse
 import xml.etree.ElementTree as ET
+
+# The last line of a test that stands for one that cannot be run here (//bazel:variants.bzl).
+SKIPPED = "SKIPPED: "
 
 
 def read_events(path):
@@ -64,11 +68,31 @@ def collect(path):
     return targets, results
 
 
+def skipped(path):
+    """Returns {label: reason} of the tests that only said that this machine cannot run them."""
+    reasons = {}
+    for event in read_events(path):
+        for output in event.get("testResult", {}).get("testActionOutput", []):
+            if output.get("name") != "test.log":
+                continue
+            try:
+                with open(local_path(output["uri"]), encoding="utf-8", errors="replace") as f:
+                    lines = f.read().splitlines()
+            except OSError:
+                continue
+            if lines and lines[-1].startswith(SKIPPED):
+                reasons[event["id"]["testResult"]["label"]] = lines[-1][len(SKIPPED):]
+    return reasons
+
+
 def main():
     events, code = sys.argv[1], int(sys.argv[2])
     targets, results = collect(events)
+    without = {label: why for label, why in skipped(events).items() if results.get(label)}
     failed = sorted(label for label in targets if not results.get(label, False))
-    passed = len(targets) - len(failed)
+    passed = len(targets) - len(failed) - len(without)
+    for why in sorted(set(without.values())):
+        print("SKIPPED %d tests: %s" % (list(without.values()).count(why), why))
     for label in failed:
         print("FAILED %s%s" % (label, "" if label in results else " (not run)"))
     if code != 0 and not failed:

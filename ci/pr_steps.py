@@ -124,10 +124,12 @@ def tests(runner, name, options, targets, seconds, cwd, events):
     code, log = runner.run(name, command, seconds, cwd)
     outcome = Outcome(name, PASSED, seconds=time.monotonic() - begin, log=log)
     labels, results = count_tests.collect(events) if os.path.exists(events) else (set(), {})
-    passed = sorted(label for label in labels if results.get(label))
+    without = count_tests.skipped(events) if os.path.exists(events) else {}
+    passed = sorted(label for label in labels if results.get(label) and label not in without)
     failed = sorted(label for label in labels if label in results and not results[label])
     missing = sorted(label for label in labels if label not in results)
     outcome.says = "%d passed, %d failed" % (len(passed), len(failed))
+    outcome.says += ", %d skipped" % len(without) if without else ""
     if code is None:
         outcome.says += ", %d not run: %s" % (len(missing), runner.why)
         outcome.state = FAILED if failed else UNFINISHED

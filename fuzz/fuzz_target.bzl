@@ -23,6 +23,7 @@ load("//bazel:variants.bzl", "has_variant", "skipped_test", "variant_binary")
 
 _REPLAYS = {
     "asan": "x_replay_asan",
+    "m32": "x_replay_m32",
     "msan": "x_replay_msan",
     "plain": "x_replay",
     "valgrind": "x_replay_valgrind",

@@ -127,11 +127,11 @@ static size_t usable_past_the_end(const struct allocator *self, const void *bloc
 }
 
 static size_t usable_with_header(const struct allocator *self, const void *block) {
-  return victim->usable_size(self, block) + 16;
+  return victim->usable_size(self, block) + 2 * sizeof(size_t);
 }
 
 static size_t usable_with_neighbour(const struct allocator *self, const void *block) {
-  return victim->usable_size(self, block) + 17;
+  return victim->usable_size(self, block) + 2 * sizeof(size_t) + 1;
 }
 
 // ## oversize-accepted

@@ -156,7 +156,7 @@ static const struct row rows[] = {
      false},
     {"two blocks in one slot, made by other operations",
      {.allocate = refuses, .resize = refuses_to_resize},
-     "heap capacity=1300;allocate 1 size=1;allocate 0 size=9;allocate 3 size=500;release "
+     "heap capacity=1100;allocate 1 size=1;allocate 0 size=9;allocate 3 size=500;release "
      "3;allocate "
      "3 size=500;resize 0 size=8;release 3;allocate 0 size=77;release 9;release 9;release 9;resize "
      "0 size=77;release 0",

@@ -58,7 +58,7 @@ static bool reserve(struct conversion *self, void **elements, uint32_t count, ui
 
 // Whether the block ends where a signed distance can still reach.
 static bool fits_addresses(uint64_t address, uint64_t size) {
-  return address <= PTRDIFF_MAX && size <= PTRDIFF_MAX - address;
+  return address <= INT64_MAX && size <= INT64_MAX - address;
 }
 
 // Whether the trace could be built further.
