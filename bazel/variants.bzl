@@ -186,7 +186,7 @@ def _skipped_impl(ctx):
         "#!/bin/sh\necho 'SKIPPED: %s'\n" % ctx.attr.reason,
         is_executable = True,
     )
-    return [DefaultInfo(executable = script)]
+    return [DefaultInfo(executable = script, runfiles = ctx.runfiles(files = [script]))]
 
 _skipped_test = rule(
     implementation = _skipped_impl,

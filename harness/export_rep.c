@@ -102,7 +102,7 @@ static size_t write_all(struct writing *self, FILE *to) {
   return program_length(self->program);
 }
 
-static void write_header(const struct rep_losses *counted, enum rep_dialect dialect, size_t heap,
+static void write_header(const struct rep_losses *counted, enum rep_dialect dialect, uint64_t heap,
                          FILE *to) {
   enum { WEIGHT = 1 };
   uint64_t first = dialect == REP_HEAP_SIZE ? heap : WEIGHT;
