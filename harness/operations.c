@@ -120,8 +120,9 @@ void address_verify(struct run *run, const void *address, size_t size, size_t al
   const struct arena *arena = &run->oracle->arena;
   intptr_t offset = arena_offset(arena, address);
   run_blame(run, address, size);
-  if (align > 1) run_exercise(run, PROPERTY_alignment);
-  if (address_of(address) & (align - 1))
+  // No byte of a block of none can be misaligned.
+  if (align > 1 && size > 0) run_exercise(run, PROPERTY_alignment);
+  if (size > 0 && address_of(address) & (align - 1))
     run_violated(run, PROPERTY_alignment, "%#tx is not aligned to %zu", offset, align);
   bool inside = !(run->strategy->traits & STRATEGY_FOREIGN);
   if (inside) run_exercise(run, PROPERTY_bounds);
