@@ -8,12 +8,18 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from bench import bounds, results, rounds, subjects, summary, workloads  # noqa: E402
-from reports import bench_markdown  # noqa: E402
+from bench import (bounds, fragmentation, results, rounds, subjects, summary,  # noqa: E402
+                   workloads)
+from reports import bench_csv, bench_markdown, benchmark_rows  # noqa: E402
 
 CHURN = next(w for w in workloads.BUILT_IN if w.name == "churn")
 PAGES = next(w for w in workloads.BUILT_IN if w.name == "pages")
 TRACE = workloads.trace("mine", "<a> trace | with `marks`", "/x/mine.trace")
+
+
+def latency(*quantiles):
+    return {"operations": 10, "clock_ns": 20.0, "step_ns": 10.0, "runs": 5, "worst_step": 3,
+            "quantiles": [list(pair) for pair in zip((0.5, 0.9, 0.99, 0.999, 1), quantiles)]}
 
 
 def run(workload, subject, times, peaks=(), reason=""):
@@ -58,6 +64,25 @@ class SummaryTest(unittest.TestCase):
         self.assertAlmostEqual(0.1, told["internal"])
         self.assertAlmostEqual(0.4, told["external"])
         self.assertIsNone(run("churn", "tlsf", []).summary()["ns"])
+
+    def test_tail(self):
+        mine = run("churn", "tlsf", [10])
+        self.assertIsNone(mine.summary()["latency"])
+        mine.latency = {0: latency(10, 20, 30, 40, 900), 1: latency(10, 20, 30, 60, 500),
+                        2: latency(20, 20, 30, 50, 700)}
+        tail = mine.summary()["latency"]
+        self.assertEqual([10, 30, 50, 700], [tail[key]["median"] for key in (
+            "p50", "p99", "p99.9", "max")])
+        self.assertEqual((500, 900), (tail["max"]["low"], tail["max"]["high"]))
+
+    def test_fragmentation_over_time(self):
+        live = [[10, 100], [20, 1000], [40, 500], [50, 50]]
+        samples = [[10, 4096], [20, 2000], [40, 2000], [50, 2000]]
+        points = fragmentation.curve(live, samples)
+        # At the beginning and at the end next to nothing is live.
+        self.assertEqual([(20, 2.0), (40, 4.0)], points)
+        self.assertEqual((20 * 2 + 20 * 4) / 40, fragmentation.mean(points))
+        self.assertIsNone(fragmentation.mean(fragmentation.curve([], samples)))
 
     def test_loop_takes_no_more_than_all(self):
         self.assertGreater(run("churn", "tlsf", [-5]).costs()[0], 0)
@@ -157,6 +182,8 @@ class FakeMeasure:
             return {"pair_worst": 1, "pair_median": 1, "allocate": [1], "release": [1]}, ""
         if arguments[0] == "--memory":
             return {"peak_footprint": 5}, ""
+        if arguments[0] == "--latency":
+            return (None, "not within 5 s") if subject.name == "glibc" else (latency(1, 2, 3, 4, 5), "")
         if subject.name == "tlsf" and len([c for c in self.calls if c[:2] == ("tlsf", "--speed")]) > 1:
             return None, "killed by signal 11"
         return {"ns": 5, "loop_ns": 1}, ""
@@ -176,6 +203,11 @@ class RoundsTest(unittest.TestCase):
         told, calls = self.run_all()
         self.assertEqual(5, len(told.run("churn", "buddy").speed))
         self.assertEqual(rounds.MEMORY_ROUNDS, len(told.run("churn", "buddy").memory))
+        self.assertEqual(rounds.MEMORY_ROUNDS, len(told.run("churn", "buddy").latency))
+        # What took too long once is not tried again, and costs nothing else.
+        self.assertEqual((5, 0), (len(told.run("churn", "glibc").speed),
+                                  len(told.run("churn", "glibc").latency)))
+        self.assertEqual(["single operations of glibc on churn: not within 5 s"], told.notes)
         self.assertEqual({}, told.run("churn", "mimalloc").speed)
         self.assertIsNone(told.run("churn", "raw"))
         # Failed once: not tried again, and what there is stays.
@@ -193,6 +225,31 @@ class RoundsTest(unittest.TestCase):
         self.assertLess(len(calls), 9)
 
 
+class RowsTest(unittest.TestCase):
+    def told(self):
+        mine = run("churn", "arena:keeps_chunks", [10, 11, 12], [1500])
+        mine.latency = {0: latency(10, 20, 30, 40, 900)}
+        told = example(mine, names=("arena:keeps_chunks",))
+        told.described = {"churn": {"live": [[1, 1000]]}}
+        return json.loads(json.dumps(told.to_dict()))
+
+    def test_metrics(self):
+        rows = {row["metric"]: row for row in benchmark_rows.rows(self.told())}
+        self.assertEqual({"time": 11, "footprint": 1500, "memory": 1.5, "over-time": 1.5,
+                          "latency-p50": 10, "latency-p99": 30, "latency-p99.9": 40,
+                          "latency-max": 900}, {name: row["value"] for name, row in rows.items()})
+        self.assertEqual(("arena", "keeps_chunks", "ns"), tuple(
+            rows["latency-max"][key] for key in ("strategy", "variant", "unit")))
+
+    def test_csv(self):
+        lines = bench_csv.figures(self.told()).split("\r\n")
+        self.assertEqual(",".join(bench_csv.FIGURES), lines[0])
+        self.assertIn("churn,arena:keeps_chunks,strategy,latency-max,ns,900.0,900.0,900.0,1", lines)
+        lines = bench_csv.curves(self.told()).split("\r\n")
+        self.assertEqual([",".join(bench_csv.CURVES),
+                          "churn,arena:keeps_chunks,strategy,1,1000,1500,1.5000", ""], lines)
+
+
 class MarkdownTest(unittest.TestCase):
     def told(self):
         told = example(run("churn", "size_class", [10, 11, 12], [1500]),
@@ -200,7 +257,8 @@ class MarkdownTest(unittest.TestCase):
                        run("churn", "mimalloc", [], reason="not installed: apt-get install x"),
                        run("mine", "glibc", [12345.6]))
         told.described = {"churn": {"operations": 1234567, "peak_live_bytes": 5 << 20,
-                                    "peak_live_blocks": 10000}}
+                                    "peak_live_blocks": 10000, "live": [[1, 1000]]}}
+        told.runs[0].latency = {0: latency(10, 20, 130, 1722, 8030)}
         told.worst = [results.Worst("tlsf", 100, reason="it does not release blocks")]
         return json.loads(json.dumps(told.to_dict()))
 
@@ -213,6 +271,9 @@ class MarkdownTest(unittest.TestCase):
         self.assertIn("- `mimalloc`: not installed: apt-get install x (churn)", report)
         self.assertIn("- `tlsf`: it does not release blocks (100 free blocks)", report)
         self.assertIn("5.00 MiB", report)
+        self.assertIn("| 10.0 / 130 / 1 720 / 8 030 |", report)
+        self.assertIn("Reading the clock costs 20.0 ns", report)
+        self.assertRegex(report, r"over time\n\n.*\n\n.*\n.*\n\| `size_class` +\| 1.50x")
         self.assertIn("![speed-memory-churn](speed-memory-churn.svg)", report)
         self.assertNotIn("The machine was busy", report)
 
@@ -242,6 +303,7 @@ class ReadmeTest(unittest.TestCase):
         told = example(run("churn", "size_class", [1], [1500]), run("churn", "glibc", [1], [1200]))
         told.worst = [results.Worst("tlsf", 100, {0: {
             "pair_worst": 1, "pair_median": 1, "allocate": [1], "release": [1]}})]
+        told.runs[0].latency = {0: latency(1, 2, 3, 4, 5)}
         told = told.to_dict()
         fields = set(told)
         for key in ("subjects", "workloads", "runs", "worst", "bounds"):
@@ -249,8 +311,9 @@ class ReadmeTest(unittest.TestCase):
                 fields |= set(entry)
                 for inner in ("summary", "ratio"):
                     fields |= set(entry.get(inner) or {})
-                for measured in entry.get("speed", []) + entry.get("memory", []):
-                    fields |= set(measured)
+                for kind in ("speed", "memory", "latency"):
+                    for measured in entry.get(kind, []):
+                        fields |= set(measured)
         for field in sorted(fields):
             self.assertIn("`%s`" % field, readme)
 

@@ -1,9 +1,12 @@
 """What a run of ci/bench measured; README.md describes it as JSON."""
 import dataclasses
 
-from bench import bounds, summary
+from bench import bounds, fragmentation, summary
 
 SCHEMA = 1
+
+# Of single operations: how they are called, and the share of operations that takes no longer.
+QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1}
 
 # Nanoseconds: a cost that the loop's own swallows is no cost of 0.
 _LEAST = 0.01
@@ -17,6 +20,7 @@ class Run:
     speed: dict = dataclasses.field(default_factory=dict)
     memory: dict = dataclasses.field(default_factory=dict)
     reason: str = ""
+    latency: dict = dataclasses.field(default_factory=dict)
 
     def costs(self):
         """{round: CPU nanoseconds of an operation, without the loop's own}."""
@@ -26,9 +30,18 @@ class Run:
     def footprints(self):
         return {turn: told["peak_footprint"] for turn, told in self.memory.items()}
 
-    def summary(self):
+    def tail(self):
+        """{"p50": median with spread ...} over the rounds; None if there are none."""
+        if not self.latency:
+            return None
+        rounds = [dict(map(tuple, told["quantiles"])) for told in self.latency.values()]
+        return {name: summary.spread([one[share] for one in rounds])
+                for name, share in QUANTILES.items()}
+
+    def summary(self, live_over_time=()):
         """The rounds in figures; None where nothing was measured."""
-        told = {"ns": None, "footprint": None, "waste": None, "internal": None, "external": None}
+        told = {"ns": None, "footprint": None, "waste": None, "internal": None, "external": None,
+                "over_time": None, "latency": self.tail()}
         if self.speed:
             told["ns"] = summary.spread(self.costs().values())
         if self.memory:
@@ -36,6 +49,8 @@ class Run:
             first = self.memory[min(self.memory)]
             live = first["peak_live"]
             told["waste"] = told["footprint"]["median"] / live
+            told["over_time"] = fragmentation.mean(
+                fragmentation.curve(live_over_time, first.get("samples", ())))
             usable = first["usable_at_peak_live"]
             if usable:
                 told["internal"] = usable / live - 1
@@ -101,10 +116,13 @@ class Results:
             "workloads": [dict(workload._asdict(), **self.described.get(workload.name, {}))
                           for workload in self.workloads],
             "runs": [{"workload": run.workload, "subject": run.subject, "reason": run.reason,
-                      "summary": run.summary(),
+                      "summary": run.summary(
+                          self.described.get(run.workload, {}).get("live", ())),
                       "speed": [dict(told, round=turn) for turn, told in sorted(run.speed.items())],
                       "memory": [dict(told, round=turn)
-                                 for turn, told in sorted(run.memory.items())]}
+                                 for turn, told in sorted(run.memory.items())],
+                      "latency": [dict(told, round=turn)
+                                  for turn, told in sorted(run.latency.items())]}
                      for run in self.runs],
             "worst": [{"subject": row.subject, "free_blocks": row.free_blocks,
                        "reason": row.reason, "summary": row.summary()} for row in self.worst],

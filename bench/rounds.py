@@ -13,10 +13,10 @@ import time
 from bench import results as model
 from bench import subjects
 
-# Rounds in which memory is measured: less depends on the machine.
+# Rounds in which memory and single operations are measured: less depends on the machine.
 MEMORY_ROUNDS = 3
 
-# Seconds of a memory run after which one is enough.
+# Seconds of such a run after which one is enough.
 _SLOW = 2.0
 
 # On a busy machine, times the CPU time that it may take.
@@ -104,10 +104,11 @@ class Measure:
 class Rounds:
     """`say(text)` tells what is measured now; `stop()` asks whether to go on."""
 
-    def __init__(self, measure, results, say, stop, seed=1):
+    def __init__(self, measure, results, say, stop, seed=1, latency_rounds=MEMORY_ROUNDS):
         self._measure, self._results, self._say, self._stop = measure, results, say, stop
         self._random = random.Random(seed)
         self._slow = set()
+        self._latency_rounds = latency_rounds
 
     def prepare(self, with_worst, sizes):
         """Enters all that is to be measured."""
@@ -147,18 +148,28 @@ class Rounds:
             if told:
                 run.speed[turn] = told
                 self._weigh(turn, run, subject, path)
+                self._clock(turn, run, subject, path)
 
     def _weigh(self, turn, run, subject, path):
-        key = (run.workload, run.subject)
-        if turn >= MEMORY_ROUNDS or key in self._slow or subject.kind == subjects.SYSTEM:
+        self._beside("--memory", "memory", run.memory, turn < MEMORY_ROUNDS, turn, run, subject,
+                     path)
+
+    def _clock(self, turn, run, subject, path):
+        self._beside("--latency", "single operations", run.latency, turn < self._latency_rounds,
+                     turn, run, subject, path)
+
+    def _beside(self, option, what, to, wanted, turn, run, subject, path):
+        """What is measured apart from speed, so as not to disturb it."""
+        key = (option, run.workload, run.subject)
+        if not wanted or key in self._slow or subject.kind == subjects.SYSTEM or self._stop():
             return
         started = os.times().elapsed
-        told, reason = self._measure(subject, "--memory", path)
+        told, reason = self._measure(subject, option, path)
         if told:
-            run.memory[turn] = told
+            to[turn] = told
         elif reason:
-            self._results.notes.append("memory of %s on %s: %s" % (run.subject, run.workload,
-                                                                   reason))
+            self._results.notes.append("%s of %s on %s: %s" % (what, run.subject, run.workload,
+                                                               reason))
         if not told or os.times().elapsed - started > _SLOW:
             self._slow.add(key)
 

@@ -5,8 +5,9 @@ Sets the machine up, builds what is needed, records two small traces of real pro
 workload on every strategy, on glibc, jemalloc, mimalloc and tcmalloc (each in a fresh process,
 interleaved round by round, CPU time). The report goes to standard output: each bound that the
 project holds itself to, with its ratio, spread and verdict; speed and fragmentation of all; the worst
-single operations; the machine. It is also written as DIR/report.md, with DIR/results.json (all
-figures of all rounds) and plots (SVG). With --history the figures become a campaign of that
+single operations, and the tails of all; the machine. It is also written as DIR/report.md and as a page,
+DIR/report.html, with DIR/results.json (all figures of all rounds), DIR/figures.csv and
+DIR/curves.csv (footprint over time) and plots (SVG). With --history the figures become a campaign of that
 folder's history.db as well, for reports to tell trends.
 """
 import argparse
@@ -24,13 +25,13 @@ from ci import campaign, plotting, run_folder, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, names, positive  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
-from reports import bench_markdown, benchmark_rows, files, rebuild, record, text  # noqa: E402
+from reports import bench_csv, bench_markdown, benchmark_rows, files, rebuild, record, text  # noqa: E402
 
 EPILOG = """\
 examples:
   ci/bench                                         all there is, some minutes
   ci/bench --strategies tlsf,buddy --workloads churn,pow2
-  ci/bench --trace out/my.trace --rounds 9
+  ci/bench --trace out/my.trace --rounds 9         also .rep, memory_replay, heaptrack, mtrace
   ci/bench --history out/overnight                 to be compared with former campaigns
 
 Ctrl-C or SIGTERM ends the measuring, not the report: what was measured is told.
@@ -40,14 +41,14 @@ not run
 """
 
 # CPU milliseconds of a workload that could go on for ever; CPU seconds of any run; free blocks among
-# which single operations are measured.
-_FULL = (100, 30, (100, 1000, 10000, 100000, 1000000))
-_QUICK = (5, 5, (100, 1000, 10000))
+# which single operations are measured; rounds in which each operation of a workload is.
+_FULL = (100, 30, (100, 1000, 10000, 100000, 1000000), rounds.MEMORY_ROUNDS)
+_QUICK = (5, 5, (100, 1000, 10000), 1)
 
 # Of a campaign, which must end in time: from so many seconds on it measures like ci/bench, else like
 # --quick, round after round, and neither recorded traces nor single operations.
 _ENOUGH = 600
-_BRIEF = (5, 5, ())
+_BRIEF = (5, 5, (), 0)
 _MOST_ROUNDS = 5
 
 MEASURE, ASSAY, PRELOAD = "bench/measure.elf", "assay.elf", "harness/record_preload.so"
@@ -120,7 +121,7 @@ class Bench:
         self._interrupt = interrupt
         self._bench = bench
         self._folder = os.path.abspath(options.out)
-        self._budget, self._seconds, self._sizes = scale
+        self._budget, self._seconds, self._sizes, self._latency_rounds = scale
 
     def prepare(self):
         """Builds, and knows then what there is to measure."""
@@ -215,7 +216,8 @@ class Bench:
         for subject in results.subjects:
             if subject.missing:
                 self._status.say("%s is %s" % (subject.name, subject.missing))
-        run = rounds.Rounds(measure, results, self._progress, lambda: bool(self._interrupt.name))
+        run = rounds.Rounds(measure, results, self._progress, lambda: bool(self._interrupt.name),
+                            latency_rounds=self._latency_rounds)
         run.prepare(self._worst_subjects(results), self._sizes)
         self._status.say("%d subjects, %d workloads, %d rounds" % (
             len(results.subjects), len(results.workloads), results.rounds))
@@ -246,13 +248,19 @@ class Bench:
             plots, problem = plotting.draw("bench_plots.py", path, self._folder)
             if problem:
                 self._status.say(problem)
+            self._status.progress("writing the page")
+            pages, problem = plotting.draw("bench_page.py", path, self._folder)
+            if problem:
+                self._status.say(problem.replace("no plots", "no page"))
+            for name, render in (("figures.csv", bench_csv.figures), ("curves.csv", bench_csv.curves)):
+                files.write_whole(os.path.join(self._folder, name), render(told))
             report = bench_markdown.render(told, plots)
             files.write_whole(os.path.join(self._folder, "report.md"), report)
         except OSError as error:
             raise CannotRun(run_folder.explain(error, self._folder)) from error
         finally:
             shutil.rmtree(os.path.join(self._folder, "tmp"), ignore_errors=True)
-        return told, bench_markdown.render(told), plots
+        return told, bench_markdown.render(told), pages, plots
 
     def discard(self):
         """After a failure: leaves no folder without a report."""
@@ -340,10 +348,10 @@ def main(arguments=None):
         bench.prepare()
         results = bench.measure()
         status.clear()
-        told, report, plots = bench.write(results)
+        told, report, pages, plots = bench.write(results)
         print(report)
-        print("report: %s results.json%s" % (
-            shown(os.path.join(bench.folder, "report.md")),
+        print("report: %s%s results.json figures.csv curves.csv%s" % (
+            shown(os.path.join(bench.folder, "report.md")), "".join(" " + name for name in pages),
             " and %d plots" % len(plots) if plots else ""))
         if options.history:
             print("history: %s in %s" % (text.count(*_store(folder, told)),

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """ci/bench as people type it, on the real programs, for a moment: what it writes is well-formed. No
 figure is judged."""
+import csv
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -85,8 +88,10 @@ class BenchTest(unittest.TestCase):
         self.assertIn("report.md", names)
         self.assertNotIn("tmp", names)
         for kind in ("speed-memory-lifo64.svg", "footprint-region.svg",
-                     "footprint-mine__1_.svg"):
+                     "footprint-mine__1_.svg", "tail-region.svg", "fragmentation-lifo64.svg"):
             self.assertIn(kind, names)
+        self.check_tables()
+        self.check_page()
         with open(os.path.join(self.out, "report.md"), encoding="utf-8") as file:
             report = file.read()
         for name in names:
@@ -96,6 +101,43 @@ class BenchTest(unittest.TestCase):
                 text = "".join(root.itertext())
                 self.assertIn("glibc", text)
                 self.assertIn("(%s)" % name, report)
+
+    def read(self, name):
+        with open(os.path.join(self.out, name), encoding="utf-8", newline="") as file:
+            return file.read()
+
+    def check_tables(self):
+        told = self.results()
+        tails = {(run["workload"], run["subject"]): run["summary"]["latency"]
+                 for run in told["runs"] if run["summary"]["latency"]}
+        for tail in (tails["lifo64", "free_list"], tails["mine <1>", "glibc"]):
+            times = [tail[key]["median"] for key in ("p50", "p99", "p99.9", "max")]
+            self.assertEqual(sorted(times), times)
+            self.assertGreater(times[-1], 0)
+        figures = list(csv.DictReader(io.StringIO(self.read("figures.csv"))))
+        self.assertEqual(
+            {("region", "arena:keeps_chunks"), ("region", "glibc")},
+            {(row["workload"], row["subject"]) for row in figures
+             if row["metric"] == "latency-p99.9" and row["workload"] == "region"
+             and row["subject"] in ("glibc", "arena:keeps_chunks")})
+        curves = list(csv.DictReader(io.StringIO(self.read("curves.csv"))))
+        mine = [row for row in curves if (row["workload"], row["subject"]) == ("region", "glibc")]
+        self.assertGreater(len(mine), 100)
+        for row in mine:
+            if row["ratio"]:
+                self.assertAlmostEqual(int(row["footprint_bytes"]) / int(row["live_bytes"]),
+                                       float(row["ratio"]), 3)
+
+    def check_page(self):
+        page = self.read("report.html")
+        for words in ("Tail of single operations", "Fragmentation over time: region",
+                      "Speed against memory: lifo64", "mine &lt;1&gt;", "at most 0.25 x glibc",
+                      "does not release"):
+            self.assertIn(words, page)
+        self.assertNotIn("mine <1>", page)
+        ids = re.findall(r'\bid="([^"]+)"', page)
+        self.assertEqual(len(set(ids)), len(ids))
+        self.assertNotRegex(page, r'(?:src|href)="(?:http|//|[a-z]+\.)')
 
     def test_history(self):
         """A campaign of its own, which a second run does not touch."""

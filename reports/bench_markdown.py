@@ -112,6 +112,32 @@ def _memory(run):
     return "%.2fx%s" % (told["waste"], parts)
 
 
+def _over_time(run):
+    value = run["summary"]["over_time"]
+    return _NOTHING if value is None else "%.2fx" % value
+
+
+def _tail(run):
+    """`20 / 130 / 1 720 / 8 030`: of half, 99 %, 99.9 % and all."""
+    tail = run["summary"]["latency"]
+    if tail is None:
+        return _NOTHING
+    return " / ".join(number(tail[key]["median"]) for key in ("p50", "p99", "p99.9", "max"))
+
+
+def _tails(told):
+    clocks = [(one["clock_ns"], one["step_ns"], one["runs"]) for run in told["runs"]
+              for one in run["latency"]]
+    if not clocks:
+        return []
+    cost, step, runs = map(max, zip(*clocks))
+    return ["## Single operations of the workloads, in ns", "",
+            "What half, 99 %%, 99.9 %% and all of them do not exceed. Each operation by itself, of each "
+            "the least of %d runs from the same state, and of these figures the median of the rounds. "
+            "Reading the clock costs %s ns, which is taken off; it goes in steps of %s ns." % (
+                runs, number(cost), number(step)), ""] + _matrix(told, _tail) + [""]
+
+
 def _peaks(told):
     rows = [(markdown.escape(workload["name"]), markdown.escape(workload["what"]),
              text.number(workload.get("operations")),
@@ -137,7 +163,8 @@ def _worst(told):
                "worst first release"), rows) + [""]
 
 
-def _missing(told):
+def missing(told):
+    """What could not be measured, and why: lines of plain text."""
     groups = {}
     for run in told["runs"]:
         if run["reason"]:
@@ -146,14 +173,18 @@ def _missing(told):
         if row["reason"]:
             groups.setdefault((row["subject"], row["reason"]), []).append(
                 "%s free blocks" % text.number(row["free_blocks"]))
-    lines = ["- %s: %s (%s)" % (markdown.code(subject), markdown.escape(reason),
-                                markdown.escape(", ".join(where)))
-             for (subject, reason), where in groups.items()]
-    lines += ["- " + markdown.escape(note) for note in told["notes"]]
+    return [(subject, "%s (%s)" % (reason, ", ".join(where)))
+            for (subject, reason), where in groups.items()] + [("", note) for note in told["notes"]]
+
+
+def _missing(told):
+    lines = ["- %s%s" % (markdown.code(subject) + ": " if subject else "", markdown.escape(why))
+             for subject, why in missing(told)]
     return ["## Not measured", ""] + lines + [""] if lines else []
 
 
-def _machine(told):
+def machine_facts(told):
+    """{what: in words}."""
     machine = dict(told["machine"])
     load = [number(value) for value in told["load"] if value is not None]
     if load:
@@ -163,13 +194,24 @@ def _machine(told):
     machine["peers"] = ", ".join(versions) or "none"
     machine["sources"] = told["version"] or "unknown"
     machine["started"] = told["started"]
-    lines = ["## Machine", ""] + table(
-        ("what", ""), [(key, markdown.escape(value)) for key, value in machine.items()], left=2)
+    return machine
+
+
+def busy(told):
+    """A warning, or ""."""
     before = told["load"][0] if told["load"] else None
-    if before is not None and before > 0.5:
-        lines += ["", "**The machine was busy** (load %s when it began): times are of the CPU, but "
-                  "caches and memory were shared. Repeat it on an idle machine before you quote it."
-                  % number(before)]
+    if before is None or before <= 0.5:
+        return ""
+    return ("load %s when it began: times are of the CPU, but caches and memory were shared. Repeat it "
+            "on an idle machine before you quote it." % number(before))
+
+
+def _machine(told):
+    lines = ["## Machine", ""] + table(
+        ("what", ""), [(key, markdown.escape(value)) for key, value in machine_facts(told).items()],
+        left=2)
+    if busy(told):
+        lines += ["", "**The machine was busy**: " + busy(told)]
     return lines + [""]
 
 
@@ -184,6 +226,10 @@ def render(told, plots=()):
               "In brackets internal + external fragmentation when most is live, as parts of what is "
               "live: usable bytes that nobody asked for, and all the rest.", ""]
     lines += _matrix(told, _memory) + [""]
+    lines += ["## Footprint / live bytes over time", "",
+              "The mean over the run, as long as at least a tenth of the peak is live.", ""]
+    lines += _matrix(told, _over_time) + [""]
+    lines += _tails(told)
     lines += _worst(told)
     lines += ["## Workloads", ""] + _peaks(told) + [""]
     lines += _missing(told) + _machine(told)

@@ -15,7 +15,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot, ticker  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from reports import labels  # noqa: E402
+from reports import bench_pictures, files, labels  # noqa: E402
 
 _INK, _PEER, _LIVE = "#1b3a57", "#8a5a00", "#d9d9d9"
 _DASHES = ["-", (0, (6, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1))]
@@ -127,12 +127,30 @@ def footprint_over_time(told, workload, path):
     return True
 
 
+def _picture(make, title):
+    """A picture of the pages as a file: black where it has the reader's ink there."""
+    def plot(told, workload, path):
+        drawn = make(told, workload, title % workload["name"], "")
+        if drawn:
+            files.write_whole(path, drawn)
+        return bool(drawn)
+    return plot
+
+
+_KINDS = (
+    ("speed-memory", speed_against_memory),
+    ("footprint", footprint_over_time),
+    ("fragmentation", _picture(bench_pictures.fragmentation_over_time,
+                               "%s: footprint / live bytes over time")),
+    ("tail", _picture(bench_pictures.tail_latency, "%s: single operations")),
+)
+
+
 def draw(told, folder):
     """Returns the names of the files."""
     names = []
     for workload in told["workloads"]:
-        for kind, plot in (("speed-memory", speed_against_memory),
-                           ("footprint", footprint_over_time)):
+        for kind, plot in _KINDS:
             name = file_name(kind, workload["name"])
             if plot(told, workload, os.path.join(folder, name)):
                 names.append(name)

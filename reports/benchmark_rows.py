@@ -9,7 +9,8 @@ def _spread(told, unit, factor=1.0):
 
 def rows(told):
     """`told`: results.json as a dict. Metrics: `time`, CPU ns of an operation; `memory`, peak footprint
-    by peak live bytes, and `footprint`, the former in bytes; `worst-operation`, ns of the worst
+    by peak live bytes, and `footprint`, the former in bytes; `over-time`, footprint by live bytes as a
+    mean over time; `latency-p50`, `-p99`, `-p99.9` and `-max` of single operations, ns; `worst-operation`, ns of the worst
     allocation with its release, whose workload is the number of free blocks."""
     found = []
 
@@ -26,6 +27,12 @@ def rows(told):
         if footprint and footprint["median"]:
             add(run["subject"], run["workload"], "memory",
                 _spread(footprint, "ratio", summary["waste"] / footprint["median"]))
+        if summary.get("over_time"):
+            add(run["subject"], run["workload"], "over-time",
+                {"unit": "ratio", "value": summary["over_time"], "low": None, "high": None,
+                 "rounds": 1})
+        for name, ns in (summary.get("latency") or {}).items():
+            add(run["subject"], run["workload"], "latency-" + name, _spread(ns, "ns"))
     for row in told["worst"]:
         add(row["subject"], "%d free blocks" % row["free_blocks"], "worst-operation",
             _spread(row["summary"] and row["summary"]["pair"], "ns"))

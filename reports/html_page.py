@@ -19,7 +19,7 @@ from reports import (files, history, html_findings, html_queries, html_tables,  
 
 _TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 _DEBIANS = "/usr/bin/python3"
-_STYLES = ("page.css", "matrix.css", "figures.css", "print.css")
+STYLES = ("page.css", "matrix.css", "figures.css", "print.css")
 
 # Where exhibits of the statistics go: section, id on the page, heading, why it may be empty.
 _SECTIONS = (
@@ -35,24 +35,36 @@ class NoTemplates(RuntimeError):
     """What renders pages is not installed; the message says how to get it."""
 
 
-def _environment():
+def environment():
+    """Of Jinja2, for the templates. NoTemplates: it is missing."""
     try:
         import jinja2
     except ImportError as error:
         raise NoTemplates("no HTML page: %s has no Jinja2 (ci/setup installs it, as python3-jinja2)"
                           % sys.executable) from error
-    environment = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True,
         lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=html_words.shown)
-    environment.filters.update(
+    made.filters.update(
         number=text.number, short=html_words.short, percent=html_words.percent,
         count=text.count, steady=html_words.steady)
-    return environment
+    return made
 
 
-def _read(name):
+def read(name):
+    """The text of a file beside the templates."""
     with open(os.path.join(_TEMPLATES, name), encoding="utf-8") as file:
         return file.read()
+
+
+def shown_exhibit(exhibit, pictures, markup):
+    """An exhibit as templates take it; `pictures`: the page's."""
+    return SimpleNamespace(
+        name=exhibit.name, title=exhibit.title, says=exhibit.says, method=exhibit.method,
+        enough=exhibit.enough, rows=exhibit.rows, columns=[
+            (heading, i >= exhibit.left) for i, heading in enumerate(exhibit.headings)],
+        picture=markup(pictures.inline(exhibit.svg, exhibit.title, exhibit.says))
+        if exhibit.svg else "")
 
 
 def _exhibits(found, markup):
@@ -67,12 +79,7 @@ def _exhibits(found, markup):
     except Exception as error:  # pylint: disable=broad-except
         return {}, "The statistics broke off: %s: %s" % (type(error).__name__, error)
     for exhibit in collected:
-        sections.setdefault(exhibit.section, []).append(SimpleNamespace(
-            name=exhibit.name, title=exhibit.title, says=exhibit.says, method=exhibit.method,
-            enough=exhibit.enough, rows=exhibit.rows, columns=[
-                (heading, i >= exhibit.left) for i, heading in enumerate(exhibit.headings)],
-            picture=markup(pictures.inline(exhibit.svg, exhibit.title, exhibit.says))
-            if exhibit.svg else ""))
+        sections.setdefault(exhibit.section, []).append(shown_exhibit(exhibit, pictures, markup))
     for each in sections.values():
         each.sort(key=lambda exhibit: not exhibit.enough)
     return sections, ""
@@ -80,7 +87,7 @@ def _exhibits(found, markup):
 
 def render(found):
     """The page of a results.Results, as text. NoTemplates: Jinja2 is missing."""
-    environment = _environment()
+    made = environment()
     from markupsafe import Markup    # which Jinja2 brings
     pictures = inline_svg.Pictures("m")
     shown, problem = _exhibits(found, Markup)
@@ -92,10 +99,10 @@ def render(found):
     sections = {name: SimpleNamespace(id=name, title=title, why=problem or why,
                                       shown=shown.get(name, []))
                 for name, title, why in _SECTIONS + (_TRENDS,)}
-    script = _read("page.js")
+    script = read("page.js")
     queries = {} if found.campaign_id is None else html_queries.queries(
         found.campaign_id, found.folder)
-    return environment.get_template("page.html.j2").render(
+    return made.get_template("page.html.j2").render(
         head=html_verdict.head(found), verdict=html_verdict.verdict(
             found, findings, next((exhibit.says for exhibit in shown.get("saturation", [])
                                    if exhibit.enough), "")),
@@ -104,7 +111,7 @@ def render(found):
         exhibits=[sections[name] for name, _, _ in _SECTIONS], trends=sections["trends"],
         campaigns=html_tables.campaigns(found), jobs=html_tables.jobs(found),
         queries=queries, contents=_contents(),
-        style=Markup("".join(map(_read, _STYLES))), script=Markup(script),
+        style=Markup("".join(map(read, STYLES))), script=Markup(script),
         script_hash="sha256-" + base64.b64encode(
             hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"))
 

@@ -142,7 +142,8 @@ _METHOD = ("Strategies filled, other allocators hollow; dashed: the Pareto front
            "says how they are measured.")
 
 
-def _of_workload(workload, points, pictures):
+def of_workload(workload, points, pictures):
+    """Of {subject: Point}."""
     name = "speed-memory-" + (re.sub("[^a-z0-9]+", "-", workload.lower()).strip("-") or "x")
     title = "Speed against memory: " + workload
     points = mark_front(sorted(points.values(), key=lambda point: point.time))
@@ -184,7 +185,7 @@ def exhibits(history, campaign, pictures=True):
             figures=dict(_figures(points), reference=reference))]
     taken = {name}
     for workload, told in by_workload.items():
-        made = _of_workload(workload, told, pictures)
+        made = of_workload(workload, told, pictures)
         if made.name not in taken:
             taken.add(made.name)
             found.append(made)
