@@ -9,7 +9,7 @@ from bench import fragmentation
 from reports import plot
 
 # What is told of single operations: key, word, marker.
-TAIL = (("p50", "half", "|"), ("p99", "99 %", "o"), ("p99.9", "99.9 %", "s"), ("max", "all", "x"))
+TAIL = (("p50", "50 %", "|"), ("p99", "99 %", "o"), ("p99.9", "99.9 %", "s"), ("max", "100 %", "x"))
 
 
 def kinds(told):
@@ -57,7 +57,7 @@ def tail_latency(told, workload, title, description):
     axes.set_ylim(len(found) - 0.4, -0.6)
     _time_axis(axes.xaxis)
     axes.grid(True, axis="x")
-    axes.set_xlabel("no longer than this take, of all operations:")
+    axes.set_xlabel("time that so many per cent of the operations do not exceed")
     handles = [plot.library().Line2D([], [], marker=marker, color=plot.INK, linestyle="none",
                                      markersize=5.5, markeredgewidth=1.3, label=word)
                for _, word, marker in TAIL]
@@ -117,10 +117,12 @@ def fragmentation_over_time(told, workload, title, description):
             axes.plot(*zip(*points), color=plot.INK, linewidth=0.4, alpha=0.25)
         subject, mean, points = mine
         peer = which[subject] != "strategy"
+        # Where live bytes come and go by the look, there are few points, and a line may be none.
         axes.plot(*zip(*points), color=plot.COLOURS[1 if peer else 0], linewidth=1.5,
-                  linestyle=plot.DASHES[1 if peer else 0])
-        axes.set_title("%s %.2f" % (subject, mean), fontsize=7.5, pad=2,
-                       style="italic" if peer else "normal")
+                  linestyle=plot.DASHES[1 if peer else 0], marker="o" if len(points) < 9 else "",
+                  markersize=3, markerfacecolor="none" if peer else None)
+        axes.set_title(subject, fontsize=7, pad=2, style="italic" if peer else "normal")
+        axes.set_title("%.2f" % mean, fontsize=7, pad=2, loc="right")
     for axes in list(grid.flat)[len(found):]:
         axes.set_axis_off()
     axes = grid[0][0]
@@ -130,7 +132,11 @@ def fragmentation_over_time(told, workload, title, description):
     axes.yaxis.set_minor_locator(ticker.NullLocator())
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: "%g" % value))
     axes.set_xlim(0, last)
-    axes.set_xticks([0, last / 2, last], ["0", "50 %", "100 %"], fontsize=7)
+    axes.set_xticks([0, last], ["", "all operations"])
+    for row in grid:
+        for each in row:
+            for label in each.get_xticklabels():
+                label.set_horizontalalignment("right")
     for each in grid.flat:
         each.tick_params(labelsize=7)
         each.grid(True)
