@@ -193,7 +193,7 @@ class Run(fuzzing_run.FuzzingRun):
         if options.api == "mm":
             foreign_mm.check_files(options.mm)
         kits = foreign_build.Kits(cache, options.kit, self.status.say)
-        builder = foreign_build.Builder(self._made, cache, kits)
+        builder = foreign_build.Builder(self._made, cache, kits, options.bits or 64)
         try:
             foreign = self.foreign = prepare(options, builder, self.status.say)
             for tier in options.tiers or ():
@@ -271,7 +271,8 @@ class Run(fuzzing_run.FuzzingRun):
         return lines
 
     def phases(self):
-        self.phase("replay", self.replay)
+        # One that hangs takes seconds for each program.
+        self.phase("replay", lambda: self.replay(max(3, self.options.seconds / 4)))
         self.phase("fuzz", lambda: self.chief.run(
             tier_shares.Turns(list(self.jobs), self.options.jobs, self.options.seconds),
             self.options.jobs, self.options.seconds))

@@ -341,10 +341,8 @@ class _Preparation:
         if wide and (self._options.bits == 64 or not self._suspects(wide)):
             return self._finish(wide, "as told" if self._options.bits == 64 else "")
         why = self._why(wide) if wide else "as told"
-        narrow_builder = self._builder.at(32)
+        narrow_builder = self._builder if self._options.bits == 32 else self._builder.at(32)
         if not narrow_builder:
-            if wide is None:
-                raise CannotRun("there is no kit for 32 bits: ci/setup installs what it needs")
             return self._finish(wide, "though %s: there is no kit for 32 bits, which ci/setup would "
                                 "install" % why)
         narrow = self._try(narrow_builder)

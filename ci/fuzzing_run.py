@@ -256,8 +256,11 @@ class FuzzingRun:
         """What ended the campaign before its time, or ''."""
         return "stopped by " + self.interrupt.name if self.interrupt.name else self.chief.ended
 
-    def replay(self):
-        corpora.replay(self.campaign, self.corpora, self.sleuth, self.assay, self.stopped)
+    def replay(self, seconds=math.inf):
+        """What there is time for."""
+        end = time.monotonic() + seconds
+        corpora.replay(self.campaign, self.corpora, self.sleuth, self.assay,
+                       lambda: self.stopped() or time.monotonic() >= end)
 
     def settle(self, until=math.inf):
         """Waits until the detective has dealt with what was found, or the campaign's clock shows

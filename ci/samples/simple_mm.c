@@ -71,6 +71,10 @@ void *mm_malloc(size_t size) {
     struct block *block = (struct block *)at;
     if (block->size & 1 || block->size < all) continue;
     block->size |= 1;
+#ifdef NARROW
+    unsigned int place = (unsigned int)block;
+    at = (char *)place;
+#endif
     return at + HEADER;
   }
   char *at = mem_sbrk((intptr_t)all);
