@@ -41,6 +41,12 @@ MOST_SECONDS = 60 * 60 * 24 * 31
 
 SANITIZERS = ("address", "none")
 
+# CPU milliseconds after which a request is a hang: a tier's first turn is hardly longer.
+HANG = "700"
+
+# A tier in which fewer programs ran was not tested, whatever its verdict.
+_HARDLY = 50
+
 
 def heap_bytes(value):
     try:
@@ -272,11 +278,21 @@ class Run(fuzzing_run.FuzzingRun):
 
     def phases(self):
         # One that hangs takes seconds for each program.
-        self.phase("replay", lambda: self.replay(max(3, self.options.seconds / 4)))
+        self.phase("replay", lambda: self.replay(max(10, self.options.seconds / 4)))
         self.phase("fuzz", lambda: self.chief.run(
             tier_shares.Turns(list(self.jobs), self.options.jobs, self.options.seconds),
             self.options.jobs, self.options.seconds))
+        self._doubt_idleness()
         self.phase("settle", self.settle)
+
+    def _doubt_idleness(self):
+        """Jobs that ran hardly anything in their time: no verdict of theirs may pass for clean."""
+        for key, job in self.jobs.items():
+            if job.seconds >= 1 and job.executions < _HARDLY and not job.crashes and not job.problem \
+                    and not self.interrupt.name:
+                job.problem = "only %s in %.0f s: a request may take very long" % (
+                    text.count(job.executions, "program"), job.seconds)
+                self.campaign.job(key, problem=job.problem)
 
     def fuzz(self):
         for line in self.about():
@@ -337,6 +353,7 @@ def recipe(foreign, folder):
 def main(arguments=None):
     steady_output()
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("ASSAY_HANG_MS", HANG)
     return Run(options, status_line.Status(), Interrupt(
         "ci/check", "findings may be missing in the report")).carry_out()
 

@@ -27,6 +27,15 @@ void watch_be_impatient(unsigned milliseconds) {
   tick = milliseconds * INT64_C(1000000) / HANG_TICKS;
 }
 
+// ASSAY_HANG_MS says otherwise than the default.
+static void heed_environment(void) {
+  static const int64_t usual = WATCH_HANG_SECONDS * INT64_C(1000000000) / HANG_TICKS;
+  const char *told = getenv("ASSAY_HANG_MS");
+  unsigned long milliseconds = told ? strtoul(told, NULL, 10) : 0;
+  if (tick == usual && milliseconds >= HANG_TICKS && milliseconds <= 1000000)
+    watch_be_impatient((unsigned)milliseconds);
+}
+
 // Whether this thread is the one that reports: the first that asks.
 static bool is_reporter(void) {
   static atomic_uint reporter;  // its place + 1
@@ -271,6 +280,7 @@ void watch_begin_thread(unsigned place) {
 void watch_install(watch_handler *new_handler) {
   static bool installed;
   handler = new_handler;
+  if (!installed) heed_environment();
   if (!installed) install_handlers();
   if (!installed) ORDER_ATOMIC(places);
   installed = true;

@@ -82,7 +82,8 @@ unsigned long watch_copies(void);
 // Whether several threads use the allocator now.
 extern atomic_bool watch_races;
 
-// CPU seconds without progress that count as a hang, at least.
+// CPU seconds without progress that count as a hang, at least; the environment variable
+// ASSAY_HANG_MS gives another number, of milliseconds.
 enum { WATCH_HANG_SECONDS = 3 };
 
 // Of the process, before watch_install: hangs are told after so many CPU milliseconds instead, for

@@ -1,5 +1,5 @@
-// For tests of ci/check: a heap of the malloc-lab kind, first fit over blocks with a header, and what
-// such heaps do wrong, chosen by -D.
+// For tests of ci/check: a heap of the malloc-lab kind, first fit over blocks with a header, and
+// what such heaps do wrong, chosen by -D.
 #include "mm.h"
 
 #include <fcntl.h>
