@@ -50,11 +50,11 @@ _HARDLY = 50
 
 def heap_bytes(value):
     try:
-        number = quotas.size(value)
+        number = quotas.size(value, 4 << 10)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    if not 1 << 16 <= number <= 1 << 30:
-        raise argparse.ArgumentTypeError("'%s' is not from 64K to 1G" % value)
+    if number > 1 << 30:
+        raise argparse.ArgumentTypeError("'%s' is more than 1G" % value)
     return number
 
 

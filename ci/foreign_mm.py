@@ -133,6 +133,11 @@ class Source:
         flags = _LENIENT + _TRUNCATES
         for folder in [*map(os.path.abspath, self._options.include), *folders, INCLUDE]:
             flags += ["-I", folder]
+        # Which the headers declare; other declarations are the source's own.
+        for name, define in (("mm_init", "FOREIGN_MM_INIT"), ("mm_checkheap", "FOREIGN_MM_CHECKHEAP")):
+            kind = self._returns(name)
+            if kind in ("int", "bool", "_Bool", "void"):
+                flags.append("-D%s=%s" % (define, kind))
         if re.search(r"\bDRIVER\b", self._all):
             flags.append("-DDRIVER")
         return flags + self._declared()

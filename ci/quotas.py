@@ -39,7 +39,7 @@ _LOG = 4096
 _UNITS = {"k": 1 << 10, "m": MIB, "g": GIB, "t": 1 << 40}
 
 
-def size(value):
+def size(value, least=MIB):
     """`8G`, `512M` or bytes, for options."""
     digits = value.strip().lower().removesuffix("b").removesuffix("i")
     unit = _UNITS.get(digits[-1:], 0)
@@ -47,8 +47,10 @@ def size(value):
         number = float(digits[:-1] if unit else digits) * (unit or 1)
     except ValueError:
         number = 0
-    if not MIB <= number < 1 << 60:
-        raise ValueError("'%s' is no size of at least 1M; give one such as 8G or 512M" % value)
+    if not least <= number < 1 << 60:
+        raise ValueError("'%s' is no size of at least %s; give one such as %s" % (
+            value, "1M" if least == MIB else "%dK" % (least >> 10),
+            "8G or 512M" if least == MIB else "64K or 20M"))
     return int(number)
 
 
