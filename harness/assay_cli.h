@@ -23,6 +23,7 @@ int command_record(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_export(int argc, char **argv);
 int command_stats(int argc, char **argv);
+int command_generate(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_score(int argc, char **argv);
 int command_faults(int argc, char **argv);

@@ -27,6 +27,8 @@ static const struct {
     {"import", command_import, "make traces of other tools' traces", false},
     {"export", command_export, "write a program or trace for other tools", false},
     {"stats", command_stats, "what traces ask for: sizes, lifetimes, threads, peak", false},
+    {"generate", command_generate, "make up a trace with the sizes and lifetimes of a profile",
+     false},
     {"faults", command_faults, "refuse every acquisition from the source in turn", true},
     {"replay", command_replay, "replay a trace, with the oracle or bare, and time it", false},
     {"score", command_score, "utilisation and throughput, as malloc labs grade them", false},

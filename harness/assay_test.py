@@ -82,7 +82,8 @@ class AssayTest(unittest.TestCase):
         self.assertEqual(code, 0)
         commands = re.findall(r"^  ([a-z]+) ", output, re.MULTILINE)
         self.assertEqual(commands, ["list", "run", "repro", "minimize", "record", "import", "export",
-                                    "stats", "faults", "replay", "score", "compare", "enumerate"])
+                                    "stats", "generate", "faults", "replay", "score", "compare",
+                                    "enumerate"])
         for command in commands:
             code, output, errors = assay(command, "--help")
             self.assertEqual((code, errors), (0, ""))

@@ -206,6 +206,36 @@ class ImportTest(unittest.TestCase):
             self.assertIn(part, words)
         self.refused(["stats", self.path("b", b"\0\1" * 30)], "neither a trace")
 
+    def test_generate(self):
+        profile = self.path("p.json", json.dumps({
+            "sizes": [[16, 64, 9], [4096, 4096, 1]], "lifetimes": [[1, 100, 1]], "threads": 3}))
+        made = [self.path(name) for name in ("1", "2", "3", "4")]
+        self.assertIn("3000 operations, 3 threads", self.done(
+            "generate", "--profile", profile, "--operations", "3000", "--output", made[0]))
+        # After a trace, and after what is told of one: the same.
+        self.done("generate", "--profile", made[0], "--seed", "5", "--output", made[1])
+        stats = self.path("stats.json", self.done("stats", "--json", made[0]))
+        self.done("generate", "--profile", stats, "--seed", "5", "--output", made[2])
+        self.done("generate", "--profile", stats, "--seed", "6", "--output", made[3])
+        traces = []
+        for path in made:
+            with open(path, "rb") as file:
+                traces.append(file.read())
+        self.assertEqual(traces[1], traces[2])
+        self.assertNotEqual(traces[1], traces[3])
+        self.assertEqual({len(trace) for trace in traces}, {64 + 16 * 3001})
+        for path in made:
+            verdict = json.loads(self.done("replay", "--strategy", "free_list", "--json", path))
+            self.assertEqual((verdict["verdict"], verdict["executed"]), ("clean", 3000))
+        # Of another tool's, too.
+        self.done("generate", "--profile", self.path("a", ANDROID), "--output", made[0])
+        for content, words in (("{", "line 1"), ("{}", "no sizes"), ("nothing", "neither a profile")):
+            self.refused(["generate", "--profile", self.path("bad", content), "--output",
+                          self.path("t")], "bad: ", words)
+            self.assertFalse(os.path.exists(self.path("t")))
+        self.refused(["generate", "--output", self.path("t")], "--profile")
+        self.refused(["generate", "--profile", profile], "--output")
+
     def test_partial(self):
         output = self.done("import", "--partial", "--output", self.path("t"),
                            self.path("file", REP + "f"))
