@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from ci import foreign_build, foreign_heap, foreign_library, foreign_mm, fuzzing_run, provenance, quotas  # noqa: E402
+from ci import driver_blind, foreign_build, foreign_heap, foreign_library, foreign_mm, fuzzing_run, provenance, quotas  # noqa: E402
 from ci import tier_shares, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, amount, names, positive, seed, steady_output  # noqa: E402
@@ -174,6 +174,7 @@ class Run(fuzzing_run.FuzzingRun):
         super().__init__(options, status, interrupt)
         self._made = ""          # the folder that is built in, until the campaign's is claimed
         self.foreign = None
+        self._score = ""
 
     # Building, before the folder is claimed: what does not compile leaves nothing behind.
 
@@ -283,6 +284,8 @@ class Run(fuzzing_run.FuzzingRun):
             tier_shares.Turns(list(self.jobs), self.options.jobs, self.options.seconds),
             self.options.jobs, self.options.seconds))
         self._doubt_idleness()
+        if self.foreign.api == "mm" and not self.interrupt.name:
+            self._score = foreign_mm.score(self.bench, self.strategies, min(5, self.options.seconds / 10))
         self.phase("settle", self.settle)
 
     def _doubt_idleness(self):
@@ -313,6 +316,9 @@ class Run(fuzzing_run.FuzzingRun):
 
     def epilogue(self, outcome):
         print("\n" + "\n".join(tier_lines(outcome, self.strategies)))
+        if self.foreign.api == "mm":
+            told = driver_blind.lines([finding for finding in outcome.findings if finding.status in R.OPEN])
+            print("\n".join(["", self._score] + told))
 
 
 def tier_lines(outcome, strategies):

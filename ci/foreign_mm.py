@@ -428,3 +428,28 @@ class _Preparation:
         if foreign.forked:
             foreign.defines.append("FOREIGN_KEEPS_STATE=1")
         return foreign
+
+
+# ## What a course would have said
+
+def score(bench, tiers, seconds):
+    """Utilisation and throughput as courses grade them, as a line for the report; '' if there is none.
+    `bench` has the programs."""
+    strategy = "resize" if "resize" in tiers else tiers[0]
+    command = [bench.program("assay.elf"), "score", "--strategy", strategy, "--json", "--seconds", "0",
+               "--limit", "%d" % max(1, seconds)]
+    try:
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL, timeout=20 * max(1, seconds), check=False)
+        lines = [json.loads(line) for line in result.stdout.decode(errors="replace").splitlines()]
+        mean = next(line for line in lines if line["workload"] == "mean")
+        if not mean["scored"]:
+            return "scores: none, as it gets through none of %d workloads" % mean["of"]
+        return ("scores: utilisation %.0f %%, throughput %.0f Kops/s, in the mean of %d of %d workloads (the C "
+                "library: %.0f %%, %.0f Kops/s); `assay score` tells them one by one" % (
+                    100 * mean["utilisation"], mean["kops"], mean["scored"], mean["of"],
+                    100 * mean["libc_utilisation"], mean["libc_kops"]))
+    except (OSError, subprocess.TimeoutExpired):
+        return "scores: none, as the workloads did not come to an end"
+    except (ValueError, KeyError, TypeError, StopIteration):
+        return "scores: none, as it does not survive the workloads"

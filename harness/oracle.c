@@ -251,7 +251,7 @@ static void run_once(struct run *run) {
   // Faults before anything else strike create.
   for (; run->index < length; run->index++) {
     struct operation operation = record_operation(program_at(program, run->index));
-    if (operation.kind != OP_FAULT) break;
+    if (operation.kind != OP_FAULT || !operation_offered(OP_FAULT, run->strategy)) break;
     source_faults_arm(&run->faults, operation.size, SIZE_MAX);
     if (run->noted) oracle->answers[run->index] = (struct first_answer){0};
   }
