@@ -14,7 +14,8 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from ci import driver_blind, foreign_build, foreign_heap, foreign_library, foreign_mm, fuzzing_run, provenance, quotas  # noqa: E402
+from ci import driver_blind, foreign_build, foreign_heap, foreign_library, foreign_mm  # noqa: E402
+from ci import fuzzing_run, provenance, quotas  # noqa: E402
 from ci import tier_shares, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, amount, names, positive, seed, steady_output  # noqa: E402
@@ -242,7 +243,8 @@ class Run(fuzzing_run.FuzzingRun):
     def keys(self):
         # Each tier is tried with ASan before any is without.
         jobs = [(tier, "libfuzzer", sanitizer) for sanitizer in SANITIZERS for tier in self.strategies]
-        some = tier_shares.chosen(jobs, self.options.jobs, self.options.seconds)
+        some = tier_shares.chosen(jobs, self.options.jobs, self.options.seconds,
+                                  len(self.strategies))
         if len(some) < len(self.strategies):
             raise CannotRun("%d tiers on %s: give at least --seconds %d, or choose fewer with --tiers" % (
                 len(self.strategies), text.count(self.options.jobs, "core"),

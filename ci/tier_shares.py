@@ -7,13 +7,17 @@ come, so that what is broken in any of them shows early; from then on whoever ha
 # Seconds of a first turn: at most, and the least in which an engine does more than to start.
 FIRST, SHORTEST = 2.5, 1.4
 
+# Seconds that a job needs so that the others have their turn as well, start and end included.
+_COMFORT = 2.2
+
 # Seconds of later turns, at most: a job that ends in findings only must not keep a core.
 _LONGEST = 60.0
 
 
-def chosen(jobs, cores, seconds):
-    """As many of the jobs, from the first on, as there is time for."""
-    return list(jobs)[:max(0, int(seconds * cores / SHORTEST + 0.01))]
+def chosen(jobs, cores, seconds, least):
+    """As many of the jobs, from the first on, as there is time for; up to `least` if they must hurry."""
+    time = seconds * cores
+    return list(jobs)[:max(int(time / _COMFORT), min(least, int(time / SHORTEST + 0.01)))]
 
 
 class Turns:
