@@ -71,7 +71,8 @@ static const char *library_of_malloc(void) {
 
 // The step at which memory is looked at next.
 static size_t next_look(const struct plan *plan, size_t step) {
-  size_t stride = (plan->steps + LOOKS - 1) / LOOKS, peak = plan->peak_step + 1;
+  // Odd, so that it does not fall in step with what a workload repeats.
+  size_t stride = ((plan->steps + LOOKS - 1) / LOOKS) | 1, peak = plan->peak_step + 1;
   size_t next = step - step % stride + stride;
   if (step < peak && peak < next) next = peak;
   return next < plan->steps ? next : plan->steps;

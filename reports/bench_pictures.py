@@ -90,7 +90,7 @@ def fragmented(told, workload):
         if run["workload"] != workload["name"] or not run["memory"]:
             continue
         points = fragmentation.curve(live, run["memory"][0]["samples"])
-        if points:
+        if len(points) > 1:
             found.append((run["subject"], fragmentation.mean(points), points))
     return sorted(found, key=lambda one: (one[1], one[0]))
 
@@ -128,7 +128,8 @@ def fragmentation_over_time(told, workload, title, description):
     axes = grid[0][0]
     axes.set_yscale("log")
     axes.set_ylim(1 if all(r >= 1 for _, _, p in found for _, r in p) else 0.9, max(top, 1.5))
-    axes.yaxis.set_major_locator(ticker.FixedLocator([1, 1.2, 1.5, 2, 3, 5, 10]))
+    axes.yaxis.set_major_locator(ticker.FixedLocator(
+        [1, 2, 5, 10] if top > 4 else [1, 1.5, 2, 3] if top > 2 else [1, 1.2, 1.5, 2]))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: "%g" % value))
     axes.set_xlim(0, last)
