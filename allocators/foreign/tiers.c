@@ -236,7 +236,9 @@ static void *tier_resize(struct allocator *self, void *block, size_t size, size_
 
 #ifdef FOREIGN_HAS_USABLE
 static size_t tier_usable_size(const struct allocator *self, const void *block) {
-  return block == NULL && !self->tier->edges ? 0 : foreign_api.usable_size(block);
+  (void)self;
+  return block == NULL ? 0
+                       : foreign_api.usable_size(block);  // neither C nor POSIX has the question
 }
 #else
 #define tier_usable_size NULL
