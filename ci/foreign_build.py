@@ -38,11 +38,11 @@ PROGRAMS = {
     "assay_asan.elf": ("asan", ADDRESS),
 }
 
-# UBSan for what goes wrong, not for what every allocator does with addresses: those of members of nothing
-# among them, since an access there is a crash anyway.
+# UBSan for what goes wrong, not for what every allocator does with addresses. The offset of a member is
+# often told by an address in no object at all; whoever accesses that dies anyway.
 _UNDEFINED = ["-fsanitize=undefined", "-fno-sanitize-recover=undefined",
-              "-fno-sanitize=alignment,null,pointer-overflow,shift-base,function,nonnull-attribute,"
-              "returns-nonnull-attribute"]
+              "-fno-sanitize=alignment,null,object-size,pointer-overflow,shift-base,function,"
+              "nonnull-attribute,returns-nonnull-attribute"]
 _SANITIZE = {ADDRESS: ["-fsanitize=address"] + _UNDEFINED, PLAIN: []}
 
 # Coverage as of the strategies of the house: edges only, since programs are mutated and not bytes.

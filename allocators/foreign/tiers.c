@@ -237,8 +237,8 @@ static void *tier_resize(struct allocator *self, void *block, size_t size, size_
 #ifdef FOREIGN_HAS_USABLE
 static size_t tier_usable_size(const struct allocator *self, const void *block) {
   (void)self;
-  return block == NULL ? 0
-                       : foreign_api.usable_size(block);  // neither C nor POSIX has the question
+  // Neither C nor POSIX has a function to ask for that of NULL.
+  return block == NULL ? 0 : foreign_api.usable_size(block);
 }
 #else
 #define tier_usable_size NULL
