@@ -1,5 +1,6 @@
 // The fuzz target: bytes -> program -> oracle. One for all strategies; the registry that the
-// program is linked with says which.
+// program is linked with says which. A strategy that keeps state gets a process for each program
+// (apart.h).
 //
 // ASSAY_STRATEGY chooses among several; ASSAY_TIER (fast, full, paranoid) is `full` unless set;
 // ASSAY_MUTATOR (mutator_choice.h); ASSAY_HINTS is set by the AFL++ mutator (hints.h);
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "allocators/registry.h"
+#include "fuzz/apart.h"
 #include "fuzz/counters.h"
 #include "fuzz/heap_state.h"
 #include "fuzz/hints_learn.h"
@@ -67,6 +69,7 @@ static void count_state(void *context, const struct heap_view *view) {
 // The process ends with the program: what was done until then counts.
 static void count_violation(const struct verdict *verdict) {
   (void)verdict;
+  apart_announced();
   counting_violated(&counting, &oracle.counts);
 }
 
@@ -75,6 +78,22 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   (void)argc, (void)argv;
   prepare();
   return 0;
+}
+
+static _Noreturn void no_memory(const struct program *program) {
+  fprintf(stderr, "no memory for a heap of %zu bytes\n", (size_t)program_heap(program).capacity);
+  exit(2);
+}
+
+static void run(void *context) {
+  const struct program *program = context;
+  if (!oracle_run(&oracle, strategy, program)) no_memory(program);
+  counting_add(&counting, &oracle.counts);
+}
+
+static void run_apart(void *context) {
+  oracle_watch();
+  run(context);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -92,10 +111,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!input_decode(&program, data, size)) return -1;
   hints_begin(&learner, strategy, &program);
   counting_begin(&counting);
-  if (oracle_run(&oracle, strategy, &program)) {
-    counting_add(&counting, &oracle.counts);
+  if (!(strategy->traits & STRATEGY_KEEPS_STATE)) {
+    run(&program);
     return 0;
   }
-  fprintf(stderr, "no memory for a heap of %" PRIu64 " bytes\n", program_heap(&program).capacity);
-  exit(2);
+  // What every child needs is made here once.
+  if (!oracle_make_room(&oracle, strategy, &program)) no_memory(&program);
+  apart_run(strategy->name, learner.hints, run_apart, &program);
+  return 0;
 }

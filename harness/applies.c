@@ -28,7 +28,7 @@ static const struct {
     {PROPERTY_double_release_missed, STRATEGY_DETECTS_DOUBLE_RELEASE, 0, 0},
     {PROPERTY_foreign_release_missed, STRATEGY_DETECTS_FOREIGN_RELEASE, 0, 0},
     {PROPERTY_release_refused, STRATEGY_RELEASES, 0, 0},
-    {PROPERTY_nondeterministic, 0, 0, STRATEGY_FOREIGN},
+    {PROPERTY_nondeterministic, 0, 0, STRATEGY_FOREIGN | STRATEGY_KEEPS_STATE},
     {PROPERTY_touched_live_block, 0, 0, STRATEGY_FOREIGN},
     {PROPERTY_statistics, 0, 0, STRATEGY_FOREIGN},
     {PROPERTY_race, THREADS, 0, STRATEGY_COLLECTS | STRATEGY_FOREIGN | STRATEGY_C_EDGES},

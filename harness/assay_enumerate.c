@@ -301,6 +301,11 @@ static int run(struct request *request, const struct cli_job *job) {
   struct enumeration *enumeration = &request->enumeration;
   struct alphabet *alphabet = &enumeration->alphabet;
   const struct strategy *strategy = job->entry->strategy;
+  if (strategy->traits & STRATEGY_KEEPS_STATE)
+    return cli_error(
+        "%s: keeps state, so that each program needs a process of its own; enumerate runs "
+        "them all in one",
+        job->entry->name);
   enumeration->strategy = strategy;
   enumeration->tier = job->tier;
   enumeration->depth = (unsigned)request->depth;

@@ -19,6 +19,11 @@ struct tally {
 };
 static struct tally *tally;
 
+// Where the child ends that begins with program `first`.
+static size_t end_of_child(const struct batch *batch, size_t first) {
+  return batch->strategy->traits & STRATEGY_KEEPS_STATE ? first + 1 : batch->count;
+}
+
 static _Noreturn void child(const struct batch *batch, size_t first) {
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
   signal(SIGALRM, SIG_DFL);  // a run that sleeps
@@ -28,7 +33,8 @@ static _Noreturn void child(const struct batch *batch, size_t first) {
   property_on_violation(NULL);
   static struct oracle oracle;
   oracle_init(&oracle, &batch->settings.oracle);
-  for (size_t i = first; i < batch->count; i++) {
+  size_t end = end_of_child(batch, first);
+  for (size_t i = first; i < end; i++) {
     struct program program = {0};
     tally->at = i;
     batch->make(batch->context, i, &program);
@@ -37,7 +43,7 @@ static _Noreturn void child(const struct batch *batch, size_t first) {
     tally->counts = oracle.counts;
     program_clear(&program);
   }
-  tally->at = batch->count;
+  tally->at = end;
   _exit(EXIT_CLEAN);
 }
 
@@ -70,6 +76,7 @@ static void add_counts(struct run_counts *to, const struct run_counts *from) {
 static bool run_some(struct batch *self, bool *died) {
   int ends[2];
   if (pipe(ends) != 0) return false;
+  size_t end = end_of_child(self, self->runs);
   *tally = (struct tally){.at = self->runs};
   pid_t pid = fork();
   if (pid == 0) {
@@ -85,7 +92,7 @@ static bool run_some(struct batch *self, bool *died) {
   self->stopped = is_stopped(self);
   if (self->stopped) return true;
   // An allocator may call exit(0), too.
-  *died = !WIFEXITED(status) || WEXITSTATUS(status) != EXIT_CLEAN || self->runs < self->count;
+  *died = !WIFEXITED(status) || WEXITSTATUS(status) != EXIT_CLEAN || self->runs < end;
   if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_NO_MEMORY) return true;
   errno = ENOMEM;
   return false;

@@ -88,7 +88,8 @@ static bool run_in_child(const struct isolate_settings *settings, const struct s
   if (!oracle_run(&oracle, strategy, program)) return false;
   legacy->run.counts = oracle.counts;
   struct heap heap = oracle_heap(strategy, program);
-  bool chance = concurrent_possible(strategy, &heap) && !settings->once;
+  bool chance = concurrent_possible(strategy, &heap) && !settings->once &&
+                !(strategy->traits & STRATEGY_KEEPS_STATE);
   uint64_t start = cpu_time();
   for (int i = 1; chance && i < ATTEMPTS && cpu_time() - start < ATTEMPT_SECONDS * 1000000000ull;
        i++)
@@ -192,7 +193,8 @@ static bool clean(struct isolated_run *run) {
 // Returns in the child only if the run was clean.
 static bool run_inside(struct isolated_row *self, const struct program *program,
                        struct isolated_run *run) {
-  if (legacy->clean > 0 && (self->alone || cpu_time() > ROW_SECONDS * 1000000000ull)) leave();
+  bool alone = self->alone || self->strategy->traits & STRATEGY_KEEPS_STATE;
+  if (legacy->clean > 0 && (alone || cpu_time() > ROW_SECONDS * 1000000000ull)) leave();
   if (!run_in_child(&self->settings, self->strategy, program)) _exit(EXIT_NO_MEMORY);
   legacy->clean++;
   return clean(run);

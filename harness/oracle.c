@@ -15,7 +15,7 @@ enum { FIRST_STRETCHES = 1024, SECOND_DIRT = 0x5A, ONCE_MORE_ONE_IN = 16, CANARI
 enum { LEAST_ARENA = 1 << 20 };
 
 // Finding the largest block of a fresh heap makes all of it dirty several times over. Of one that
-// grows as it likes, it tells nothing.
+// grows as it likes, it tells nothing; and one that keeps state is fresh once.
 #define LARGEST_CAPACITY ((size_t)1 << 24)
 
 // ## One pass
@@ -81,7 +81,8 @@ static void destroy(struct run *run) {
 
 static bool promises_largest(const struct run *run) {
   return run->strategy->traits & (STRATEGY_RESETS | STRATEGY_COALESCES) &&
-         run->heap.capacity <= LARGEST_CAPACITY && !run->heap.grows;
+         run->heap.capacity <= LARGEST_CAPACITY && !run->heap.grows &&
+         !(run->strategy->traits & STRATEGY_KEEPS_STATE);
 }
 
 static bool same_heap(const struct heap *a, const struct heap *b) {
@@ -452,6 +453,14 @@ static struct passes choose_passes(const struct oracle *self, const struct strat
   };
 }
 
+void oracle_watch(void) { run_watch(); }
+
+bool oracle_make_room(struct oracle *self, const struct strategy *strategy,
+                      const struct program *program) {
+  struct heap heap = oracle_heap(strategy, program);
+  return prepare(self, &heap, program_length(program));
+}
+
 bool oracle_run(struct oracle *self, const struct strategy *strategy,
                 const struct program *program) {
   struct run run = {.oracle = self,
@@ -462,8 +471,10 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
                                       releases_again(program)};
   if (!prepare(self, &run.heap, program_length(program))) return false;
   struct passes passes = choose_passes(self, strategy, program);
-  // Threads meet differently each time, and foreign blocks lie anywhere.
-  if (concurrent_possible(strategy, &run.heap) || strategy->traits & STRATEGY_FOREIGN)
+  // Threads meet differently each time, foreign blocks lie anywhere, and who keeps state is not the
+  // same in the next pass.
+  if (concurrent_possible(strategy, &run.heap) ||
+      strategy->traits & (STRATEGY_FOREIGN | STRATEGY_KEEPS_STATE))
     passes = (struct passes){0};
   self->copies = watch_copies();
   run_in_progress = &run;

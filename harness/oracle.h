@@ -17,6 +17,9 @@
 // were refused and the releases that were detected as misuses, must give the same offsets and the
 // same walk. A request that moved memory between the allocator and its source is not left out: what
 // the source has back may serve otherwise.
+//
+// A strategy that keeps state has one run in a process, and nothing is done once more: who runs
+// several programs forks for each.
 #ifndef HARNESS_ORACLE_H_
 #define HARNESS_ORACLE_H_
 
@@ -147,6 +150,14 @@ struct oracle {
 // time.
 void oracle_init(struct oracle *self, const struct oracle_settings *settings);
 void oracle_free(struct oracle *self);
+
+// In a child that was forked after oracle_init: watches this process, too.
+void oracle_watch(void);
+
+// Takes what memory a run of the program will need, so that a child that is forked then need not.
+// As oracle_run.
+bool oracle_make_room(struct oracle *self, const struct strategy *strategy,
+                      const struct program *program);
 
 // Whether the strategy can be run on this program's heap: false, with errno and nothing run, only
 // where memory for the heap cannot be had from the system or would be more than half of it.
