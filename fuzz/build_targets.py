@@ -33,10 +33,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # No part of any target: mains of other programs, tests, and what Bazel builds apart from the rest.
 _LEFT_OUT = ["*_test.c", "*_fuzz.c", "*_preload.c", "assay_*.c", "mutator_afl.c", "bug_benchmark.c",
-             "foreign_probe.c"]
+             "foreign_probe.c",
+             "import_inflate.c", "import_zip.c", "import_zstd.c", "import_unpackers.c"]
 
-# The testbed's parsers are fuzzed as well, and so they are covered: //harness:program.
-_PARSED = ["harness/file.c", "harness/program*.c", "harness/record_*.c"]
+# The testbed's parsers are fuzzed as well, and so they are covered: //harness:program and :import.
+_PARSED = ["harness/file.c", "harness/import*.c", "harness/program*.c", "harness/record_*.c",
+           "harness/trace_build.c"]
 
 # What nothing refers to, or only weakly: linked whole, not from the archive.
 _PROGRAM_PARTS = ["fuzz/target.c"]

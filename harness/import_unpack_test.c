@@ -253,7 +253,24 @@ static void test_unfit_zips(void) {
   refuse("no trace that is known");
 }
 
-int main(void) {
+// Seeds for //fuzz:import_packed_libfuzzer.
+static void write_seeds(const char *folder) {
+  for (unsigned i = 0; i < CONTAINERS; i++) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+    pack((enum import_container)i, trace, TRACE);
+    FILE *file = fopen(path, "wb");
+    CHECK(file);
+    CHECK(fwrite(packed, 1, packed_size, file) == packed_size && fclose(file) == 0);
+  }
+}
+
+// With a folder: writes samples there, and tests nothing.
+int main(int argc, char **argv) {
+  if (argc > 1) {
+    write_seeds(argv[1]);
+    return 0;
+  }
   test_whole();
   test_sizes();
   test_bombs();
