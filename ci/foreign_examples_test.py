@@ -20,6 +20,7 @@ GLOBAL = ["--heap", "heap_global.c", "--init", "pool_init", "--alloc", "pool_all
 HANDLE = ["--heap", "heap_handle.c", "--init", "heap_create", "--alloc", "heap_alloc", "--free", "heap_free",
           "--align", "heap_alloc_aligned"]
 BREAK = ["--heap", "heap_break.c", "--alloc", "my_malloc", "--free", "my_free", "--realloc", "my_realloc"]
+PAGES = ["--adapter", "heap_pages.adapter"]
 
 # What may come first when one block is written over by what belongs to another.
 DAMAGE = {"overlap", "content", "touched-live-block", "crash", "hang", "outside-heap", "undefined-behaviour",
@@ -95,6 +96,14 @@ class ExamplesTest(unittest.TestCase):
             found, _ = self.run_tier(folder, program, tier, DAMAGED_RUNS)
             self.assertIn(found, properties, program)
 
+    def test_the_page_says_how_each_is_checked(self):
+        with open(os.path.join(os.path.dirname(EXAMPLES), "README.md"), encoding="utf-8") as file:
+            lines = [line.strip() for line in file]
+        for arguments in (GLOBAL, HANDLE, BREAK, PAGES):
+            self.assertIn(" ".join(["ci/check", *arguments]), lines)
+        self.assertIn("cc -shared -fPIC -O1 -o libsmall.so allocators/foreign/examples/lib_small.c -lpthread",
+                      lines)
+
     # ## Heaps
 
     def test_global_heap(self):
@@ -126,7 +135,7 @@ class ExamplesTest(unittest.TestCase):
         self.expect_finding(BREAK + ["--cflag=-DBUG_SHRINK"], "core", DAMAGE)
 
     def test_adapter_file(self):
-        folder, foreign = self.build(["--adapter", "heap_pages.adapter"])
+        folder, foreign = self.build(PAGES)
         self.assertIn("with pages that it asks for", foreign.notes)
         self.assertNotIn("resize", foreign.tiers)
         for tier in foreign.tiers:
