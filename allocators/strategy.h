@@ -181,7 +181,8 @@ struct strategy {
   const char *summary;  // one line, for lists
   unsigned traits;      // enum strategy_trait
   unsigned needs;       // enum source_trait that its source must have
-  size_t least_heap;    // bytes; whoever chooses a heap for it chooses none that is smaller. 0: any
+  size_t least_heap;    // bytes; whoever chooses a heap for it chooses none that is smaller, whose
+                        // source refuses nothing without need. 0: any
   size_t most_heap;     // bytes; nor one that is larger. 0: any
   size_t min_align;     // bytes; every block is aligned to at least this
   size_t max_align;     // bytes; the largest alignment that may be asked for

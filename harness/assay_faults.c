@@ -212,6 +212,8 @@ int command_faults(int argc, char **argv) {
   struct cli_job job = {.tier = TIER_FULL};
   int result;
   if (!cli_parse(&syntax, &job, &request, argc, argv, &result)) return result;
+  if (!operation_offered(OP_FAULT, job.entry->strategy))
+    return cli_error("%s: its source never fails; try another tier", job.entry->name);
   request.job = &job;
   request.task.strategy = job.entry->strategy;
   request.task.settings.oracle.tier = job.tier;

@@ -132,7 +132,7 @@ void emit_c(FILE *to, const struct registry_entry *entry, const struct program *
   for (; index < length; index++) {
     struct operation op = record_operation(program_at(program, index));
     if (op.kind != OP_FAULT) break;
-    fault = op.size;
+    if (operation_offered(OP_FAULT, strategy)) fault = op.size;
   }
   fprintf(to, ";\n\nint main(void) {\n  repro_open(&");
   print_symbol(to, entry->name);

@@ -169,7 +169,7 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
 // or a break, gets that.
 struct heap oracle_heap(const struct strategy *strategy, const struct program *program);
 
-// Whether the strategy offers such operations.
+// Whether the strategy offers such operations. Where it states a least heap, no source fails.
 bool operation_offered(enum operation_kind kind, const struct strategy *strategy);
 // Whether it is a request that C and POSIX leave open, and the strategy after them.
 static inline bool operation_left_open(const struct operation *operation,
