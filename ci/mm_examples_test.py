@@ -2,7 +2,7 @@
 """The malloc-lab examples get the verdicts that their comments promise: each bug is found in the tier that
 it belongs to, under a name that fits, and what is right is clean in all of them.
 
-usage: mm_examples_test.py KIT_FOLDER
+usage: mm_examples_test.py KIT_FOLDER 64|32
 
 From the same seeds, so often as programs and not as long as time: a slow machine makes no difference.
 """
@@ -21,12 +21,13 @@ EXAMPLES = os.path.join(foreign_build.ROOT, "allocators", "foreign", "examples")
 PROGRAMS = {"address": "fuzz/foreign_libfuzzer.elf", "none": "fuzz/foreign_plain_libfuzzer.elf"}
 
 # How many programs, and how many bytes each has at most.
-RUNS, LENGTH = 20000, 1024
+RUNS, LENGTH = 8000, 1024
 
 CLEAN = None
 ALL = foreign_mm.TIERS
 
-RIGHT = ("mm_32_bit", "mm_classic", "mm_modern")
+NARROW = ("mm_32_bit",)
+RIGHT = ("mm_classic", "mm_modern") + NARROW
 
 # What the first finding of a tier may be, with ASan.
 EXPECTED = {
@@ -95,6 +96,9 @@ class Examples(unittest.TestCase):
         files = {name[:-2] for name in os.listdir(EXAMPLES) if re.fullmatch(r"mm_\w+\.c", name)}
         self.assertEqual(files, set(EXPECTED))
 
+
+class Wide(Examples):
+
     def test_how_they_are_built(self):
         _, foreign = self.build("mm_modern")
         self.assertEqual(foreign.tiers, list(ALL))
@@ -104,7 +108,10 @@ class Examples(unittest.TestCase):
         self.assertFalse(foreign.forked)
         self.assertEqual(foreign.bits, 64)
 
-    def test_width(self):
+
+class Narrow(Examples):
+
+    def test_how_they_are_built(self):
         _, foreign = self.build("mm_32_bit")
         self.assertEqual(foreign.bits, 32)
 
@@ -121,13 +128,15 @@ def case(name):
 
 
 for example in EXPECTED:
-    setattr(Examples, "test_" + example, case(example))
+    setattr(Narrow if example in NARROW else Wide, "test_" + example, case(example))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+    if len(sys.argv) < 3 or sys.argv[2] not in ("64", "32"):
         sys.exit(__doc__)
     # Bazel names one of its files.
-    given = sys.argv.pop(1)
+    given, bits = sys.argv[1:3]
+    del sys.argv[1:3]
     Examples.kit = given if os.path.isdir(given) else os.path.dirname(given)
+    del (Wide if bits == "32" else Narrow), Examples
     unittest.main()
