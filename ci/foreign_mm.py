@@ -140,13 +140,7 @@ class Source:
                 flags.append("-D%s=%s" % (define, kind))
         if re.search(r"\bDRIVER\b", self._all):
             flags.append("-DDRIVER")
-        return flags + self._declared()
-
-    def _declared(self):
-        """For our mm.h: the results of functions that courses declare differently."""
-        init, checker = self._returns("mm_init"), self._returns("mm_checkheap")
-        return ["-DFOREIGN_MM_INIT=" + init] * (init in ("bool", "_Bool", "void")) + [
-            "-DFOREIGN_MM_CHECKHEAP=" + checker] * (checker in ("bool", "_Bool", "void", "int"))
+        return flags
 
     def compile(self, builder):
         """Tries flags until the source compiles and fits together: a _Compiled. BuildFailed has the

@@ -382,9 +382,8 @@ static void play_all(struct play *play) {
   // Faults before anything else strike create.
   for (; play->index < program_length(play->program); play->index++) {
     struct operation op = record_operation(program_at(play->program, play->index));
-    if (op.kind != OP_FAULT) break;
-    if (operation_offered(OP_FAULT, play->strategy))
-      source_faults_arm(&play->faults, op.size, SIZE_MAX);
+    if (op.kind != OP_FAULT || !operation_offered(OP_FAULT, play->strategy)) break;
+    source_faults_arm(&play->faults, op.size, SIZE_MAX);
   }
   create(play, &play->faults.base);
   if (play->allocator) {

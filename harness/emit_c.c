@@ -131,8 +131,8 @@ void emit_c(FILE *to, const struct registry_entry *entry, const struct program *
   uint64_t fault = 0;
   for (; index < length; index++) {
     struct operation op = record_operation(program_at(program, index));
-    if (op.kind != OP_FAULT) break;
-    if (operation_offered(OP_FAULT, strategy)) fault = op.size;
+    if (op.kind != OP_FAULT || !operation_offered(OP_FAULT, strategy)) break;
+    fault = op.size;
   }
   fprintf(to, ";\n\nint main(void) {\n  repro_open(&");
   print_symbol(to, entry->name);

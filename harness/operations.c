@@ -471,7 +471,6 @@ bool operation_offered(enum operation_kind kind, const struct strategy *strategy
   // Where memory never runs out, nor does it by chance.
   if (kind == OP_FAULT && strategy->least_heap != 0) return false;
   unsigned needs = operations[kind].needs;
-  if (kind == OP_FAULT && strategy->least_heap > 0) return false;
   return needs == 0 || (strategy->traits & needs) != 0;
 }
 
