@@ -2,7 +2,6 @@
 #include <ctype.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,7 +34,7 @@ static const char help[] =
 
 struct request {
   const char *profile, *output;
-  unsigned long operations, seed;
+  uint64_t operations, seed;
 };
 
 static enum cli_taken take(void *context, int option, const char *value) {
@@ -52,7 +51,7 @@ static enum cli_taken take(void *context, int option, const char *value) {
                ? CLI_TAKEN
                : CLI_REFUSED;
   case 'd':
-    return cli_number("--seed", value, 0, ULONG_MAX, &request->seed) ? CLI_TAKEN : CLI_REFUSED;
+    return cli_number("--seed", value, 0, UINT64_MAX, &request->seed) ? CLI_TAKEN : CLI_REFUSED;
   case 's':
   case 't':
   case 'j':
