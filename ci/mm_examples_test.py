@@ -138,5 +138,4 @@ if __name__ == "__main__":
     given, bits = sys.argv[1:3]
     del sys.argv[1:3]
     Examples.kit = given if os.path.isdir(given) else os.path.dirname(given)
-    del (Wide if bits == "32" else Narrow), Examples
-    unittest.main()
+    unittest.main(defaultTest="Wide" if bits == "64" else "Narrow")
