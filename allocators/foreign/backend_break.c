@@ -44,7 +44,7 @@ bool backends_begin(struct source *source, size_t limit) {
   backends.pages = backends.memory + limit;
 #else
   if (limit == 0 || !take(limit)) return false;
-  size_t gap = gap_before(backends.memory, _Alignof(max_align_t));
+  size_t gap = gap_before(backends.memory, BACKEND_ALIGN);
   backends.pages = backends.memory + align_down(address_of(backends.memory) + limit, BACKEND_PAGE) -
                    address_of(backends.memory);
   if (gap > limit) gap = limit;

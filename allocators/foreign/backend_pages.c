@@ -48,7 +48,7 @@ bool foreign_pages_free(void *start, size_t size) {
   begin_if_new();
   size_t pages = pages_of(size);
   uintptr_t end = address_of(start) + pages * BACKEND_PAGE;
-  if (size == 0 || address_of(start) % BACKEND_PAGE != 0 ||
+  if (size == 0 || size > FOREIGN_LIMIT || address_of(start) % BACKEND_PAGE != 0 ||
       address_of(start) < address_of(backends.pages) || end > address_of(backends.top) ||
       end < address_of(start))
     return false;

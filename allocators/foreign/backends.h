@@ -15,7 +15,10 @@
 
 #include "allocators/source.h"
 
-enum { BACKEND_PAGE = 4096 };  // bytes; the first break is a multiple of it too
+enum {
+  BACKEND_PAGE = 4096,  // bytes; the first break of its own is a multiple of it too
+  BACKEND_ALIGN = 16,   // of a buffer
+};
 
 struct backends {
   struct source *source;
@@ -34,7 +37,7 @@ extern struct backends backends;
 bool backends_begin(struct source *source, size_t limit);
 // Gives back all of the source.
 void backends_end(void);
-// Between the break and the pages: what a heap over one buffer gets, aligned for any object.
+// Between the break and the pages: what a heap over one buffer gets, aligned to BACKEND_ALIGN.
 unsigned char *backends_buffer(size_t *size);
 
 // ## As foreign code calls them, under these names or any that the build gives them
