@@ -16,7 +16,7 @@
 #include "allocators/source.h"
 
 enum {
-  BACKEND_PAGE = 4096,  // bytes; the first break of its own is a multiple of it too
+  BACKEND_PAGE = 4096,  // bytes; also of the first break, where no buffer is there
   BACKEND_ALIGN = 16,   // of a buffer
 };
 
