@@ -38,8 +38,9 @@ _OPTIONS = ("init", "alloc", "free", "realloc", "align")
 
 
 def read_lines(files, options):
-    """(lines by role, source files, include folders, compiler flags) of an adapter file and the command line."""
-    lines, lists = {}, {"source": [], "include": [], "cflag": []}
+    """(lines by role, source files, include folders, compiler flags, what memory is like) of an adapter file
+    and the command line."""
+    lines, lists = {}, {"source": [], "include": [], "cflag": [], "memory": []}
     if options.adapter:
         lines, lists = heap_adapter.parse_file(options.adapter)
     for role in _OPTIONS:
@@ -53,7 +54,8 @@ def read_lines(files, options):
     if not sources:
         raise CannotRun("%s names no source: add  source = FILE.c" % shown(options.adapter))
     foreign_mm.check_files(sources)
-    return lines, sources, list(options.include) + lists["include"], lists["cflag"] + list(options.cflag)
+    return (lines, sources, list(options.include) + lists["include"], lists["cflag"] + list(options.cflag),
+            (lists["memory"] or ["dirty"])[-1])
 
 
 class _Heap:
@@ -61,7 +63,7 @@ class _Heap:
 
     def __init__(self, builder, files, options):
         self.builder, self.options = builder, options
-        self.lines, sources, includes, cflags = read_lines(files, options)
+        self.lines, sources, includes, cflags, self.memory = read_lines(files, options)
         self.sources = [path for path in sources if not path.endswith(".h")]
         folders = dict.fromkeys([os.path.abspath(path) for path in includes] + [
             os.path.dirname(os.path.abspath(path)) for path in self.sources])
@@ -146,6 +148,9 @@ def _understand(heap, wholes, glue, limit):
         # What a heap keeps for itself may be much of a small buffer.
         foreign.defines.append("FOREIGN_LEAST=((size_t)%d)" % max(limit // 8, min(limit, _LEAST_LIMIT)))
     foreign.notes = ["%d bits" % foreign.bits, note]
+    if heap.memory == "zeroed":
+        foreign.defines.append("FOREIGN_ZEROED=1")
+        foreign.notes.append("fresh memory is zero, as told")
     foreign.tiers = list(foreign_mm.TIERS)
     if "realloc" not in heap.lines:
         foreign.tiers.remove("resize")

@@ -129,10 +129,11 @@ class AdapterFileTest(unittest.TestCase):
 
     def test_three_lines(self):
         (lines, lists), folder = self.parse(
-            "# a heap\nsource = heap.c more.c\ncflag = -DX -O2\n"
+            "# a heap\nsource = heap.c more.c\ncflag = -DX -O2\nmemory = zeroed\n"
             "init = heap_init(buffer, size, 16) == 1;\nalloc=heap_alloc (handle,size)\n\nfree = heap_free\n")
         self.assertEqual(lists["source"], [os.path.join(folder, "heap.c"), os.path.join(folder, "more.c")])
         self.assertEqual(lists["cflag"], ["-DX", "-O2"])
+        self.assertEqual(lists["memory"], ["zeroed"])
         self.assertEqual(lines["init"].arguments, ["buffer", "size", "16"])
         self.assertEqual(lines["init"].success, "== 1")
         self.assertEqual(lines["alloc"].arguments, ["handle", "size"])
@@ -143,6 +144,7 @@ class AdapterFileTest(unittest.TestCase):
                             ("alloc = f(length)", r"my.adapter:1: alloc knows no 'length'"),
                             ("alloc = f(size", r"my.adapter:1: 'f\(size' is no call"),
                             ("alloc = f\nalloc = g", r"my.adapter:2: alloc was said before"),
+                            ("memory = dusty", r"my.adapter:1: memory is dirty or zeroed"),
                             ("nonsense", r"my.adapter:1: ")):
             with self.assertRaisesRegex(CannotRun, words):
                 self.parse(text)

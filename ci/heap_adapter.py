@@ -34,7 +34,7 @@ _HOOKS = {
     "pages": ("size", "count", "alignment"),
     "pages_free": ("address", "size", "count"),
 }
-_LISTS = ("source", "include", "cflag")
+_LISTS = ("source", "include", "cflag", "memory")
 
 REQUIRED = ("alloc", "free")
 
@@ -78,7 +78,7 @@ def parse_line(role, text, place):
 
 
 def parse_file(path):
-    """(lines by role, {source, include, cflag}) of an adapter file."""
+    """(lines by role, {source, include, cflag, memory}) of an adapter file."""
     lines, lists = {}, {name: [] for name in _LISTS}
     try:
         with open(path, encoding="utf-8") as file:
@@ -99,7 +99,9 @@ def parse_file(path):
             raise CannotRun("%s: %s was said before, at %s" % (place, name, lines[name].place))
         if name in _LISTS:
             folder = os.path.dirname(os.path.abspath(path))
-            lists[name] += value.split() if name == "cflag" else [
+            if name == "memory" and value not in ("dirty", "zeroed"):
+                raise CannotRun("%s: memory is dirty or zeroed, not '%s'" % (place, value))
+            lists[name] += value.split() if name in ("cflag", "memory") else [
                 os.path.join(folder, word) for word in value.split()]
         else:
             lines[name] = parse_line(name, value, place)

@@ -3,6 +3,7 @@
 
 #include "allocators/arithmetic.h"
 #include "allocators/foreign/backends.h"
+#include "allocators/memory.h"
 
 struct backends backends;
 
@@ -79,6 +80,9 @@ void *foreign_sbrk(intptr_t step) {
     if (!take(size)) return refuse();
 #else
     if (before > backends.pages || size > (size_t)(backends.pages - before)) return refuse();
+#endif
+#ifdef FOREIGN_ZEROED
+    memset(before, 0, size);
 #endif
     backends.end = before + size;
   }

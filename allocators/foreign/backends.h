@@ -5,7 +5,8 @@
 // (FOREIGN_BREAK) the stretch ends at the break, so that who touches what lies past it is caught;
 // else it is all of the heap from the beginning.
 //
-// The build says FOREIGN_LIMIT, in bytes: there are pages for no more than that.
+// The build says FOREIGN_LIMIT, in bytes: there are pages for no more than that; and FOREIGN_ZEROED
+// if a break is to move over zeros, as on Unix, and not over what happens to be there.
 #ifndef ALLOCATORS_FOREIGN_BACKENDS_H_
 #define ALLOCATORS_FOREIGN_BACKENDS_H_
 
