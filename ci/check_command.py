@@ -165,6 +165,14 @@ def prepare(options, builder, say):
     return foreign_heap.prepare(builder, options.heap, options, say)
 
 
+def sweep(folder):
+    """Removes what those left who were killed while they built."""
+    for name in os.listdir(folder):
+        match = re.fullmatch(r"\.build-(\d+)-.*", name)
+        if match and not os.path.exists("/proc/" + match.group(1)):
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+
+
 class Run(fuzzing_run.FuzzingRun):
     """A campaign over the tiers of one allocator."""
 
@@ -197,7 +205,8 @@ class Run(fuzzing_run.FuzzingRun):
             os.makedirs(cache, exist_ok=True)
         except OSError as error:
             raise CannotRun("%s: %s" % (shown(cache), error.strerror)) from error
-        self._made = tempfile.mkdtemp(prefix=".build-", dir=os.path.dirname(cache))
+        sweep(os.path.dirname(cache))
+        self._made = tempfile.mkdtemp(prefix=".build-%d-" % os.getpid(), dir=os.path.dirname(cache))
         if options.api == "mm":
             foreign_mm.check_files(options.mm)
         kits = foreign_build.Kits(cache, options.kit, self.status.say)
@@ -209,6 +218,7 @@ class Run(fuzzing_run.FuzzingRun):
                     raise CannotRun("there is nothing to judge in tier %s: %s" % (
                         tier, foreign.left_out[tier]))
             foreign.tiers = [tier for tier in foreign.tiers if tier in (options.tiers or foreign.tiers)]
+            self._affordable(foreign.tiers)
             getattr(foreign, "builder", builder).link(
                 foreign, recipe=recipe(foreign, os.path.join(os.path.abspath(options.out), "build")))
         except foreign_build.BuildFailed as error:
@@ -241,14 +251,16 @@ class Run(fuzzing_run.FuzzingRun):
                                    for tier in self.strategies})
 
     def keys(self):
-        # Each tier is tried with ASan before any is without.
-        jobs = [(tier, "libfuzzer", sanitizer) for sanitizer in SANITIZERS for tier in self.strategies]
-        some = tier_shares.chosen(jobs, self.options.jobs, self.options.seconds,
-                                  len(self.strategies))
-        if len(some) < len(self.strategies):
-            raise CannotRun("%d tiers on %s: give at least --seconds %d, or choose fewer with --tiers" % (
-                len(self.strategies), text.count(self.options.jobs, "core"),
-                1 + len(self.strategies) * tier_shares.SHORTEST / self.options.jobs))
+        return self._affordable(self.strategies)
+
+    def _affordable(self, strategies):
+        """The jobs that there is time for: each tier is tried with ASan before any is without."""
+        jobs = [(tier, "libfuzzer", sanitizer) for sanitizer in SANITIZERS for tier in strategies]
+        some = tier_shares.chosen(jobs, self.options.jobs, self.options.seconds, len(strategies))
+        if len(some) < len(strategies):
+            raise CannotRun("%s on %s: give at least --seconds %d, or choose fewer with --tiers" % (
+                text.count(len(strategies), "tier"), text.count(self.options.jobs, "core"),
+                1 + len(strategies) * tier_shares.SHORTEST / self.options.jobs))
         return some
 
     def target_path(self, key):

@@ -30,7 +30,7 @@ class Turns:
         self._resting = {}
         self._cores, self._seconds, self._deadline = cores, seconds, None
         each = seconds * cores / max(1, len(self._keys))
-        self._first = each if each < 2 * SHORTEST else max(SHORTEST, min(FIRST, each / 3))
+        self._first = each if each < 2 * SHORTEST else min(FIRST, max(SHORTEST, each / 3))
 
     def next(self, now, running, _core):
         if self._deadline is None:
@@ -42,13 +42,14 @@ class Turns:
         others = [key for key in keys if key not in running]
         key = min(others or keys, key=lambda key: (self._turns[key] > 0, self._had[key]))
         waiting = sum(not self._turns[other] for other in self._keys)
-        if not self._turns[key]:
+        if waiting:
             # Whoever started late must not cost another his turn.
-            seconds = min(self._first, max(SHORTEST, left * self._cores / max(1, waiting)))
+            seconds = min(self._first, left / -(-waiting // self._cores))
         else:
             seconds = min(_LONGEST, max(self._first, left * self._cores / len(self._keys)))
         self._turns[key] += 1
-        seconds = left if left - seconds < SHORTEST else seconds
+        if waiting <= 1 and left - seconds < SHORTEST:
+            seconds = left
         self._had[key] += seconds
         return key, seconds
 

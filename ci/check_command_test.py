@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""ci/check as people type it, on small sources and the real kit: what it finds, says and refuses."""
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CI = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(CI))
+from ci import foreign_build, tier_shares, workbench  # noqa: E402
+
+SAMPLE = os.path.join(CI, "samples", "simple_mm.c")
+OPTIONS = argparse.Namespace(kit="")
+
+
+class CheckTest(unittest.TestCase):
+    def setUp(self):
+        self._temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self._temporary.cleanup)
+        self.cache = os.path.join(workbench.ROOT, "out", "check")
+
+    def path(self, *names):
+        return os.path.join(self._temporary.name, *names)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+        return self.path(name)
+
+    def check(self, *arguments, command="check_command.py"):
+        """Returns exit code, stdout, stderr."""
+        more = ["--out", self.path("out"), "--kit", OPTIONS.kit] if command == "check_command.py" else []
+        result = subprocess.run(
+            [sys.executable, os.path.join(CI, command), *arguments, *more], capture_output=True, text=True,
+            timeout=240, check=False)
+        self.assertNotIn("Traceback", result.stderr)
+        return result.returncode, result.stdout, result.stderr
+
+    def refused(self, *arguments, says):
+        before = os.listdir(self.cache) if os.path.isdir(self.cache) else []
+        code, _, err = self.check(*arguments)
+        self.assertEqual(2, code, err)
+        for words in [says] if isinstance(says, str) else says:
+            self.assertIn(words, err)
+        # Nothing is left behind.
+        self.assertFalse(os.path.exists(self.path("out")))
+        self.assertEqual([], [name for name in os.listdir(self.cache) if name.startswith(".build-") and
+                              name not in before] if os.path.isdir(self.cache) else [])
+
+    def report(self):
+        with open(self.path("out", "report.json"), encoding="utf-8") as file:
+            return json.load(file)
+
+    def found(self, *flags, tiers="core", seconds="4", file=SAMPLE):
+        """{(tier, property): finding} of a short check."""
+        code, out, err = self.check("--mm", file, *("--cflag=-D" + flag for flag in flags), "--tiers", tiers,
+                                    "--seconds", seconds)
+        report = self.report()
+        self.assertEqual(1 if report["findings"] else 0, code, out + err)
+        return {(each["strategy"], each["property"]): each for each in report["findings"]}
+
+
+class VerdictTest(CheckTest):
+    def test_a_right_one_is_clean_and_the_report_says_how_it_was_built(self):
+        code, out, err = self.check("--mm", SAMPLE, "--seconds", "12", "--m64")
+        self.assertEqual((0, ""), (code, err), out)
+        for tier in ("core", "resize", "reinit", "exhaustion", "huge", "edge"):
+            self.assertRegex(out, r"tier %s +clean, \d" % tier)
+        for words in ("64 bits, as told", "without mm_calloc", "alignment 16, as all blocks of a trial run",
+                      "restored", "scores: utilisation"):
+            self.assertIn(words, out)
+        for name in ("report.md", "report.xml", "report.sarif", "report.html"):
+            with open(self.path("out", name), encoding="utf-8") as file:
+                self.assertIn("64 bits, as told", file.read(), name)
+
+    def test_a_finding_names_the_users_line_and_replays(self):
+        found = self.found("COPIES_TOO_LITTLE", tiers="resize")
+        self.assertIn(("resize", "resize-prefix"), found)
+        finding = found["resize", "resize-prefix"]
+        self.assertTrue(finding["file"].endswith("simple_mm.c"), finding["file"])
+        path = os.path.join(self.path("out", "findings", "resize"), finding["name"])
+        code, out, _ = self.check(path, command="repro_command.py")
+        self.assertEqual(1, code, out)
+        self.assertIn("Verdict: resize-prefix", out)
+        self._build_reproducer(path + ".c")
+
+    def _build_reproducer(self, source):
+        """As its first lines say, and it shows the same."""
+        with open(source, encoding="utf-8") as file:
+            lines = file.read().split("Build and run it")[1].split("#include")[0].splitlines()[1:]
+        command = "\n".join(line.lstrip("/ ") for line in lines if line.strip("/ "))
+        self.assertIn("simple_mm.c", command)
+        shutil.copy(source, self.path("repro.c"))
+        command = command.replace("cc ", self.compiler() + " ", 1).replace(" repro.c", " " + self.path("repro.c"))
+        command = command.replace("-o repro && ./repro", "-o %s && %s" % (self.path("x"), self.path("x")))
+        made = subprocess.run(["sh", "-c", command], cwd=workbench.ROOT, capture_output=True, text=True,
+                              check=False)
+        self.assertNotEqual(0, made.returncode)
+        self.assertIn("not kept", made.stdout + made.stderr)
+
+    @staticmethod
+    def compiler():
+        with open(os.path.join(OPTIONS.kit, "kit.compiler"), encoding="utf-8") as file:
+            return file.read().strip()
+
+    def test_tiers_have_verdicts_of_their_own(self):
+        found = self.found("STARTS_ONCE", tiers="core,reinit", seconds="6")
+        self.assertEqual({"reinit"}, {tier for tier, _ in found})
+
+    def test_what_it_does_is_told_as_what_it_did(self):
+        for flag, wanted, words in (("LEAVES", "crash", "exit"), ("CRASHES", "crash", ""),
+                                    ("HANGS", "hang", "does not end")):
+            found = self.found(flag)
+            self.assertIn(("core", wanted), found, flag)
+            self.assertIn(words, found["core", wanted]["diagnosis"])
+            shutil.rmtree(self.path("out"))
+
+    def test_a_flood_is_survived(self):
+        self.assertEqual({}, self.found("FLOODS"))
+
+    def test_resize_is_left_out_where_there_is_none(self):
+        code, out, _ = self.check("--mm", SAMPLE, "--cflag=-DWITHOUT_REALLOC", "--tiers", "core",
+                                  "--seconds", "3")
+        self.assertEqual(0, code)
+        self.assertIn("resize, as there is no mm_realloc", out)
+
+
+class RefusalTest(CheckTest):
+    def test_files(self):
+        self.refused("--mm", self.path("none.c"), says="no such file")
+        self.refused("--mm", self.path(), says="is a folder")
+        self.refused("--mm", self.write("empty.c", ""), says="is empty")
+        self.refused("--mm", self.write("memlib.c", "int x;"), says="no source of an allocator")
+
+    def test_sources(self):
+        self.refused("--mm", self.write("bad.c", "int mm_init(void) { return nothing; }\n"),
+                     says=["use of undeclared identifier 'nothing'", "bad.c does not compile"])
+        self.refused("--mm", self.write("half.c", "int mm_init(void) { return 0; }\n"), says=[
+            "no mm_malloc and no mm_free", "are required", "mm_realloc, mm_calloc are optional"])
+        whole = "#include <stddef.h>\nint mm_init(void){return 0;} void *mm_malloc(size_t n){return helper(n);}\n" \
+                "void mm_free(void *p){(void)p;}\n"
+        self.refused("--mm", self.write("lacks.c", whole), says="calls helper, which none of the files defines")
+
+    def test_options(self):
+        for arguments, says in (
+                ((), "say what to check"), (("--mm", SAMPLE, "--malloc", "x.so"), "only one of these"),
+                (("--mm", SAMPLE, "--tiers", "core,nothing"), "unknown tier 'nothing'"),
+                (("--mm", SAMPLE, "--seconds", "0"), "no number of seconds"),
+                (("--mm", SAMPLE, "--alignment", "12"), "invalid choice"),
+                (("--mm", SAMPLE, "--init", "x"), "--init is for --heap"),
+                (("--mm", SAMPLE, "--heap-limit", "17"), "no size of at least 4K"),
+                (("--mm", SAMPLE, "--seconds", "1"), "give at least --seconds"),
+                (("--malloc", SAMPLE), "not a shared library")):
+            self.refused(*arguments, says=says)
+
+
+class SharesTest(unittest.TestCase):
+    def test_each_job_has_its_turn(self):
+        for seconds, cores, jobs in ((10, 2, 12), (10, 1, 6), (60, 2, 12), (9, 4, 6), (60, 8, 2)):
+            keys = tier_shares.chosen(range(jobs), cores, seconds, jobs // 2)
+            turns, had = tier_shares.Turns(keys, cores, seconds), dict.fromkeys(keys, 0.0)
+            now = 0.0
+            running = [(0.0, core, None) for core in range(cores)]
+            while running:
+                running.sort(key=lambda each: each[0])
+                now, core, _ = running.pop(0)
+                chosen = turns.next(now, [key for _, _, key in running], core)
+                if chosen:
+                    key, length = chosen
+                    self.assertGreaterEqual(length, 1)
+                    had[key] += length
+                    running.append((now + length, core, key))
+            self.assertTrue(all(time >= 1 for time in had.values()), (seconds, cores, jobs, had))
+            self.assertLessEqual(now, seconds + 0.1)
+
+
+class DialectTest(unittest.TestCase):
+    def test_what_a_linker_says(self):
+        self.assertEqual(["helper"], foreign_build.undefined("x.o: undefined reference to `helper'\n"))
+        self.assertEqual(["team"], foreign_build.multiple("a.o: multiple definition of `team'; b.o"))
+
+
+if __name__ == "__main__":
+    PARSER = argparse.ArgumentParser()
+    PARSER.add_argument("--kit", default=os.path.join(workbench.ROOT, "bazel-bin", "fuzz"))
+    OPTIONS, REST = PARSER.parse_known_args()
+    OPTIONS.kit = os.path.abspath(OPTIONS.kit)
+    unittest.main(argv=sys.argv[:1] + REST)
