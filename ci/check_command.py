@@ -10,15 +10,17 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import driver_blind, foreign_build, foreign_heap, foreign_library, foreign_mm  # noqa: E402
-from ci import fuzzing_run, provenance, quotas  # noqa: E402
+from ci import fuzzing_run, judge, provenance, quotas  # noqa: E402
 from ci import tier_shares, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
 from ci.command_line import Interrupt, Parser, amount, names, positive, seed, steady_output  # noqa: E402
+from ci.engine_session import engines  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
 from reports import files, html_page, text  # noqa: E402
 from reports import results as R  # noqa: E402
@@ -111,8 +113,11 @@ def parser():
     made.add_argument("--jobs", type=positive, metavar="N", help="engines at the same time (one per core)")
     made.add_argument("--seed", type=seed, metavar="N", help="of the engines' random numbers (another one "
                       "each time)")
-    # For tests: a folder with the kit. Nothing is set up or built by Bazel then.
+    made.add_argument("--replay", nargs="+", metavar="PROGRAM", help="fuzz nothing, but run these in each "
+                      "tier: findings, or programs by hand")
+    # For Bazel: a folder with the kit; nothing is set up or built then. And where objects are kept.
     made.add_argument("--kit", metavar="DIR", help=argparse.SUPPRESS)
+    made.add_argument("--cache", metavar="DIR", help=argparse.SUPPRESS)
     return made
 
 
@@ -197,7 +202,7 @@ class Run(fuzzing_run.FuzzingRun):
 
     def _cache(self):
         """Where kits and objects of ours are kept from run to run."""
-        return os.path.join(workbench.ROOT, "out", "check", ".cache")
+        return self.options.cache or os.path.join(workbench.ROOT, "out", "check", ".cache")
 
     def _build(self, cache):
         options = self.options
@@ -218,7 +223,8 @@ class Run(fuzzing_run.FuzzingRun):
                     raise CannotRun("there is nothing to judge in tier %s: %s" % (
                         tier, foreign.left_out[tier]))
             foreign.tiers = [tier for tier in foreign.tiers if tier in (options.tiers or foreign.tiers)]
-            self._affordable(foreign.tiers)
+            if not options.replay:
+                self._affordable(foreign.tiers)
             getattr(foreign, "builder", builder).link(
                 foreign, recipe=recipe(foreign, os.path.join(os.path.abspath(options.out), "build")))
         except foreign_build.BuildFailed as error:
@@ -241,6 +247,26 @@ class Run(fuzzing_run.FuzzingRun):
             if name.endswith((".o", ".c")) and not kept or name.startswith("probe"):
                 os.unlink(os.path.join(self._made, name))
         os.replace(self._made, folder)
+
+    def replay_only(self):
+        """Runs the programs of --replay in each tier, in a folder that is gone afterwards; returns the exit
+        code."""
+        try:
+            foreign_mm.check_files(self.options.replay)
+            self._build(self._cache())
+            worst = 0
+            for build in (judge.PLAIN, judge.ASAN):
+                for tier in self.foreign.tiers:
+                    code = subprocess.run(
+                        [os.path.join(self._made, build + ".elf"), "run", "--strategy", tier, "--tier", judge.TIER,
+                         *self.options.replay], env=engines.environment(engines.SANITIZERS), check=False).returncode
+                    worst = max(worst, code if code in (0, 1) else 2)
+            return worst
+        except CannotRun as error:
+            print("ci/check: %s" % error, file=sys.stderr)
+            return 2
+        finally:
+            shutil.rmtree(self._made, ignore_errors=True)
 
     # What FuzzingRun asks.
 
@@ -374,8 +400,8 @@ def main(arguments=None):
     steady_output()
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("ASSAY_HANG_MS", HANG)
-    return Run(options, status_line.Status(), Interrupt(
-        "ci/check", "findings may be missing in the report")).carry_out()
+    run = Run(options, status_line.Status(), Interrupt("ci/check", "findings may be missing in the report"))
+    return run.replay_only() if options.replay else run.carry_out()
 
 
 if __name__ == "__main__":

@@ -14,14 +14,15 @@ sys.path.insert(0, os.path.dirname(CI))
 from ci import foreign_build, tier_shares, workbench  # noqa: E402
 
 SAMPLE = os.path.join(CI, "samples", "simple_mm.c")
-OPTIONS = argparse.Namespace(kit="")
+OPTIONS = argparse.Namespace(kit="", cache="")
 
 
 class CheckTest(unittest.TestCase):
     def setUp(self):
         self._temporary = tempfile.TemporaryDirectory()
         self.addCleanup(self._temporary.cleanup)
-        self.cache = os.path.join(workbench.ROOT, "out", "check")
+        self.cache = os.path.join(OPTIONS.cache, "x")
+        os.makedirs(self.cache, exist_ok=True)
 
     def path(self, *names):
         return os.path.join(self._temporary.name, *names)
@@ -33,7 +34,8 @@ class CheckTest(unittest.TestCase):
 
     def check(self, *arguments, command="check_command.py"):
         """Returns exit code, stdout, stderr."""
-        more = ["--out", self.path("out"), "--kit", OPTIONS.kit] if command == "check_command.py" else []
+        more = ["--out", self.path("out"), "--kit", OPTIONS.kit, "--cache",
+                OPTIONS.cache + "/x/cache"] if command == "check_command.py" else []
         result = subprocess.run(
             [sys.executable, os.path.join(CI, command), *arguments, *more], capture_output=True, text=True,
             timeout=240, check=False)
@@ -189,4 +191,5 @@ if __name__ == "__main__":
     PARSER.add_argument("--kit", default=os.path.join(workbench.ROOT, "bazel-bin", "fuzz"))
     OPTIONS, REST = PARSER.parse_known_args()
     OPTIONS.kit = os.path.abspath(OPTIONS.kit)
-    unittest.main(argv=sys.argv[:1] + REST)
+    with tempfile.TemporaryDirectory() as OPTIONS.cache:
+        unittest.main(argv=sys.argv[:1] + REST)
