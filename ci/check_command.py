@@ -246,7 +246,7 @@ class Run(fuzzing_run.FuzzingRun):
             kept = name in (foreign_build.OBJECT, foreign_heap.GLUE)
             if name.endswith((".o", ".c")) and not kept or name.startswith("probe"):
                 os.unlink(os.path.join(self._made, name))
-        os.replace(self._made, folder)
+        shutil.move(self._made, folder)     # which may be on another disk
 
     def replay_only(self):
         """Runs the programs of --replay in each tier, in a folder that is gone afterwards; returns the exit
