@@ -51,7 +51,7 @@ def allocator_check(
         free = None,
         realloc = None,
         align = None,
-        seconds = 15,
+        seconds = 10,
         tiers = [],
         cflags = [],
         options = [],

@@ -191,5 +191,7 @@ if __name__ == "__main__":
     PARSER.add_argument("--kit", default=os.path.join(workbench.ROOT, "bazel-bin", "fuzz"))
     OPTIONS, REST = PARSER.parse_known_args()
     OPTIONS.kit = os.path.abspath(OPTIONS.kit)
+    if os.path.isfile(OPTIONS.kit):
+        OPTIONS.kit = os.path.dirname(OPTIONS.kit)
     with tempfile.TemporaryDirectory() as OPTIONS.cache:
         unittest.main(argv=sys.argv[:1] + REST)
