@@ -28,6 +28,8 @@ class FuzzingRun:
     """One run, from options to results. `options` has `plant`, `prebuilt`, `out`, `jobs`, `seed`."""
 
     COMMAND = ""
+    # Folders in corpus/ whose inputs all corpora begin with.
+    STARTS = ("seeds", "regression")
 
     def __init__(self, options, status, interrupt):
         self.options = options
@@ -231,7 +233,7 @@ class FuzzingRun:
                                           self._on_finding, self.known, **self.detection())
         recovery.recover(self.history, folder, self.sleuth.report, programs)
         self.corpora = corpora.Corpora(folder, self.strategies, [
-            os.path.join(workbench.ROOT, "corpus", name) for name in ("seeds", "regression")])
+            os.path.join(workbench.ROOT, "corpus", name) for name in self.STARTS])
         self.chief = supervisor.Supervisor(
             self.campaign, self.jobs, programs, self.corpora, self.sleuth, self.status,
             seed=self.options.seed, environments=environments,
