@@ -182,16 +182,16 @@ static void empty(struct run *run) {
 
 static void step(struct run *run, const struct record *record) {
   const struct oracle_settings *settings = &run->oracle->settings;
-  bool first = run->pass == PASS_FIRST;
+  bool first = run->pass == PASS_FIRST, compares = !first || run->noted;
   run->operation = record_request(record);
   run->refused = run->without_effect = false;
   run->step = (struct step){.index = run->index, .operation = &run->operation};
-  if (!pass_begins(run)) return;
+  if (compares && !pass_begins(run)) return;
   if (settings->before && first) settings->before(settings->context, &run->step);
   operation_execute(run);
   run->step.refused = run->refused;
   run_over(run);
-  pass_ends(run);
+  if (compares) pass_ends(run);
   run->walked = 0;
   if (run_judged(run)) {
     // What it did to others shows in what comes after it.

@@ -127,9 +127,9 @@ static inline bool run_promised(const struct run *run, size_t footprints) {
   return add_saturating(run_overhead(run), footprints) <= run->heap.capacity;
 }
 
-// The operation in progress is over: walks that follow show what it left.
+// The operation in progress is over: walks that follow show what it left, if anybody looks.
 static inline void run_over(struct run *run) {
-  if (run->step.skipped) return;
+  if (!run->shows || run->step.skipped) return;
   run->view = (struct heap_view){.operation = run->operation.kind, .refused = run->refused};
 }
 
