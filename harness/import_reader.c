@@ -143,18 +143,22 @@ static bool release_slot(struct import *self, uint32_t slot) {
   return import_built(self, trace_build_release(&self->build, slot, self->thread));
 }
 
-// The address now names the slot's block.
-static bool name_block(struct import *self, uint64_t address, uint32_t slot) {
-  return record_map_add(&self->map, address, slot) == RECORD_MAP_ADDED ||
-         import_reject(self, "no memory for further operations");
-}
-
-// Before an address is given out: what still lives there goes.
-static bool make_free(struct import *self, uint64_t address) {
-  uint32_t slot;
-  if (!record_map_take(&self->map, address, &slot)) return true;
+// The address names a block from now on, whose slot is to be set. What it named before is gone: an
+// address must have been released unseen, an id has just lost its block.
+static uint32_t *name_block(struct import *self, uint64_t address) {
+  bool fresh;
+  uint32_t *slot = record_map_name(&self->map, address, &fresh);
+  if (!slot) {
+    import_reject(self, "no memory for further operations");
+    return NULL;
+  }
+  if (fresh) return slot;
+  if (self->ids) {
+    self->account->lost++;
+    return slot;
+  }
   self->account->released_unseen++;
-  return release_slot(self, slot);
+  return release_slot(self, *slot) ? slot : NULL;
 }
 
 static bool allocate(struct import *self, uint64_t address, struct operation operation) {
@@ -163,9 +167,10 @@ static bool allocate(struct import *self, uint64_t address, struct operation ope
     return true;
   }
   operation.thread = self->thread;
-  return make_free(self, address) &&
-         import_built(self, trace_build_allocate(&self->build, &operation)) &&
-         name_block(self, address, operation.slot);
+  uint32_t *slot = name_block(self, address);
+  if (!slot || !import_built(self, trace_build_allocate(&self->build, &operation))) return false;
+  *slot = operation.slot;
+  return true;
 }
 
 bool import_allocate(struct import *self, uint64_t address, uint64_t size, uint64_t align) {
@@ -218,7 +223,9 @@ bool import_resize(struct import *self, uint64_t old, uint64_t address, uint64_t
     self->header->unknown++;
     return import_allocate(self, address, size, import_alignment(self));
   }
-  return make_free(self, address) && name_block(self, address, slot) &&
-         import_built(self, trace_build_resize(&self->build, slot, import_size(self, size),
+  uint32_t *named = name_block(self, address);
+  if (!named) return false;
+  *named = slot;
+  return import_built(self, trace_build_resize(&self->build, slot, import_size(self, size),
                                                import_alignment(self), self->thread));
 }

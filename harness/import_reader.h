@@ -26,6 +26,7 @@ struct import {
 
   struct trace_build build;
   struct record_map map;      // address to slot
+  bool ids;                   // they are ids: one given out again has lost its block
   struct record_map threads;  // the file's number to ours, while it lives
   uint64_t thread_name;       // of the thread in hand, as in the file
   uint32_t thread;            // as in the trace

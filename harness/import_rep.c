@@ -63,9 +63,7 @@ static bool read_size(struct import *self, uint64_t *size) {
 
 static bool read_allocation(struct import *self) {
   uint64_t name, size;
-  uint32_t slot;
   if (!read_id(self, &name) || !read_size(self, &size)) return false;
-  self->account->lost += record_map_take(&self->map, name, &slot);
   return import_allocate(self, name, size, import_alignment(self));
 }
 
@@ -124,6 +122,7 @@ static bool is_cut(const struct import *self) {
 
 static bool read_lines(struct import *self) {
   self->account->threads = 1;
+  self->ids = true;
   if (!read_header(self)) return false;
   while (import_more(self)) {
     import_begin_line(self);

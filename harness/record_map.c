@@ -4,6 +4,8 @@
 #include "harness/record_map.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 static size_t home_of(const struct record_map *map, uint64_t address) {
   uint64_t mixed = (address ^ address >> 29) * UINT64_C(0x9e3779b97f4a7c15);
@@ -21,10 +23,21 @@ static size_t find(const struct record_map *map, uint64_t address) {
   return i;
 }
 
+// All 0. Large ones in huge pages where there are any: each lookup is somewhere else.
+static struct record_map_entry *make_entries(size_t capacity) {
+  enum { HUGE_PAGE = 2 << 20 };
+  size_t size = capacity * sizeof(struct record_map_entry);
+  void *entries = NULL;
+  if (size < HUGE_PAGE) return calloc(1, size);
+  if (posix_memalign(&entries, HUGE_PAGE, size) != 0) return NULL;
+  madvise(entries, size, MADV_HUGEPAGE);
+  return memset(entries, 0, size);
+}
+
 static bool grow(struct record_map *map) {
   struct record_map larger = {.capacity = map->capacity ? 2 * map->capacity : 256,
                               .count = map->count};
-  larger.entries = calloc(larger.capacity, sizeof *larger.entries);
+  larger.entries = make_entries(larger.capacity);
   if (!larger.entries) return false;
   for (size_t i = 0; i < map->capacity; i++)
     if (map->entries[i].address != 0)
@@ -34,12 +47,21 @@ static bool grow(struct record_map *map) {
   return true;
 }
 
-enum record_map_result record_map_add(struct record_map *map, uint64_t address, uint32_t slot) {
-  if (map->count >= map->capacity / 2 && !grow(map)) return RECORD_MAP_NO_MEMORY;
+uint32_t *record_map_name(struct record_map *map, uint64_t address, bool *fresh) {
+  if (map->count >= map->capacity / 2 && !grow(map)) return NULL;
   struct record_map_entry *entry = &map->entries[find(map, address)];
-  if (entry->address != 0) return RECORD_MAP_PRESENT;
-  *entry = (struct record_map_entry){.address = address, .slot = slot};
-  map->count++;
+  *fresh = entry->address == 0;
+  map->count += *fresh;
+  entry->address = address;
+  return &entry->slot;
+}
+
+enum record_map_result record_map_add(struct record_map *map, uint64_t address, uint32_t slot) {
+  bool fresh;
+  uint32_t *named = record_map_name(map, address, &fresh);
+  if (!named) return RECORD_MAP_NO_MEMORY;
+  if (!fresh) return RECORD_MAP_PRESENT;
+  *named = slot;
   return RECORD_MAP_ADDED;
 }
 
