@@ -6,6 +6,7 @@
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -100,6 +101,18 @@ class PictureTest(unittest.TestCase):
         for document in ("[]", '{"schema": 2}', '{"schema": 1}'):
             with self.assertRaises(trace_picture.NoStats):
                 trace_picture.figure(json.loads(document))
+
+    def test_documented(self):
+        """Every field, and none that there is not."""
+        with open(os.path.join(workbench.ROOT, "reports", "README.md"), encoding="utf-8") as file:
+            section = file.read().split("## assay stats --json")[1].split("\n## ")[0]
+        rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+        told = [name for row in rows for name in re.findall("`([a-z_]+)`", row)]
+        stats = self.stats(self.sample)
+        self.assertEqual(sorted(told), sorted(stats))
+        for name, value in stats.items():
+            for key in value if isinstance(value, dict) and name != "kinds" else ():
+                self.assertIn("`%s`" % key, section)
 
     def test_numbers_in_words(self):
         self.assertEqual([trace_picture.short(n) for n in (0, 7, 999, 1000, 1500, 12345678)],
