@@ -11,6 +11,10 @@ _KINDS = {"crash": "crash", "leak": "leak", "timeout": "hang", "oom": "out-of-me
 
 _EXIT_KINDS = {engines.LIBFUZZER_TIMEOUT: "hang", engines.LIBFUZZER_OOM: "out-of-memory"}
 
+# Seconds. In a shorter session inputs that take long are mutated less often: a few of them, with blocks as
+# large as heaps, would take most of it.
+_SHORT = 600
+
 _STATUS = re.compile(r"^#(\d{1,13})\s+[A-Z]\w+\s+cov: (\d{1,13})(?: ft: (\d{1,13}))?.*?exec/s: (\d{1,13})\b")
 _TOTAL = re.compile(r"^stat::number_of_executed_units:\s*(\d{1,13})\b")
 
@@ -30,6 +34,7 @@ class LibFuzzer(engine_session.Session):
             "-print_final_stats=1",
             # Other sessions of the strategy write into the corpus, too.
             "-reload=5",
+            "-entropic_scale_per_exec_time=%d" % (setting.seconds < _SHORT),
             "-artifact_prefix=" + setting.work + os.sep,
             setting.corpus,
         ]
