@@ -85,12 +85,12 @@ static struct page *find_pages(const struct allocator *self, size_t count, size_
   struct page *pages = pages_of(self);
   for (size_t i = or_vacant ? 0 : self->first_free, start; i < self->count;
        i += extent_of(self, &pages[i])) {
-    start = i;
-    while (i < self->count && (or_vacant ? is_vacant(self, &pages[i]) : !pages[i].taken))
-      i += extent_of(self, &pages[i]);
-    uintptr_t first = address_of(self->data) + (start + lead) * self->page_size;
-    size_t gap = ((0 - first) & (align - 1)) / self->page_size;
-    if (gap <= i - start && count <= i - start - gap && i != start) return &pages[start + gap];
+    uintptr_t first = address_of(self->data) + (i + lead) * self->page_size;
+    size_t gap = ((0 - first) & (align - 1)) / self->page_size, end = i + gap + count;
+    // No further than needed: all the rest of a large heap may be free.
+    for (start = i; i < end && i < self->count; i += extent_of(self, &pages[i]))
+      if (!(or_vacant ? is_vacant(self, &pages[i]) : !pages[i].taken)) break;
+    if (i >= end) return &pages[start + gap];
     if (i >= self->count) break;
   }
   return NULL;

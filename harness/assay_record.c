@@ -20,6 +20,7 @@ enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127, KILLED = 128 };
 
 static const char usage[] =
     "usage: assay record [--out DIR] [--preload FILE] [--] COMMAND [ARGUMENT...]\n"
+    "       assay record [--out DIR] --collect LOGS\n"
     "\n"
     "Runs COMMAND and records what it asks of malloc, calloc, realloc, free and their aligned\n"
     "kin. Each process that it starts leaves DIR/PROGRAM.PROCESS[.N].trace; one line for each\n"
@@ -28,6 +29,9 @@ static const char usage[] =
     "  --out DIR       where the traces go; made if it is not there (default: assay-traces)\n"
     "  --preload FILE  the recorder, a shared object (default: ASSAY_PRELOAD in the environment,\n"
     "                  else record_preload.so beside the program assay, or in harness/ there)\n"
+    "  --collect LOGS  run nothing, but make traces of the raw logs that a program has left in "
+    "the\n"
+    "                  directory LOGS, and remove these; one line for each on standard output\n"
     "\n"
     "COMMAND's input and output are its own, and Ctrl-C goes to it: what was recorded until then\n"
     "is converted. Not recorded are statically linked and set-user-ID programs, programs with an\n"
@@ -40,6 +44,7 @@ static const char usage[] =
 struct settings {
   const char *out;
   const char *preload;
+  const char *collect;
   char **command;
 };
 
@@ -75,11 +80,15 @@ static int read_arguments(int argc, char **argv, struct settings *settings) {
     if (take_option(argc, argv, &i, "--out", &settings->out) && *settings->out) continue;
     if (take_option(argc, argv, &i, "--preload", &settings->preload) && *settings->preload)
       continue;
+    if (take_option(argc, argv, &i, "--collect", &settings->collect) && *settings->collect)
+      continue;
     return cli_error("%s: unknown option, or its value is missing; see `assay record --help`",
                      argv[i]);
   }
   settings->command = argv + i;
-  if (i < argc) return -1;
+  if (i < argc && settings->collect)
+    return cli_error("--collect runs no command: leave `%s` out", argv[i]);
+  if (i < argc || settings->collect) return -1;
   return cli_error("no command to record; for example: assay record -- sort /etc/passwd");
 }
 
@@ -267,10 +276,21 @@ static void end_recording(char *raw) {
   free(former);
 }
 
+static int collect(const struct settings *settings) {
+  size_t traces;
+  if (!make_directories(settings->out))
+    return cli_error("%s: no traces can be put there: %s; use another --out", settings->out,
+                     strerror(errno));
+  if (!record_collect(settings->collect, settings->out, stdout, &traces)) return CLI_CANNOT_RUN;
+  if (traces > 0) return 0;
+  return cli_error("%s: there is no raw log in it", settings->collect);
+}
+
 int command_record(int argc, char **argv) {
   struct settings settings;
   int code = read_arguments(argc, argv, &settings);
   if (code >= 0) return code;
+  if (settings.collect) return collect(&settings);
   char *recorder = find_recorder(settings.preload);
   char *raw = recorder ? make_raw_directory(settings.out) : NULL;
   code = CLI_CANNOT_RUN;

@@ -296,6 +296,8 @@ def test_misuse(recorder, directory):
     odd = os.path.join(directory, "odd name.so")
     open(odd, "w", encoding="ascii").close()
     complains(["--preload", odd, "ls"], "the loader takes no blank or colon")
+    complains(["--collect", "/no/such", "--out", directory], "/no/such: cannot be read")
+    complains(["--collect", directory, "ls"], "--collect runs no command")
     complains(recorder.options + ["--out", "/dev/null/x", "ls"], "no traces can be put there")
     complains(recorder.options + ["--out", os.path.join(directory, "nothing"), "true"],
               "true: nothing was recorded")

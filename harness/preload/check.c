@@ -32,6 +32,11 @@ static uintptr_t recent[RECENT];  // blocks given out last
 static unsigned next_recent;
 static size_t turn;  // of the block that is watched besides
 
+// The sum of the stated bounds of all blocks since none was live, and whether the system has ever
+// refused memory.
+static size_t promised;
+static bool refused;
+
 // What this thread has the strategy do.
 PER_THREAD struct snapshot snapshot;
 
@@ -47,6 +52,7 @@ static void *acquire(struct source *self, size_t size) {
   (void)self;
   lock_acquire(&lock);
   void *memory = acquire_noted(&account.base, size);
+  if (!memory) refused = true;
   lock_release(&lock);
   return memory;
 }
@@ -154,6 +160,8 @@ static void check_place(const void *block, size_t size, size_t align) {
   }
   lock_acquire(&lock);
   bool added = blocks_add(&blocks, start, size);
+  if (blocks.live == 1) promised = 0;
+  promised = add_saturating(promised, heap_footprint(size, align));
   if (added) recent[next_recent++ % RECENT] = start;
   const struct blocks_entry *other = added ? NULL : blocks_overlapping(&blocks, start, size);
   struct blocks_entry copy = other ? *other : (struct blocks_entry){0};
@@ -187,6 +195,19 @@ static size_t check_usable(const void *block, size_t size) {
   return usable;
 }
 
+// Of a strategy with a fixed heap; of another one the first gigabytes.
+static void check_refusal(size_t size, size_t align) {
+  lock_acquire(&lock);
+  size_t bound = add_saturating(heap_overhead(), promised);
+  bool fits = !refused && add_saturating(bound, heap_footprint(size, align)) <= heap_size;
+  lock_release(&lock);
+  if (fits)
+    verdict_violated(PROPERTY_spurious_oom,
+                     "%zu bytes aligned to %zu are refused, although no more than %zu bytes of the "
+                     "heap of %zu can have been taken by the stated bound",
+                     size, align, bound, heap_size);
+}
+
 // A block that fails a check was asked for all the same.
 static void expect_block(size_t size, size_t align, const void *former) {
   verdict_record(former ? VERDICT_RESIZES : VERDICT_ALLOCATES, (const void *)APART, size, align,
@@ -194,8 +215,12 @@ static void expect_block(size_t size, size_t align, const void *former) {
 }
 
 void check_allocated(const void *block, size_t size, size_t align, bool zeroed) {
-  if (!block) return;
   expect_block(size, align, NULL);
+  if (!block) {
+    check_refusal(size, align);
+    verdict_record(VERDICT_NOTHING, NULL, 0, 0, NULL);
+    return;
+  }
   check_place(block, size, align);
   check_usable(block, size);
   const void *dirt = zeroed ? snapshot_find_nonzero(block, size) : NULL;
@@ -255,6 +280,7 @@ void check_resized(const void *moved, const void *block, size_t size,
   expect_block(extent, HEAP_ALIGN, block);
   // A block that stays was aligned as it was asked for.
   check_place(now, extent, moved ? HEAP_ALIGN : 1);
+  if (!moved) check_refusal(size, HEAP_ALIGN);
   check_usable(now, extent);
   if (snapshot_hash(now, former->kept) != former->hash)
     verdict_violated(

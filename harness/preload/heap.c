@@ -10,13 +10,15 @@
 #include "harness/preload/thread.h"
 
 const struct strategy *heap_strategy;
+size_t heap_size;
 
 // A copy: the constructors that fill tables run once more when threads may be at work.
 static struct strategy strategy;
 static struct allocator *allocator;
-static bool headed;   // the strategy has no usable_size
-static bool goes_on;  // after a misuse
-static bool checked;  // by the shadow model
+static size_t page_size;  // of its source
+static bool headed;       // the strategy has no usable_size
+static bool goes_on;      // after a misuse
+static bool checked;      // by the shadow model
 
 // ## Misuse that the strategy detects
 
@@ -70,7 +72,9 @@ bool heap_start(const struct strategy *original, unsigned variant, struct source
   for (; size >= LEAST_HEAP && !allocator; size /= 2) {
     options.heap_size = size;
     allocator = strategy.create(source, &options);
+    heap_size = size;
   }
+  page_size = source->page_size;
   return allocator != NULL;
 }
 
@@ -162,12 +166,20 @@ static enum release_result give_back(void *start) {
   return strategy.release(allocator, start);
 }
 
-static void *allocate_cut(size_t size, size_t align) {
+static bool needs_cut(size_t align) { return headed || align > strategy.max_align; }
+
+// What the strategy is asked for to cut such a block from. One that it can align lies right behind
+// a header that is padded to the alignment.
+static bool whole_of(size_t size, size_t align, size_t *wanted, size_t *own) {
   size_t lead = align < HEAP_ALIGN ? HEAP_ALIGN : align;
-  size_t most = strategy.max_align, wanted;
-  // One that the strategy can align lies right behind a header that is padded to the alignment.
-  size_t own = align <= most ? lead : HEAP_ALIGN;
-  if (!add_sizes(size, align <= most ? lead : lead + HEAP_ALIGN, &wanted)) return NULL;
+  bool aligns = align <= strategy.max_align;
+  *own = aligns ? lead : HEAP_ALIGN;
+  return add_sizes(size, aligns ? lead : lead + HEAP_ALIGN, wanted);
+}
+
+static void *allocate_cut(size_t size, size_t align) {
+  size_t lead = align < HEAP_ALIGN ? HEAP_ALIGN : align, wanted, own;
+  if (!whole_of(size, align, &wanted, &own)) return NULL;
   unsigned char *start = obtain(wanted, own);
   if (!start) return NULL;
   uintptr_t aligned;
@@ -181,7 +193,7 @@ static void *allocate_cut(size_t size, size_t align) {
 // ## Calls
 
 void *heap_allocate(size_t size, size_t align) {
-  if (headed || align > strategy.max_align) return allocate_cut(size, align);
+  if (needs_cut(align)) return allocate_cut(size, align);
   return obtain(size, align);
 }
 
@@ -229,6 +241,17 @@ void *heap_resize(void *block, size_t size) {
   memcpy(moved, block, former < size ? former : size);
   heap_release(block);
   return moved;
+}
+
+size_t heap_footprint(size_t size, size_t align) {
+  size_t wanted = size, own = align;
+  if (needs_cut(align) && !whole_of(size, align, &wanted, &own)) return SIZE_MAX;
+  return strategy.footprint(wanted, own, page_size);
+}
+
+size_t heap_overhead(void) {
+  size_t rounded;
+  return align_up(strategy.overhead, page_size, &rounded) ? rounded : SIZE_MAX;
 }
 
 struct statistics heap_statistics(void) { return strategy.statistics(allocator); }

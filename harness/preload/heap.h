@@ -26,6 +26,9 @@ extern const struct strategy *heap_strategy;
 bool heap_start(const struct strategy *strategy, unsigned variant, struct source *source,
                 const struct preload_settings *settings);
 
+// Of a fixed heap, or 0 before it is had.
+extern size_t heap_size;
+
 // Whether several threads may be inside.
 bool heap_serves_several(void);
 
@@ -36,6 +39,10 @@ void *heap_allocate_zeroed(size_t count, size_t size);
 bool heap_release(void *block);
 void *heap_resize(void *block, size_t size);
 size_t heap_usable_size(const void *block);
+
+// The stated bound (strategy.h) of what the strategy is asked for such a block, and without blocks.
+size_t heap_footprint(size_t size, size_t align);
+size_t heap_overhead(void);
 
 // All threads must be out.
 struct statistics heap_statistics(void);
