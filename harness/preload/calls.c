@@ -223,7 +223,9 @@ EXPORTED size_t malloc_usable_size(void *block) {
 static struct statistics statistics(void) {
   struct statistics found = {0};
   if (!preload_start() || !gate_close(-1)) return found;
+  gate_enter();
   found = heap_statistics();
+  gate_leave();
   gate_open();
   return found;
 }

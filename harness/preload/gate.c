@@ -98,25 +98,34 @@ static bool wait_for_groups(long long until) {
   return true;
 }
 
+static bool close_now(long long until) {
+  if (!wait_for_lock(until)) return false;
+  if (!serves_several) return true;
+  atomic_store(&closed, true);
+  if (wait_for_groups(until)) return true;
+  atomic_store(&closed, false);
+  lock_release(&lock);
+  return false;
+}
+
+// As long as the gate is neither open nor closed, a handler that interrupts must not wait at it.
 bool gate_close(int milliseconds) {
   if (me.inside || me.keeper) return false;
-  long long until = milliseconds < 0 ? -1 : now() + milliseconds;
-  if (!wait_for_lock(until)) return false;
-  if (serves_several) {
-    atomic_store(&closed, true);
-    if (!wait_for_groups(until)) {
-      atomic_store(&closed, false);
-      lock_release(&lock);
-      return false;
-    }
-  }
-  me.keeper = true;
-  return true;
+  me.inside = true;
+  atomic_signal_fence(memory_order_seq_cst);
+  me.keeper = close_now(milliseconds < 0 ? -1 : now() + milliseconds);
+  atomic_signal_fence(memory_order_seq_cst);
+  me.inside = false;
+  return me.keeper;
 }
 
 void gate_open(void) {
   if (!me.keeper) return;
-  me.keeper = false;
+  me.inside = true;
+  atomic_signal_fence(memory_order_seq_cst);
   atomic_store(&closed, false);
   lock_release(&lock);
+  me.keeper = false;
+  atomic_signal_fence(memory_order_seq_cst);
+  me.inside = false;
 }

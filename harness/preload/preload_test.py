@@ -10,8 +10,10 @@ import unittest
 
 PARTS = ["edges", "threads", "forks", "spawns", "signals", "libraries", "descriptors"]
 
-# A strategy that searches or seals much for each block takes a while for all of them.
-SLOW = {"hardened": ["edges", "spawns", "signals", "libraries", "descriptors"]}
+# Not asked of some: what releases nothing cannot serve threads that allocate until they are told to
+# stop, and what seals pages for each block takes a while.
+ENDLESS, SLOW = {"forks"}, {"forks", "threads"}
+LEFT_OUT = {"bump": ENDLESS, "bump_atomic": ENDLESS, "arena": ENDLESS, "hardened": SLOW}
 
 # What a short program shows of planted bugs, each by its property.
 PLANTS = {
@@ -60,7 +62,7 @@ class PreloadTest(unittest.TestCase):
     def test_all_strategies(self):
         for strategy in self.arguments.strategy:
             for shadow in (False, True):
-                parts = SLOW.get(strategy, PARTS)
+                parts = [part for part in PARTS if part not in LEFT_OUT.get(strategy, ())]
                 with self.subTest(strategy=strategy, shadow=shadow):
                     if shadow:  # handlers and children differ in nothing for it
                         parts = [part for part in parts if part in ("edges", "threads", "libraries")]
@@ -81,7 +83,7 @@ class PreloadTest(unittest.TestCase):
     def test_unknown_names(self):
         for settings, says in (({"strategy": "heap_of_sand"}, "unknown strategy `heap_of_sand`"),
                                ({"strategy": "tlsf", "ASSAY_VARIANT": "x"}, "no variant `x`")):
-            result = self.run_it(["/bin/true"], **settings)
+            result = self.run_it(["/bin/cat"], **settings)
             self.assertEqual(2, result.returncode)
             self.assertIn(says, result.stderr)
 
