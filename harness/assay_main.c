@@ -46,8 +46,8 @@ static void print_help(FILE *to) {
   fprintf(
       to,
       "\n`assay COMMAND --help` explains each. A program may be in bytes (as fuzzers store it),\n"
-      "text or trace form, or a trace of another tool (`assay import --help`). Exit codes: 0 "
-      "clean, 1 finding, 2 could not run.\n");
+      "text or trace form, or a trace of another tool (`assay import --help`).\n"
+      "Exit codes: 0 clean, 1 finding, 2 could not run.\n");
 }
 
 // What an allocator makes of its addresses shows the same way in every process that has the same

@@ -10,6 +10,7 @@ enum { BUCKET_BITS = 5, BUCKETS = (64 - BUCKET_BITS + 1) << BUCKET_BITS };
 struct buckets {
   uint64_t counts[BUCKETS];
   uint64_t total;
+  uint64_t most;  // exactly
 };
 
 static inline unsigned bucket_of(uint64_t value) {
@@ -32,6 +33,7 @@ static inline uint64_t bucket_high(unsigned bucket) {
 static inline void buckets_add(struct buckets *buckets, uint64_t value) {
   buckets->counts[bucket_of(value)]++;
   buckets->total++;
+  if (value > buckets->most) buckets->most = value;
 }
 
 #endif

@@ -268,6 +268,7 @@ uint64_t buckets_quantile(const struct buckets *buckets, double part) {
   uint64_t rank = rank_of(buckets->total, part), seen = 0;
   if (buckets->total == 0) return 0;
   for (unsigned i = 0; i < BUCKETS; i++)
-    if ((seen += buckets->counts[i]) >= rank) return bucket_high(i);
+    if ((seen += buckets->counts[i]) >= rank)
+      return bucket_high(i) < buckets->most ? bucket_high(i) : buckets->most;
   return 0;
 }

@@ -70,7 +70,7 @@ static inline unsigned size_class_of(uint64_t size) {
 
 // The size of which so large a part (0 .. 1) of the allocations is at most that; 0: there are none.
 uint64_t trace_size_quantile(const struct trace_stats *stats, double part);
-// The same of buckets, to the greatest of the bucket.
+// The same of buckets, to the greatest of the bucket; the greatest of all exactly.
 uint64_t buckets_quantile(const struct buckets *buckets, double part);
 
 // The members of a JSON object, without its braces.

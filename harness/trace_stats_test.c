@@ -70,6 +70,7 @@ static void test_figures(void) {
   CHECK(trace_size_quantile(&stats, 0) == 7 && trace_size_quantile(&stats, 1) == 5000);
   CHECK(trace_size_quantile(&stats, 0.5) == 100);
   CHECK(buckets_quantile(&stats.lived_operations, 0.5) == 3);
+  CHECK(stats.lived_bytes.most == 650 && buckets_quantile(&stats.lived_bytes, 1) == 650);
 }
 
 static void test_reset(void) {
