@@ -248,10 +248,10 @@ class Bench:
             plots, problem = plotting.draw("bench_plots.py", path, self._folder)
             if problem:
                 self._status.say(problem)
-            self._status.progress("writing the page")
-            pages, problem = plotting.draw("bench_page.py", path, self._folder)
-            if problem:
-                self._status.say(problem.replace("no plots", "no page"))
+            pages = [name for name in plots if name.endswith(".html")]
+            plots = [name for name in plots if name not in pages]
+            if plots and not pages:
+                self._status.say("no page: apt-get install python3-jinja2")
             for name, render in (("figures.csv", bench_csv.figures), ("curves.csv", bench_csv.curves)):
                 files.write_whole(os.path.join(self._folder, name), render(told))
             report = bench_markdown.render(told, plots)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Draws the plots of a results.json of ci/bench as SVG: bench_plots.py RESULTS.json FOLDER
+"""Draws the plots of a results.json of ci/bench as SVG, and the page: bench_plots.py RESULTS.json FOLDER
 
-Prints the name of each file. They read without colour: strategies are filled and solid, peers hollow
+Prints the name of each file; there is no page (bench_page.py) where Jinja2 is missing. They read without colour: strategies are filled and solid, peers hollow
 and dashed, and names stand beside what they name.
 """
 import json
@@ -15,7 +15,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot, ticker  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from reports import bench_pictures, files, labels  # noqa: E402
+from reports import bench_page, bench_pictures, files, html_page, labels  # noqa: E402
 
 _INK, _PEER, _LIVE = "#1b3a57", "#8a5a00", "#d9d9d9"
 _DASHES = ["-", (0, (6, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1))]
@@ -128,11 +128,12 @@ def footprint_over_time(told, workload, path):
 
 
 def _picture(make, title):
-    """A picture of the pages as a file: black where it has the reader's ink there."""
+    """A picture of the pages as a file: black on white, where it has the reader's colours there."""
     def plot(told, workload, path):
         drawn = make(told, workload, title % workload["name"], "")
         if drawn:
-            files.write_whole(path, drawn)
+            files.write_whole(path, drawn.replace(
+                'style="', 'style="color:black;background:white;', 1))
         return bool(drawn)
     return plot
 
@@ -149,8 +150,9 @@ _KINDS = (
 def draw(told, folder):
     """Returns the names of the files."""
     names = []
-    for workload in told["workloads"]:
-        for kind, plot in _KINDS:
+    # Kind by kind: pictures of pages change matplotlib's style for good.
+    for kind, plot in _KINDS:
+        for workload in told["workloads"]:
             name = file_name(kind, workload["name"])
             if plot(told, workload, os.path.join(folder, name)):
                 names.append(name)
@@ -164,6 +166,10 @@ def main(arguments):
         told = json.load(file)
     for name in draw(told, arguments[1]):
         print(name)
+    try:
+        print(bench_page.write(told, arguments[1]))
+    except html_page.NoTemplates as error:
+        print(error, file=sys.stderr)
 
 
 if __name__ == "__main__":

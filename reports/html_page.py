@@ -18,7 +18,7 @@ from reports import (files, history, html_findings, html_queries, html_tables,  
                      html_verdict, html_words, inline_svg, read_history, results, text)
 
 _TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
-DEBIANS = "/usr/bin/python3"
+_DEBIANS = "/usr/bin/python3"
 STYLES = ("page.css", "matrix.css", "figures.css", "print.css")
 
 # Where exhibits of the statistics go: section, id on the page, heading, why it may be empty.
@@ -128,17 +128,17 @@ def _by_debians(found, path):
     """Has the Python that has Debian's packages write the page; "", or what went wrong."""
     try:
         made = subprocess.run(
-            [DEBIANS, os.path.abspath(__file__), found.history.path, path, str(found.campaign_id)],
+            [_DEBIANS, os.path.abspath(__file__), found.history.path, path, str(found.campaign_id)],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     except OSError as error:
-        return "%s: %s" % (DEBIANS, error.strerror)
+        return "%s: %s" % (_DEBIANS, error.strerror)
     return "" if made.returncode == 0 else (made.stderr.strip().splitlines() or ["no page"])[-1]
 
 
 def write(found, path):
     """Writes the page of a results.Results; returns what went wrong, or "". Jinja2 and matplotlib are
     Debian's, and so is the Python that has them, which need not be the one that runs this."""
-    if found.history is not None and not _has_all() and sys.executable != DEBIANS:
+    if found.history is not None and not _has_all() and sys.executable != _DEBIANS:
         if not _by_debians(found, path):
             return ""
     try:
