@@ -119,8 +119,7 @@ class Narrow(Examples):
 def case(name):
     def test(self):
         folder, foreign = self.build(name)
-        if name in RIGHT:
-            self.assertFalse(foreign.forked)
+        self.assertFalse(foreign.forked)
         self.expect(folder, "address", EXPECTED[name])
         clean = {tier: CLEAN for tier, properties in EXPECTED[name].items() if properties is CLEAN}
         self.expect(folder, "none", UNGUARDED.get(name, clean))
