@@ -28,8 +28,8 @@ DAMAGE = {"overlap", "content", "touched-live-block", "crash", "hang", "outside-
 
 PROGRAMS = ["fuzz/foreign_libfuzzer.elf", "fuzz/foreign_plain_libfuzzer.elf"]
 
-# Programs to be run by each.
-CLEAN_RUNS, DAMAGED_RUNS = 1500, 60000
+# Programs to be run by each; of libraries fewer, as each is a process.
+CLEAN_RUNS, LIBRARY_RUNS, DAMAGED_RUNS = 1500, 150, 60000
 
 
 class ExamplesTest(unittest.TestCase):
@@ -63,12 +63,12 @@ class ExamplesTest(unittest.TestCase):
                         os.path.join(EXAMPLES, "lib_small.c"), "-lpthread"], check=True)
         return path
 
-    def run_tier(self, folder, program, tier, runs):
+    def run_tier(self, folder, program, tier, runs, inputs=(), work=None):
         """The property that was violated, or "" and how many programs were run."""
-        work = tempfile.mkdtemp(dir=self.cache)
+        work = work or tempfile.mkdtemp(dir=self.cache)
         result = subprocess.run(
             [os.path.join(folder, program), "-runs=%d" % runs, "-seed=1", "-max_len=2048",
-             "-detect_leaks=0"], cwd=work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+             "-detect_leaks=0", *inputs], cwd=work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, timeout=200, check=False,
             env=dict(os.environ, ASSAY_STRATEGY=tier, ASAN_OPTIONS="allocator_may_return_null=1"))
         said = result.stdout.decode(errors="replace")
@@ -81,13 +81,13 @@ class ExamplesTest(unittest.TestCase):
         self.assertIsNotNone(found, said[-3000:])
         return found.group(1), 0
 
-    def expect_clean(self, arguments, tiers):
+    def expect_clean(self, arguments, tiers, wanted=CLEAN_RUNS):
         folder, foreign = self.build(arguments)
         self.assertEqual(foreign.tiers, tiers, foreign.left_out)
         for tier in tiers:
             for program in PROGRAMS:
-                found, runs = self.run_tier(folder, program, tier, CLEAN_RUNS)
-                self.assertEqual((found, runs), ("", CLEAN_RUNS), "%s, %s" % (tier, program))
+                found, runs = self.run_tier(folder, program, tier, wanted)
+                self.assertEqual((found, runs), ("", wanted), "%s, %s" % (tier, program))
 
     def expect_finding(self, arguments, tier, properties):
         """In the tier, by the sanitized program and the plain one."""
@@ -144,7 +144,8 @@ class ExamplesTest(unittest.TestCase):
     # ## Libraries
 
     def test_library(self):
-        self.expect_clean(["--malloc", self.library()], ["core", "resize", "exhaustion", "huge", "edge"])
+        self.expect_clean(["--malloc", self.library()], ["core", "resize", "exhaustion", "huge", "edge"],
+                          LIBRARY_RUNS)
 
     def test_library_forgets_a_header(self):
         self.expect_finding(["--malloc", self.library("-DBUG_OVERLAP")], "core", DAMAGE)
@@ -157,6 +158,14 @@ class ExamplesTest(unittest.TestCase):
 
     def test_library_aligns_wrongly(self):
         self.expect_finding(["--malloc", self.library("-DBUG_ALIGNED")], "core", {"alignment"})
+
+    def test_what_hangs_on_addresses_is_found_again(self):
+        folder, _ = self.build(["--malloc", self.library("-DBUG_ALIGNED")])
+        work = tempfile.mkdtemp(dir=self.cache)
+        self.assertEqual(self.run_tier(folder, PROGRAMS[1], "core", DAMAGED_RUNS, work=work)[0], "alignment")
+        found, = (os.path.join(work, name) for name in os.listdir(work) if name.startswith("crash-"))
+        for program in PROGRAMS * 3:
+            self.assertEqual(self.run_tier(folder, program, "core", 1, [found])[0], "alignment", program)
 
     def test_library_wraps_sizes(self):
         self.expect_finding(["--malloc", self.library("-DBUG_OVERFLOW")], "huge", {"oversize-accepted"})

@@ -107,10 +107,14 @@ static bool library_begin(struct source *source, size_t heap_limit) {
   if (!library.allocate) find_functions();
   limit = heap_limit;
   atomic_store(&live, 0);
+  library_settle();
   return true;
 }
 
-static void library_end(void) { block_sizes_clear(&requested); }
+static void library_end(void) {
+  block_sizes_clear(&requested);
+  library_unsettle();
+}
 
 static void *library_allocate(size_t size) {
   return may_ask(size) ? settle(library.allocate(size), size) : NULL;

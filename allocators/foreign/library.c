@@ -16,9 +16,11 @@
 #include <limits.h>
 #include <link.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static void *library, *libc;
@@ -53,9 +55,60 @@ static void start_with_room(char **argv) {
   if (setenv("GLIBC_TUNABLES", tunables, 1) == 0) execv(program, argv);
 }
 
+// ## Addresses
+
+static void *pad;  // from where the system would have gone on, down to where it shall
+static size_t pad_size;
+
+enum { FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, LEAST_PAGE = 4096, PLUGS = 32 };
+
+static unsigned char *map(size_t size) {
+  void *start = mmap(NULL, size, PROT_NONE, FLAGS, -1, 0);
+  return start == MAP_FAILED ? NULL : start;
+}
+
+// What fits in a hole that others have left would go there.
+static void plug_holes(const unsigned char *below) {
+  for (size_t size = LIBRARY_GRAIN / 2; size >= LEAST_PAGE; size /= 4) {
+    for (unsigned i = 0; i < PLUGS; i++) {
+      unsigned char *plug = map(size);
+      if (plug != NULL && plug > below) continue;
+      if (plug != NULL) munmap(plug, size);
+      break;
+    }
+  }
+}
+
+// The system maps from high to low.
+void library_settle(void) {
+  unsigned char *probe = map(LIBRARY_GRAIN);
+  if (probe == NULL) return;
+  plug_holes(probe);
+  unsigned char *end = probe + LIBRARY_GRAIN;
+  munmap(probe, LIBRARY_GRAIN);
+  pad_size = ((uintptr_t)end - LEAST_PAGE) % LIBRARY_GRAIN;
+  if (pad_size == 0) return;
+  pad = mmap(end - pad_size, pad_size, PROT_NONE, FLAGS | MAP_FIXED_NOREPLACE, -1, 0);
+  if (pad == MAP_FAILED) pad_size = 0;
+}
+
+void library_unsettle(void) {
+  if (pad_size != 0) munmap(pad, pad_size);
+  pad_size = 0;
+}
+
+// For those that take their memory there.
+static void settle_break(void) {
+  uintptr_t gap = (LEAST_PAGE - (uintptr_t)sbrk(0)) % LIBRARY_GRAIN;
+  if (gap > 0) sbrk((intptr_t)gap);
+}
+
 // Before anything else has happened that a second start would do again.
 __attribute__((constructor)) static void load(int argc, char **argv) {
   (void)argc;
+  settle_break();
+  library_settle();  // and so it stays, for what the library maps now
+  pad_size = 0;
   library = unwatched_dlopen()(FOREIGN_LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
   if (library) return;
   char reason[512];

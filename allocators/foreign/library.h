@@ -16,4 +16,10 @@
 // what its names begin with ("je_"; none unless told).
 void *library_function(const char *name);
 
+// What the system maps from here on lies alike in each process, modulo LIBRARY_GRAIN, and is
+// aligned to a page by nobody's luck, but to no more. Until library_unsettle.
+enum { LIBRARY_GRAIN = 1 << 21 };
+void library_settle(void);
+void library_unsettle(void);
+
 #endif
