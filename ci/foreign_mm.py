@@ -253,10 +253,9 @@ class Source:
         kind = self._returns(old.get("mm_init", "mm_init"))
         if kind in ("bool", "_Bool", "void"):
             defines.append("FOREIGN_MM_INIT_%s=1" % ("VOID" if kind == "void" else "BOOL"))
-        for header in self._headers("memlib.h"):
-            if re.search(r"\bmem_sbrk\s*\(\s*(?:signed\s+)?int\b", text_of(header)):
-                defines.append("FOREIGN_MM_SBRK_INT=1")
-                break
+        declared = [self._all, *map(text_of, self._headers("memlib.h"))]
+        if any(re.search(r"\bmem_sbrk\s*\(\s*(?:signed\s+)?int\b", text) for text in declared):
+            defines.append("FOREIGN_MM_SBRK_INT=1")
         return defines
 
     def checker(self, defined):

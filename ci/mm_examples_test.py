@@ -63,11 +63,11 @@ class Examples(unittest.TestCase):
         self.addCleanup(base.cleanup)
         self.base = base.name
 
-    def build(self, name):
-        builder = foreign_build.Builder(os.path.join(self.base, name), os.path.join(self.base, "cache"),
+    def build(self, name, folder=EXAMPLES):
+        builder = foreign_build.Builder(os.path.join(self.base, "build-" + name), os.path.join(self.base, "cache"),
                                         foreign_build.Kits("", self.kit))
         self.addCleanup(builder.close)
-        foreign = foreign_mm.prepare(builder, [os.path.join(EXAMPLES, name + ".c")], options(), print)
+        foreign = foreign_mm.prepare(builder, [os.path.join(folder, name + ".c")], options(), print)
         builder = getattr(foreign, "builder", builder)
         builder.link(foreign, list(PROGRAMS.values()))
         return builder.folder, foreign
@@ -107,6 +107,28 @@ class Wide(Examples):
         self.assertIn("FOREIGN_ALIGN=16", foreign.defines)
         self.assertFalse(foreign.forked)
         self.assertEqual(foreign.bits, 64)
+
+
+    def write(self, name, text):
+        path = os.path.join(self.base, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def test_what_mem_sbrk_takes(self):
+        # What the source believes, in a header of its own or in its own words.
+        classic = os.path.join(EXAMPLES, "mm_classic.c")
+        self.write("header/memlib.h", "#include <unistd.h>\nvoid *mem_sbrk(int incr);\n"
+                   "void *mem_heap_lo(void);\nvoid *mem_heap_hi(void);\n")
+        self.write("header/own_header.c", '#include "memlib.h"\n#define ASSAY_MEMLIB_H_\n#include "%s"\n' % classic)
+        self.write("words/own_words.c", "extern void *mem_sbrk (int incr);\n#define ASSAY_MEMLIB_H_\n"
+                   '#include "%s"\n' % classic)
+        for where, name in (("header", "own_header"), ("words", "own_words")):
+            folder, foreign = self.build(name, os.path.join(self.base, where))
+            self.assertIn("FOREIGN_MM_SBRK_INT=1", foreign.defines)
+            self.expect(folder, "none", {"resize": CLEAN})
+        _, foreign = self.build("mm_classic")
+        self.assertNotIn("FOREIGN_MM_SBRK_INT=1", foreign.defines)
 
 
 class Narrow(Examples):
