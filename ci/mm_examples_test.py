@@ -64,7 +64,8 @@ class Examples(unittest.TestCase):
         self.base = base.name
 
     def build(self, name, folder=EXAMPLES):
-        builder = foreign_build.Builder(os.path.join(self.base, "build-" + name), os.path.join(self.base, "cache"),
+        builder = foreign_build.Builder(os.path.join(self.base, "build-" + name),
+                                        os.path.join(self.base, "cache"),
                                         foreign_build.Kits("", self.kit))
         self.addCleanup(builder.close)
         foreign = foreign_mm.prepare(builder, [os.path.join(folder, name + ".c")], options(), print)
@@ -120,7 +121,8 @@ class Wide(Examples):
         classic = os.path.join(EXAMPLES, "mm_classic.c")
         self.write("header/memlib.h", "#include <unistd.h>\nvoid *mem_sbrk(int incr);\n"
                    "void *mem_heap_lo(void);\nvoid *mem_heap_hi(void);\n")
-        self.write("header/own_header.c", '#include "memlib.h"\n#define ASSAY_MEMLIB_H_\n#include "%s"\n' % classic)
+        self.write("header/own_header.c", '#include "memlib.h"\n#define ASSAY_MEMLIB_H_\n'
+                   '#include "%s"\n' % classic)
         self.write("words/own_words.c", "extern void *mem_sbrk (int incr);\n#define ASSAY_MEMLIB_H_\n"
                    '#include "%s"\n' % classic)
         for where, name in (("header", "own_header"), ("words", "own_words")):
