@@ -326,6 +326,8 @@ class Run(fuzzing_run.FuzzingRun):
         self.phase("fuzz", lambda: self.chief.run(
             tier_shares.Turns(list(self.jobs), self.options.jobs, self.options.seconds),
             self.options.jobs, self.options.seconds))
+        # What earlier checks found is still there, or fixed.
+        self.phase("stored", lambda: self.sleuth.replay_stored(self.strategies, self.stopped))
         self._doubt_idleness()
         if self.foreign.api == "mm" and not self.interrupt.name:
             self._score = foreign_mm.score(self.bench, self.strategies, min(5, self.options.seconds / 10))

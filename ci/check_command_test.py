@@ -11,7 +11,8 @@ import unittest
 
 CI = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(CI))
-from ci import foreign_build, tier_shares, workbench  # noqa: E402
+from ci import driver_blind, foreign_build, tier_shares, workbench  # noqa: E402
+from reports import results  # noqa: E402
 
 SAMPLE = os.path.join(CI, "samples", "simple_mm.c")
 OPTIONS = argparse.Namespace(kit="", cache="")
@@ -114,12 +115,25 @@ class VerdictTest(CheckTest):
         self.assertEqual({"reinit"}, {tier for tier, _ in found})
 
     def test_what_it_does_is_told_as_what_it_did(self):
-        for flag, wanted, words in (("LEAVES", "crash", "exit"), ("CRASHES", "crash", ""),
+        for flag, wanted, words in (("LEAVES", "crash", "exit"),
                                     ("HANGS", "hang", "does not end")):
             found = self.found(flag)
             self.assertIn(("core", wanted), found, flag)
             self.assertIn(words, found["core", wanted]["diagnosis"])
             shutil.rmtree(self.path("out"))
+
+    def test_the_width_is_chosen_where_the_source_needs_it(self):
+        if not foreign_build.Kit(OPTIONS.kit, 32).available:
+            self.skipTest("this machine builds nothing for 32 bits")
+        code, out, err = self.check("--mm", SAMPLE, "--cflag=-DNARROW", "--tiers", "core", "--seconds", "3")
+        self.assertEqual(0, code, out + err)
+        self.assertIn("32 bits, since it makes pointers of 32-bit integers (simple_mm.c:", out)
+
+    def test_what_was_mended_is_told(self):
+        self.assertTrue(self.found("COPIES_TOO_LITTLE", tiers="resize"))
+        code, _, _ = self.check("--mm", SAMPLE, "--tiers", "resize", "--seconds", "3")
+        self.assertEqual(0, code)
+        self.assertEqual({"fixed"}, {finding["status"] for finding in self.report()["findings"]})
 
     def test_a_flood_is_survived(self):
         self.assertEqual({}, self.found("FLOODS"))
@@ -178,6 +192,36 @@ class SharesTest(unittest.TestCase):
                     running.append((now + length, core, key))
             self.assertTrue(all(time >= 1 for time in had.values()), (seconds, cores, jobs, had))
             self.assertLessEqual(now, seconds + 0.1)
+
+
+class DriverTest(unittest.TestCase):
+    """What a course's driver would have missed."""
+
+    @staticmethod
+    def finding(tier, property_id, text="allocate 0 size=9\nresize 0 size=9", diagnosis=""):
+        return results.Finding("", tier, property_id, "", text=text, diagnosis=diagnosis)
+
+    def missed(self, *findings):
+        return "\n".join(driver_blind.lines(findings))
+
+    def test_what_it_checks(self):
+        for property_id in ("overlap", "bounds", "alignment", "crash"):
+            self.assertNotIn("missed", self.missed(self.finding("core", property_id)))
+        self.assertNotIn("missed", self.missed(self.finding("resize", "resize-prefix", diagnosis="byte 8 of")))
+
+    def test_what_it_does_not(self):
+        for finding, words in (
+                (self.finding("resize", "resize-prefix", diagnosis="byte 5000 of"), "first 2048 bytes"),
+                (self.finding("core", "content", text="allocate 0 size=9"), "at a resize only"),
+                (self.finding("core", "outside-heap"), "past the break"),
+                (self.finding("core", "touched-live-block"), "while the allocator works"),
+                (self.finding("exhaustion", "crash"), "never run out"),
+                (self.finding("huge", "overlap"), "no such sizes"),
+                (self.finding("reinit", "invariant:reinit.I2"), "starts each trace but once")):
+            self.assertIn(words, self.missed(finding))
+
+    def test_a_tier_is_no_excuse_for_what_shows_in_all(self):
+        self.assertNotIn("missed", self.missed(self.finding("huge", "overlap"), self.finding("core", "overlap")))
 
 
 class DialectTest(unittest.TestCase):
