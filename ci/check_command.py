@@ -260,9 +260,10 @@ class Run(fuzzing_run.FuzzingRun):
             worst = 0
             for build in (judge.PLAIN, judge.ASAN):
                 for tier in self.foreign.tiers:
+                    command = [os.path.join(self._made, build + ".elf"), "run", "--strategy", tier, "--tier",
+                               judge.TIER, *self.options.replay]
                     code = subprocess.run(
-                        [os.path.join(self._made, build + ".elf"), "run", "--strategy", tier, "--tier", judge.TIER,
-                         *self.options.replay], env=engines.environment(engines.SANITIZERS), check=False).returncode
+                        command, env=engines.environment(engines.SANITIZERS), check=False).returncode
                     worst = max(worst, code if code in (0, 1) else 2)
             return worst
         except CannotRun as error:

@@ -98,7 +98,8 @@ class VerdictTest(CheckTest):
         command = "\n".join(line.lstrip("/ ") for line in lines if line.strip("/ "))
         self.assertIn("simple_mm.c", command)
         shutil.copy(source, self.path("repro.c"))
-        command = command.replace("cc ", self.compiler() + " ", 1).replace(" repro.c", " " + self.path("repro.c"))
+        command = command.replace("cc ", self.compiler() + " ", 1)
+        command = command.replace(" repro.c", " " + self.path("repro.c"))
         command = command.replace("-o repro && ./repro", "-o %s && %s" % (self.path("x"), self.path("x")))
         made = subprocess.run(["sh", "-c", command], cwd=workbench.ROOT, capture_output=True, text=True,
                               check=False)
@@ -157,8 +158,8 @@ class RefusalTest(CheckTest):
                      says=["use of undeclared identifier 'nothing'", "bad.c does not compile"])
         self.refused("--mm", self.write("half.c", "int mm_init(void) { return 0; }\n"), says=[
             "no mm_malloc and no mm_free", "are required", "mm_realloc, mm_calloc are optional"])
-        whole = "#include <stddef.h>\nint mm_init(void){return 0;} void *mm_malloc(size_t n){return helper(n);}\n" \
-                "void mm_free(void *p){(void)p;}\n"
+        whole = ("#include <stddef.h>\nint mm_init(void){return 0;}\n"
+                 "void *mm_malloc(size_t n){return helper(n);}\nvoid mm_free(void *p){(void)p;}\n")
         self.refused("--mm", self.write("lacks.c", whole), says="calls helper, which none of the files defines")
 
     def test_options(self):
@@ -221,7 +222,8 @@ class DriverTest(unittest.TestCase):
             self.assertIn(words, self.missed(finding))
 
     def test_a_tier_is_no_excuse_for_what_shows_in_all(self):
-        self.assertNotIn("missed", self.missed(self.finding("huge", "overlap"), self.finding("core", "overlap")))
+        self.assertNotIn("missed", self.missed(
+            self.finding("huge", "overlap"), self.finding("core", "overlap")))
 
 
 class DialectTest(unittest.TestCase):

@@ -11,7 +11,7 @@ import re
 import subprocess
 
 from ci import elf_file, foreign_build
-from ci.foreign_build import ADDRESS, PLAIN, VARIANTS, BuildFailed, Foreign
+from ci.foreign_build import PLAIN, VARIANTS, BuildFailed, Foreign
 from ci.workbench import CannotRun, shown
 
 _FOLDER = os.path.join(foreign_build.ROOT, "allocators", "foreign")
