@@ -1,5 +1,6 @@
-// A heap that asks somebody for pages, and gives each back when its last block is gone: small blocks
-// share a page, whose first bytes tell which slots are in use; larger ones have pages of their own.
+// A heap that asks somebody for pages, and gives each back when its last block is gone: small
+// blocks share a page, whose first bytes tell which slots are in use; larger ones have pages of
+// their own.
 //
 //   ci/check --adapter heap_pages.adapter
 #include <stddef.h>
