@@ -18,7 +18,7 @@ team_t team = {.teamname = "powers of two", .name1 = "D. Student", .id1 = "dstud
 #define PUT(p, val) (*(unsigned int *)(p) = (unsigned int)(val))
 
 #define SIZE_OF(class) ((unsigned int)SMALLEST << (class))
-#define CLASS_OF(bp) GET((char *)(bp)-WSIZE)
+#define CLASS_OF(bp) GET((char *)(bp) - WSIZE)
 
 static unsigned int lists[CLASSES]; /* addresses of free blocks */
 
@@ -32,7 +32,7 @@ void *mm_malloc(size_t size) {
   char *bp;
 
   if (size == 0) return NULL;
-  while (class < CLASSES && SIZE_OF(class) - WSIZE < size) class++;
+  while (class < CLASSES && SIZE_OF(class) - WSIZE < size) class ++;
   if (class == CLASSES) return NULL;
   if (lists[class] != 0) {
     bp = (char *)lists[class];

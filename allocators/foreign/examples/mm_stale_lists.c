@@ -35,7 +35,7 @@ void *mm_malloc(size_t size) {
   struct block *block;
 
   if (size == 0) return NULL;
-  while (class < CLASSES && ((size_t)SMALLEST << class) - HEADER < size) class++;
+  while (class < CLASSES && ((size_t)SMALLEST << class) - HEADER < size) class ++;
   if (class == CLASSES) return NULL;
   block = lists[class];
   if (block != NULL) {
