@@ -18,7 +18,8 @@
 #include "harness/forbid.h"
 #include "harness/oracle.h"
 
-extern const struct strategy bump_strategy, page_bump_strategy, free_list_strategy, slab_strategy;
+extern const struct strategy bump_strategy, page_bump_strategy, free_list_strategy, slab_strategy,
+    system_strategy;
 
 enum { FAST = 1 << TIER_FAST, FULL = 1 << TIER_FULL, PARANOID = 1 << TIER_PARANOID };
 enum { WALKING = FULL | PARANOID };

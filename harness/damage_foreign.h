@@ -3,6 +3,13 @@
 #ifndef HARNESS_DAMAGE_FOREIGN_H_
 #define HARNESS_DAMAGE_FOREIGN_H_
 
+#undef NDEBUG
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "allocators/arithmetic.h"
 #include "harness/damage.h"
 
@@ -149,6 +156,10 @@ static void *nothing_is_off_by_one(struct allocator *self, size_t size, size_t a
   return size == 0 && block ? block + 1 : block;
 }
 
+static enum release_result releases_off_by_one(struct allocator *self, void *block) {
+  return break_release(self, (void *)((uintptr_t)block / BREAK_UNIT * BREAK_UNIT));
+}
+
 static void *nothing_is_beyond(struct allocator *self, size_t size, size_t align) {
   return size == 0 ? self->end + BREAK_UNIT : break_allocate(self, size, align);
 }
@@ -248,6 +259,62 @@ static void *lowers_and_raises(struct allocator *self, size_t size, size_t align
   return block;
 }
 
+// ## Calls that are not an allocator's to make
+
+static void *exits(struct allocator *self, size_t size, size_t align) {
+  if (size == TRIGGER) exit(3);
+  return break_allocate(self, size, align);
+}
+
+static void *exits_at_once(struct allocator *self, size_t size, size_t align) {
+  if (size == TRIGGER) _exit(0);
+  return break_allocate(self, size, align);
+}
+
+static void *aborts(struct allocator *self, size_t size, size_t align) {
+  if (size == TRIGGER) abort();
+  return break_allocate(self, size, align);
+}
+
+static void *asserts(struct allocator *self, size_t size, size_t align) {
+  assert(size != TRIGGER);
+  return break_allocate(self, size, align);
+}
+
+static void *forks(struct allocator *self, size_t size, size_t align) {
+  if (size == TRIGGER && fork() == 0) _exit(0);
+  return break_allocate(self, size, align);
+}
+
+static void *maps_memory(struct allocator *self, size_t size, size_t align) {
+  if (size == TRIGGER) {
+    void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED) munmap(memory, 4096);
+  }
+  return victim->allocate(self, size, align);
+}
+
+static void *moves_its_break(struct allocator *self, size_t size, size_t align) {
+  if (size == TRIGGER && sbrk(64) == (void *)-1) return NULL;
+  return break_allocate(self, size, align);
+}
+
+static void *asserts_what_is_true(struct allocator *self, size_t size, size_t align) {
+  assert(size <= PTRDIFF_MAX);
+  return break_allocate(self, size, align);
+}
+
+static void *floods(struct allocator *self, size_t size, size_t align) {
+  for (int i = 0; size == TRIGGER && i < 100000; i++) {
+    printf("malloc of %zu bytes\n", size);
+    fprintf(stderr, "malloc of %zu bytes\n", size);
+    puts("malloc");
+    if (i % 1000 == 0 && write(STDERR_FILENO, "malloc\n", 7) != 7) return NULL;
+    fflush(stdout);
+  }
+  return break_allocate(self, size, align);
+}
+
 #define THREE_BLOCKS "allocate 0 size=40; allocate 1 size=0; allocate 2 size=77"
 
 static const struct damage damage_foreign[] = {
@@ -281,12 +348,12 @@ static const struct damage damage_foreign[] = {
      .victim = &break_strategy,
      .with = {.allocate = nothing_is_the_first},
      .program = "allocate 0 size=0; allocate 1 size=0"},
-    {.property = "alignment",
-     .what = "no bytes at an odd address",
+    {.property = "clean",
+     .near = "overlap",
+     .what = "no bytes at an odd address, as no byte is misaligned",
      .victim = &break_strategy,
-     .with = {.allocate = nothing_is_off_by_one},
-     .program = THREE_BLOCKS,
-     .says = "operation 1, allocate of slot 1"},
+     .with = {.allocate = nothing_is_off_by_one, .release = releases_off_by_one},
+     .program = THREE_BLOCKS},
     {.property = "bounds",
      .what = "no bytes beyond the heap",
      .victim = &break_strategy,
@@ -358,6 +425,70 @@ static const struct damage damage_foreign[] = {
      .victim = &break_strategy,
      .with = {.allocate = asks_its_place},
      .program = "allocate 0 size=9; allocate 1 size=77; allocate 2 size=9"},
+
+    {.property = "crash",
+     .what = "a call of exit",
+     .victim = &break_strategy,
+     .with = {.allocate = exits},
+     .program = TWO_BLOCKS,
+     .says = "operation 1, allocate of slot 1: the allocator crashed: it called exit(3)"},
+    {.property = "crash",
+     .what = "a call of _exit that looks like success",
+     .victim = &break_strategy,
+     .with = {.allocate = exits_at_once},
+     .program = TWO_BLOCKS,
+     .says = "it called _exit(0)"},
+    {.property = "crash",
+     .what = "a call of abort",
+     .victim = &break_strategy,
+     .with = {.allocate = aborts},
+     .program = TWO_BLOCKS,
+     .says = "it aborted"},
+    {.property = "crash",
+     .what = "an assertion that fails",
+     .victim = &break_strategy,
+     .with = {.allocate = asserts},
+     .program = TWO_BLOCKS,
+     .says = "its assertion `size != TRIGGER` failed (damage_foreign.h:"},
+    {.property = "crash",
+     .what = "a call of fork",
+     .victim = &break_strategy,
+     .with = {.allocate = forks},
+     .program = TWO_BLOCKS,
+     .says = "it called fork()"},
+    {.property = "clean",
+     .near = "crash",
+     .what = "an assertion that holds",
+     .victim = &break_strategy,
+     .with = {.allocate = asserts_what_is_true},
+     .program = TWO_BLOCKS},
+    {.property = "outside-heap",
+     .what = "memory from mmap",
+     .victim = &break_strategy,
+     .with = {.allocate = maps_memory},
+     .program = TWO_BLOCKS,
+     .says = "it takes memory by itself: it called mmap"},
+    {.property = "outside-heap",
+     .what = "memory from sbrk",
+     .victim = &break_strategy,
+     .with = {.allocate = moves_its_break},
+     .program = TWO_BLOCKS,
+     .says = "it takes memory by itself: it called sbrk"},
+    {.property = "clean",
+     .near = "overlap",
+     .what = "memory from mmap, where blocks lie anywhere",
+     .victim = &system_strategy,
+     .with = {.allocate = maps_memory},
+     .program = TWO_BLOCKS},
+    {.property = "clean",
+     .near = "crash",
+     .what = "a flood of output",
+     .victim = &break_strategy,
+     .with = {.allocate = floods},
+     .program = TWO_BLOCKS},
 };
+
+static const struct damage *const damage_flood =
+    &damage_foreign[sizeof damage_foreign / sizeof *damage_foreign - 1];
 
 #endif

@@ -98,6 +98,8 @@ static void on_watch(const struct watch_report *report) {
       [WATCH_OVERLAPPING] = PROPERTY_overlapping_copy,
       [WATCH_HANG] = PROPERTY_hang,
       [WATCH_RACE] = PROPERTY_race,
+      [WATCH_ENDS] = PROPERTY_crash,
+      [WATCH_TAKES] = PROPERTY_outside_heap,
   };
   const struct play *play = current;
   if (!play) return;
@@ -385,6 +387,7 @@ static void play_all(struct play *play) {
     if (op.kind != OP_FAULT || !operation_offered(OP_FAULT, play->strategy)) break;
     source_faults_arm(&play->faults, op.size, SIZE_MAX);
   }
+  watch_lets_call = is_foreign(play);
   create(play, &play->faults.base);
   if (play->allocator) {
     carry_out_all(play);

@@ -476,6 +476,7 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
   if (concurrent_possible(strategy, &run.heap) ||
       strategy->traits & (STRATEGY_FOREIGN | STRATEGY_KEEPS_STATE))
     passes = (struct passes){0};
+  watch_lets_call = strategy->traits & STRATEGY_FOREIGN;
   self->copies = watch_copies();
   run_in_progress = &run;
   run_passes(&run, &passes);

@@ -50,6 +50,7 @@ struct outcome {
     void *frames[FRAMES];  // return addresses where the verdict was handed over; zero if clean
   } told;
   bool by_sanitizer;  // whose report has the stack then
+  size_t printed;     // bytes on stderr
 };
 
 static int evidence_to;
@@ -156,7 +157,8 @@ static struct outcome observe(const struct damage *damage, enum tier tier,
   }
   close(errors[1]);
   close(evidence[1]);
-  text[read_all(errors[0], text, sizeof text - 1)] = 0;
+  outcome.printed = read_all(errors[0], text, sizeof text - 1);
+  text[outcome.printed] = 0;
   read_all(evidence[0], (char *)&outcome.told, sizeof outcome.told);
   close(errors[0]);
   close(evidence[0]);
@@ -282,6 +284,12 @@ static void test_damage(void) {
     }
   printf("%zu damaged runs\n", runs);
   CHECK(wrong == 0);
+}
+
+// What an allocator prints does not come through; that it prints does.
+static void test_output(void) {
+  struct outcome outcome = observe(damage_flood, TIER_FULL, HEAP_FIXED);
+  CHECK(outcome.clean && outcome.printed > 0 && outcome.printed < 1000);
 }
 
 // Every property failed at least once, but for what the build cannot see.
@@ -489,6 +497,7 @@ int main(int count, char **arguments) {
   test_damage();
   test_all_properties();
   test_stacks_differ();
+  test_output();
   test_names();
   test_small_heaps();
   test_clean_strategies();

@@ -142,6 +142,12 @@ static void on_watch(const struct watch_report *report) {
     printed_later = true;
     property = PROPERTY_race;
     break;
+  case WATCH_ENDS:
+    property = PROPERTY_crash;
+    break;
+  case WATCH_TAKES:
+    property = PROPERTY_outside_heap;
+    break;
   }
   if (run->misuse) property = run->misuse;
   char text[VERDICT_TEXT_SIZE];

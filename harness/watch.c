@@ -106,6 +106,10 @@ static const char *function_at(void *pc) {
   return name[0] && name[0] != '<' && strncmp(name, "__", 2) != 0 ? name : NULL;
 }
 
+void watch_caught(enum watch_event event, const char *what, void *caller) {
+  caught_access(event, NULL, 1, what, function_at((char *)caller - 1));
+}
+
 // The address of a signal is not among what ASan tells; it is NULL then.
 void __asan_on_error(void);
 void __asan_on_error(void) {
@@ -128,6 +132,11 @@ void __ubsan_on_report(void) {
   // An access through NULL is the crash that it would be in any other build.
   bool access = strcmp(kind, "null-pointer-use") == 0;
   caught(access ? WATCH_BAD_ACCESS : WATCH_UNDEFINED, NULL, message);
+}
+#else
+void watch_caught(enum watch_event event, const char *what, void *caller) {
+  (void)caller;
+  caught(event, NULL, what);
 }
 #endif
 
@@ -195,6 +204,16 @@ static void on_signal(int signal_number, siginfo_t *info, void *context) {
     caught(WATCH_CRASH, has_address ? info->si_addr : NULL, strsignal(signal_number));
   }
   signal(signal_number, SIG_DFL);  // the harness's own fault: die of it
+  raise(signal_number);
+}
+
+// abort, by whoever was called. Engines want to be told of our own.
+static struct sigaction former_abort;
+
+static void on_abort(int signal_number, siginfo_t *info, void *context) {
+  (void)info, (void)context;
+  if (watch_inside()) caught(WATCH_ENDS, NULL, "it aborted");
+  sigaction(signal_number, &former_abort, NULL);
   raise(signal_number);
 }
 
@@ -267,6 +286,8 @@ static void install_handlers(void) {
   install(SIGILL, on_signal, SA_NODEFER);
   install(SIGTRAP, on_signal, SA_NODEFER);
 #endif
+  sigaction(SIGABRT, NULL, &former_abort);
+  install(SIGABRT, on_abort, SA_ONSTACK | SA_NODEFER);
 #ifdef BUILT_WITH_MSAN
   __sanitizer_set_death_callback(on_death);
 #endif

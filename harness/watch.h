@@ -1,7 +1,8 @@
 // Watches the allocator while it runs: what it does wrong there is caught at the instruction.
 //
 // Between watch_enter and watch_leave these are the allocator's fault: a signal, a report by ASan
-// or UBSan, memcpy on ranges that overlap, an operation that does not end. And while several
+// or UBSan, memcpy on ranges that overlap, an operation that does not end, a call that ends the
+// process or takes memory from the system (watch_calls.c). And while several
 // threads use it, so is every data race. One watch for the process; each thread has a place of its
 // own, the main thread place 0.
 #ifndef HARNESS_WATCH_H_
@@ -17,7 +18,9 @@ enum watch_event {
   WATCH_UNDEFINED,    // a sanitizer objects to something else
   WATCH_OVERLAPPING,  // memcpy; `address` is the destination
   WATCH_HANG,
-  WATCH_RACE,  // TSan; `address` is the object of the race
+  WATCH_RACE,   // TSan; `address` is the object of the race
+  WATCH_ENDS,   // it would end the process
+  WATCH_TAKES,  // it takes memory from the system
 };
 
 struct watch_report {
@@ -78,6 +81,12 @@ void watch_silence_others(void);
 // Calls of memcpy by the allocator that could have been on ranges that overlap, since the start, of
 // all threads.
 unsigned long watch_copies(void);
+
+// Whether the allocator is one that may call what it likes, and so is no longer asked about it.
+extern bool watch_lets_call;
+
+// For watch_calls.c: one of those calls, from the code at `caller`.
+void watch_caught(enum watch_event event, const char *what, void *caller);
 
 // Whether several threads use the allocator now.
 extern atomic_bool watch_races;
