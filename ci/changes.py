@@ -17,7 +17,8 @@ _OF_ALL = ["harness/*.c", "harness/*.h", "fuzz/*.c", "fuzz/*.h", "fuzz/*.bzl", "
            "*/BUILD", "allocators/source_*.c", "allocators/registry.c",
            "allocators/generate_registry.py", "allocators/strategies.bzl", "bazel/*", ".bazelrc",
            "WORKSPACE"]
-_OF_NONE = ["*_test.c", "ci/*", "reports/*", "bench/*", "harness/assay_*.c", "harness/*_preload.c"]
+_OF_NONE = ["*_test.c", "ci/*", "reports/*", "bench/*", "harness/assay_*.c", "harness/*_preload.c",
+            "harness/preload/*"]
 
 _REGISTRY = "allocators/registry.bzl"
 

@@ -193,7 +193,7 @@ def carry_out(options):
         return 0
     strategy, preload = choose_strategy(options, bench)
     program = program_file.find(options.command[0])
-    bench.build(["//" + preload.replace("/", ":").replace(":", "/", 1)])
+    bench.build(["//%s:%s" % os.path.split(preload)])
     environment = make_environment(options, strategy, bench.program(preload))
     if not options.shadow and not options.record:
         return become(program, options.command, environment)
