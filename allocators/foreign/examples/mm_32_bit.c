@@ -11,16 +11,16 @@
 team_t team = {.teamname = "powers of two", .name1 = "D. Student", .id1 = "dstudent"};
 
 #define WSIZE 4
-#define CLASSES 24
-#define SMALLEST 16 /* bytes of a block of class 0, its header included */
+#define BINS 24
+#define SMALLEST 16 /* bytes of a block of bin 0, its header included */
 
 #define GET(p) (*(unsigned int *)(p))
 #define PUT(p, val) (*(unsigned int *)(p) = (unsigned int)(val))
 
-#define SIZE_OF(class) ((unsigned int)SMALLEST << (class))
-#define CLASS_OF(bp) GET((char *)(bp) - WSIZE)
+#define SIZE_OF(bin) ((unsigned int)SMALLEST << (bin))
+#define BIN_OF(bp) GET(&((char *)(bp))[-WSIZE])
 
-static unsigned int lists[CLASSES]; /* addresses of free blocks */
+static unsigned int lists[BINS]; /* addresses of free blocks */
 
 int mm_init(void) {
   memset(lists, 0, sizeof lists);
@@ -28,26 +28,26 @@ int mm_init(void) {
 }
 
 void *mm_malloc(size_t size) {
-  unsigned int class = 0;
+  unsigned int bin = 0;
   char *bp;
 
   if (size == 0) return NULL;
-  while (class < CLASSES && SIZE_OF(class) - WSIZE < size) class ++;
-  if (class == CLASSES) return NULL;
-  if (lists[class] != 0) {
-    bp = (char *)lists[class];
-    lists[class] = GET(bp);
+  while (bin < BINS && SIZE_OF(bin) - WSIZE < size) bin++;
+  if (bin == BINS) return NULL;
+  if (lists[bin] != 0) {
+    bp = (char *)lists[bin];
+    lists[bin] = GET(bp);
     return bp;
   }
-  if ((bp = mem_sbrk(SIZE_OF(class))) == (void *)-1) return NULL;
-  PUT(bp, class);
+  if ((bp = mem_sbrk(SIZE_OF(bin))) == (void *)-1) return NULL;
+  PUT(bp, bin);
   return bp + WSIZE;
 }
 
 void mm_free(void *bp) {
   if (bp == NULL) return;
-  PUT(bp, lists[CLASS_OF(bp)]);
-  lists[CLASS_OF(bp)] = (unsigned int)bp;
+  PUT(bp, lists[BIN_OF(bp)]);
+  lists[BIN_OF(bp)] = (unsigned int)bp;
 }
 
 void *mm_realloc(void *ptr, size_t size) {
@@ -59,7 +59,7 @@ void *mm_realloc(void *ptr, size_t size) {
     mm_free(ptr);
     return NULL;
   }
-  usable = SIZE_OF(CLASS_OF(ptr)) - WSIZE;
+  usable = SIZE_OF(BIN_OF(ptr)) - WSIZE;
   if (size <= usable) return ptr;
   if ((moved = mm_malloc(size)) == NULL) return NULL;
   memcpy(moved, ptr, usable);

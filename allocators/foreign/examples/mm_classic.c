@@ -34,11 +34,13 @@ team_t team = {"implicit", "A. Student", "astudent", "", "", "", "", "", "", "",
 #define GET_SIZE(p) ((size_t)(GET(p) & ~(ROUNDED_TO - 1u)))
 #define GET_ALLOC(p) (GET(p) & 0x1)
 
-/* The tags of the block at bp, and its neighbours */
+/* The tags of the block at bp, and its neighbours (versions of the tool disagree) */
+/* clang-format off */
 #define HDRP(bp) ((char *)(bp) - WSIZE)
 #define FTRP(bp) ((char *)(bp) + GET_SIZE(HDRP(bp)) - DSIZE)
 #define NEXT_BLKP(bp) ((char *)(bp) + GET_SIZE(HDRP(bp)))
 #define PREV_BLKP(bp) ((char *)(bp) - GET_SIZE((char *)(bp) - DSIZE))
+/* clang-format on */
 
 static char *heap_listp; /* the prologue block */
 

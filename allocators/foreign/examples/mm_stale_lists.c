@@ -10,11 +10,11 @@
 
 team_t team = {.teamname = "segregated", .name1 = "B. Student", .id1 = "bstudent"};
 
-#define CLASSES 24
-#define SMALLEST 16 /* bytes of a block of class 0, its header included */
+#define BINS 24
+#define SMALLEST 16 /* bytes of a block of bin 0, its header included */
 
 struct block {
-  size_t class; /* eight bytes, so that payloads are aligned */
+  size_t bin; /* eight bytes, so that payloads are aligned */
 #if __SIZEOF_SIZE_T__ == 4
   size_t padding;
 #endif
@@ -23,7 +23,7 @@ struct block {
 
 #define HEADER offsetof(struct block, next)
 
-static struct block *lists[CLASSES];
+static struct block *lists[BINS];
 
 int mm_init(void) {
   /* what is missing: lists[...] = NULL */
@@ -31,19 +31,19 @@ int mm_init(void) {
 }
 
 void *mm_malloc(size_t size) {
-  size_t class = 0;
+  size_t bin = 0;
   struct block *block;
 
   if (size == 0) return NULL;
-  while (class < CLASSES && ((size_t)SMALLEST << class) - HEADER < size) class ++;
-  if (class == CLASSES) return NULL;
-  block = lists[class];
+  while (bin < BINS && ((size_t)SMALLEST << bin) - HEADER < size) bin++;
+  if (bin == BINS) return NULL;
+  block = lists[bin];
   if (block != NULL) {
-    lists[class] = block->next;
+    lists[bin] = block->next;
   } else {
-    block = mem_sbrk((size_t)SMALLEST << class);
+    block = mem_sbrk((size_t)SMALLEST << bin);
     if (block == (void *)-1) return NULL;
-    block->class = class;
+    block->bin = bin;
   }
   return &block->next;
 }
@@ -53,8 +53,8 @@ void mm_free(void *payload) {
 
   if (payload == NULL) return;
   block = (struct block *)((char *)payload - HEADER);
-  block->next = lists[block->class];
-  lists[block->class] = block;
+  block->next = lists[block->bin];
+  lists[block->bin] = block;
 }
 
 void *mm_realloc(void *payload, size_t size) {
@@ -68,7 +68,7 @@ void *mm_realloc(void *payload, size_t size) {
     return NULL;
   }
   block = (struct block *)((char *)payload - HEADER);
-  usable = ((size_t)SMALLEST << block->class) - HEADER;
+  usable = ((size_t)SMALLEST << block->bin) - HEADER;
   if (size <= usable) return payload;
   if ((moved = mm_malloc(size)) == NULL) return NULL;
   memcpy(moved, payload, usable);
