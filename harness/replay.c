@@ -63,15 +63,15 @@ static uint64_t run_stretch(const struct bare_run *about, size_t *named, size_t 
   const struct bare_run run = *about;  // its own, so that no call can change it
   uint64_t refused = 0;
   for (const struct bare *op = run.bare + from, *end = run.bare + to; op < end; op++) {
-    if (op->kind != OP_RESET) {
-      refused += !bare_execute(&run, op);
-      continue;
+    if (__builtin_expect(op->kind == OP_RESET, 0)) {
+      run.strategy->reset(run.allocator);
+      // No slot names a block any more.
+      for (const struct bare *done = run.bare + *named; done < op; done++)
+        run.slots[done->slot] = NULL;
+      *named = (size_t)(op - run.bare);
+    } else if (!bare_execute(&run, op)) {
+      refused++;
     }
-    run.strategy->reset(run.allocator);
-    // No slot names a block any more.
-    for (const struct bare *done = run.bare + *named; done < op; done++)
-      run.slots[done->slot] = NULL;
-    *named = (size_t)(op - run.bare);
   }
   return refused;
 }
