@@ -184,7 +184,7 @@ class Run(fuzzing_run.FuzzingRun):
     COMMAND = "check"
     # What comes of memory that is lost for ever takes long to find by chance: a heap of 20 MiB has
     # to be had several times over.
-    STARTS = (*fuzzing_run.FuzzingRun.STARTS, "foreign")
+    BESIDES = "foreign"
 
     def __init__(self, options, status, interrupt):
         options.prebuilt, options.plant = os.path.join(options.out, "build"), None

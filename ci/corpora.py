@@ -39,8 +39,9 @@ class Corpora:
         return size
 
 
-def replay(campaign, corpora, detective, assay, stop=lambda: False):
-    """Runs what is stored on each strategy. Returns a results.Job of the engine `corpus` for each."""
+def replay(campaign, corpora, detective, assay, stop=lambda: False, besides=()):
+    """Runs what is stored on each strategy, and the files `besides`, from which no engine starts.
+    Returns a results.Job of the engine `corpus` for each."""
     replayed = []
     for strategy, corpus in corpora.items():
         job = results.Job(strategy, "corpus", sanitizer="none")
@@ -62,7 +63,7 @@ def replay(campaign, corpora, detective, assay, stop=lambda: False):
                     sanitizer="none", job=row, session=session))
                 corpus.ban(data)
         try:
-            for judged, bad in assay.failing(strategy, corpus.paths(), stop):
+            for judged, bad in assay.failing(strategy, [*corpus.paths(), *besides], stop):
                 if bad:
                     ban(judged)
                 else:

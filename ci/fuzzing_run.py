@@ -4,6 +4,7 @@ The folder is claimed, what a killed predecessor left there is accounted for, pr
 copied, and then the campaign's phases follow each other, ending in the reports. Subclasses say which
 phases there are, and who fuzzes next.
 """
+import glob
 import json
 import math
 import os
@@ -28,8 +29,8 @@ class FuzzingRun:
     """One run, from options to results. `options` has `plant`, `prebuilt`, `out`, `jobs`, `seed`."""
 
     COMMAND = ""
-    # Folders in corpus/ whose inputs all corpora begin with.
-    STARTS = ("seeds", "regression")
+    # The folder in corpus/ whose inputs are replayed, but too slow for an engine to start from.
+    BESIDES = ""
 
     def __init__(self, options, status, interrupt):
         self.options = options
@@ -233,7 +234,7 @@ class FuzzingRun:
                                           self._on_finding, self.known, **self.detection())
         recovery.recover(self.history, folder, self.sleuth.report, programs)
         self.corpora = corpora.Corpora(folder, self.strategies, [
-            os.path.join(workbench.ROOT, "corpus", name) for name in self.STARTS])
+            os.path.join(workbench.ROOT, "corpus", name) for name in ("seeds", "regression")])
         self.chief = supervisor.Supervisor(
             self.campaign, self.jobs, programs, self.corpora, self.sleuth, self.status,
             seed=self.options.seed, environments=environments,
@@ -261,8 +262,10 @@ class FuzzingRun:
     def replay(self, seconds=math.inf):
         """What there is time for."""
         end = time.monotonic() + seconds
+        besides = os.path.join(workbench.ROOT, "corpus", self.BESIDES, "*") if self.BESIDES else ""
         corpora.replay(self.campaign, self.corpora, self.sleuth, self.assay,
-                       lambda: self.stopped() or time.monotonic() >= end)
+                       lambda: self.stopped() or time.monotonic() >= end,
+                       sorted(glob.glob(besides)))
 
     def settle(self, until=math.inf):
         """Waits until the detective has dealt with what was found, or the campaign's clock shows
