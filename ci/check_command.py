@@ -97,7 +97,7 @@ def parser():
     made.add_argument("--tiers", type=tiers, metavar="A,B", help="only these (%s)" % ",".join(TIERS))
     made.add_argument("--heap-limit", type=heap_bytes, metavar="BYTES",
                       help="of the heap where memory is not to run out (20M; with --heap 256K)")
-    made.add_argument("--alignment", type=int, choices=(8, 16), help="that all blocks must have (what those "
+    made.add_argument("--alignment", type=int, choices=(4, 8, 16), help="that all blocks must have (what those "
                       "of a trial run have)")
     made.add_argument("--max-alignment", type=alignment, metavar="N", help="the largest that is asked of "
                       "--malloc, and of --heap with --align (65536)")

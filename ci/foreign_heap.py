@@ -3,6 +3,7 @@
 What such a heap expects around itself is there: a buffer, a break (sbrk and brk), pages (mmap and munmap, or a
 function that the adapter file names). Whichever it calls decides how it gets its memory.
 """
+import dataclasses
 import os
 
 from ci import elf_file, foreign_build, foreign_mm, heap_adapter
@@ -17,6 +18,7 @@ _SOURCE = os.path.join(foreign_build.ROOT, "allocators", "source_buffer.c")
 
 # How the heap is called, in the folder of the build.
 GLUE = "heap_glue.c"
+_OUT = "memory runs out"  # what a trial run says
 
 # What stands for the system's own.
 _BREAK = {"sbrk": "foreign_sbrk", "_sbrk": "foreign_sbrk", "brk": "foreign_brk"}
@@ -189,7 +191,9 @@ def _trial(heap, foreign, limit):
 
 def _align(foreign, trial, options):
     found = trial.get("align") or 0
-    align = options.alignment or (16 if found >= 16 else 8)
+    # Heaps of small systems with words of 32 bits often promise no more than a word.
+    least = 4 if foreign.bits == 32 and found == 4 else 8
+    align = options.alignment or (16 if found >= 16 else least)
     foreign.notes.append("alignment %d, %s" % (
         align, "as told" if options.alignment else "as all blocks of a trial run have it"
         if found >= align else "the least that C needs; in a trial run there were blocks at multiples of %d"
@@ -208,26 +212,63 @@ def prepare(builder, files, options, say):
         builder = builder.at(32)
         if not builder:
             raise CannotRun("there is no kit for 32 bits: leave --m32 out")
+        return _finished(_try(builder, files, options), options)
+    wide = _try(builder, files, options)
+    failed = wide.trial.get("failed")
+    if failed in (None, "", _OUT) or options.bits == 64:
+        return _finished(wide, options)
+    # Small systems have addresses of 32 bits, and code that is written for them keeps these in integers.
+    narrow = builder.at(32)
+    if narrow:
+        narrow = _try(narrow, files, options)
+        # An array of its own may be too small for a trial: that speaks against no width.
+        if narrow.trial.get("failed") in (None, "", _OUT):
+            narrow.foreign.notes[0] += ", since a trial at 64 bits failed (%s)" % failed
+            return _finished(narrow, options)
+    return _finished(wide, options)
+
+
+@dataclasses.dataclass
+class _Tried:
+    """A heap built at one width, and what came of a trial run."""
+    builder: object
+    heap: object
+    glue: object
+    foreign: object
+    limit: int
+    trial: dict
+
+
+def _try(builder, files, options):
     heap = _Heap(builder, files, options)
     wholes = heap.compile()
     glue = heap.glue()
     limit = _limit(options, glue)
     foreign, renames = _understand(heap, wholes, glue, limit)
-    written = os.path.join(builder.folder, GLUE)
-    with open(written, "w", encoding="utf-8") as file:
-        file.write(glue.source())
-    foreign.adapter.append(written)
+    foreign.adapter.append(_write(builder, glue))
     jobs = {variant: builder.pool.submit(builder.finish, wholes[variant], variant, renames, glue.kept())
             for variant in VARIANTS}
     foreign.objects = {variant: job.result() for variant, job in jobs.items()}
-    trial = _trial(heap, foreign, limit)
+    return _Tried(builder, heap, glue, foreign, limit, _trial(heap, foreign, limit))
+
+
+def _write(builder, glue):
+    """The glue's path, which is the same at both widths."""
+    path = os.path.join(builder.folder, GLUE)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(glue.source())
+    return path
+
+
+def _finished(tried, options):
+    heap, foreign, trial = tried.heap, tried.foreign, tried.trial
     if trial.get("failed") == "its own start fails":
         line = heap.lines["init"]
         hint = ""
         if heap.functions[line.function].result.kind == INTEGER and not line.success:
             hint = ("; if that is what it returns when all is well, say so in an adapter file:  init = %s(%s) == 1"
                     % (line.function, ", ".join(line.arguments)))
-        raise CannotRun("%s fails with %d bytes%s" % (line.function, limit, hint))
+        raise CannotRun("%s fails with %d bytes%s" % (line.function, tried.limit, hint))
     if trial.get("failed"):
         foreign.notes.append("in the trial run %s" % trial["failed"])
     elif not trial.get("same", True):
@@ -235,5 +276,6 @@ def prepare(builder, files, options, say):
     _align(foreign, trial, options)
     if foreign.forked:
         foreign.defines.append("FOREIGN_KEEPS_STATE=1")
-    foreign.builder = builder
+    _write(tried.builder, tried.glue)
+    foreign.builder = tried.builder
     return foreign

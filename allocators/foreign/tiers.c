@@ -16,7 +16,7 @@
 //
 // ## What the build says (-D)
 //
-//   FOREIGN_ALIGN          bytes, 8 or 16: what every block is aligned to
+//   FOREIGN_ALIGN          bytes, 4, 8 or 16: what every block is aligned to
 //   FOREIGN_NATURAL_ALIGN  instead: a block is aligned as any object that fits in it, as C says
 //   FOREIGN_MAX_ALIGN      the largest alignment that may be asked for; without FOREIGN_HAS_ALIGNED
 //                          the same as FOREIGN_ALIGN
