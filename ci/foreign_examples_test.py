@@ -20,6 +20,7 @@ GLOBAL = ["--heap", "heap_global.c", "--init", "pool_init", "--alloc", "pool_all
 HANDLE = ["--heap", "heap_handle.c", "--init", "heap_create", "--alloc", "heap_alloc", "--free", "heap_free",
           "--align", "heap_alloc_aligned"]
 BREAK = ["--heap", "heap_break.c", "--alloc", "my_malloc", "--free", "my_free", "--realloc", "my_realloc"]
+NARROW = ["--heap", "heap_32_bit.c", "--init", "ram_init", "--alloc", "ram_alloc", "--free", "ram_free"]
 PAGES = ["--adapter", "heap_pages.adapter"]
 
 # What may come first when one block is written over by what belongs to another.
@@ -166,6 +167,15 @@ class ExamplesTest(unittest.TestCase):
         found, = (os.path.join(work, name) for name in os.listdir(work) if name.startswith("crash-"))
         for program in PROGRAMS * 3:
             self.assertEqual(self.run_tier(folder, program, "core", 1, [found])[0], "alignment", program)
+
+    def test_addresses_of_32_bits(self):
+        if not self.kits.get(32):
+            self.skipTest("needs g++-multilib")
+        folder, foreign = self.build(NARROW)
+        self.assertEqual(foreign.bits, 32, foreign.notes)
+        self.assertIn("FOREIGN_ALIGN=4", foreign.defines)
+        for tier in ("core", "exhaustion", "huge", "edge"):
+            self.assertEqual(self.run_tier(folder, PROGRAMS[0], tier, CLEAN_RUNS), ("", CLEAN_RUNS), tier)
 
     def test_library_wraps_sizes(self):
         self.expect_finding(["--malloc", self.library("-DBUG_OVERFLOW")], "huge", {"oversize-accepted"})
