@@ -114,6 +114,16 @@ static enum property classify(const struct run *run, const void *address, size_t
   return arena_holds(arena, address, size) ? PROPERTY_touched_live_block : PROPERTY_outside_heap;
 }
 
+// To read what is not one's own is wrong, and mostly without consequence: whoever reads the verdict
+// should know which it was. What a signal tells of was no place to read, either.
+static const char *describe_access(const struct watch_report *report, enum property property) {
+  if (property != PROPERTY_touched_live_block && property != PROPERTY_outside_heap) return "";
+  if (report->access == WATCH_WRITE) return ", it wrote";
+  if (report->access == WATCH_READ)
+    return report->event == WATCH_CRASH ? ", it read" : ", it read, and no harm was seen,";
+  return "";
+}
+
 static void on_watch(const struct watch_report *report) {
   struct run *run = run_in_progress;
   if (!run) return;
@@ -152,7 +162,8 @@ static void on_watch(const struct watch_report *report) {
   if (run->misuse) property = run->misuse;
   char text[VERDICT_TEXT_SIZE];
   char what[VERDICT_TEXT_SIZE / 2] = "";
-  if (report->what) snprintf(what, sizeof what, ": %s", report->what);
+  if (report->what)
+    snprintf(what, sizeof what, ": %s%s", report->what, describe_access(report, property));
   const struct arena *arena = &run->oracle->arena;
   if (report->address && range_within(report->address, 1, arena->mapping, arena->mapping_size)) {
     char owner[BLOCK_NAME_SIZE + 40] = "";

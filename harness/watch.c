@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "allocators/lock.h"
@@ -52,13 +53,14 @@ void watch_silence_others(void) {
 unsigned watch_place(void) { return (unsigned)(watch_here - places); }
 
 static void caught_access(enum watch_event event, const void *address, size_t size,
-                          const char *what, const char *site) {
+                          const char *what, const char *site, enum watch_access access) {
   watch_leave();  // what follows is ours
-  if (handler) handler(&(struct watch_report){event, address, size, what, site, watch_place()});
+  if (handler)
+    handler(&(struct watch_report){event, address, size, what, site, watch_place(), access});
 }
 
 static void caught(enum watch_event event, const void *address, const char *what) {
-  caught_access(event, address, 1, what, NULL);
+  caught_access(event, address, 1, what, NULL, WATCH_ACCESS_UNKNOWN);
 }
 
 // ## memcpy: the linker's --wrap sends every call of the program here
@@ -107,7 +109,7 @@ static const char *function_at(void *pc) {
 }
 
 void watch_caught(enum watch_event event, const char *what, void *caller) {
-  caught_access(event, NULL, 1, what, function_at((char *)caller - 1));
+  caught_access(event, NULL, 1, what, function_at((char *)caller - 1), WATCH_ACCESS_UNKNOWN);
 }
 
 // The address of a signal is not among what ASan tells; it is NULL then.
@@ -119,7 +121,10 @@ void __asan_on_error(void) {
   size_t size = __asan_get_report_access_size();
   if (size == 0 || size > sizeof(long double)) size = 1;
   caught_access(WATCH_BAD_ACCESS, __asan_get_report_address(), size,
-                __asan_get_report_description(), function_at(__asan_get_report_pc()));
+                __asan_get_report_description(), function_at(__asan_get_report_pc()),
+                !__asan_get_report_address()      ? WATCH_ACCESS_UNKNOWN
+                : __asan_get_report_access_type() ? WATCH_WRITE
+                                                  : WATCH_READ);
 }
 
 void __ubsan_on_report(void);
@@ -181,7 +186,7 @@ void __tsan_on_report(void *report) {
   if (!is_reporter()) return;
   unsigned first = strcmp(names[0], names[1]) > 0;
   snprintf(site, sizeof site, "%s and %s", names[first], names[!first]);
-  caught_access(WATCH_RACE, address, (size_t)size, description, site);
+  caught_access(WATCH_RACE, address, (size_t)size, description, site, WATCH_ACCESS_UNKNOWN);
 }
 #endif
 
@@ -197,11 +202,22 @@ static void on_death(void) {
 
 // ## Signals
 
+// As the processor tells of a fault on a page: bit 1 of the error code is set for a write.
+static enum watch_access access_of(int signal_number, const void *context) {
+#if (defined(__x86_64__) || defined(__i386__)) && defined(REG_ERR)
+  const ucontext_t *at = context;
+  if (signal_number == SIGSEGV)
+    return at->uc_mcontext.gregs[REG_ERR] & 2 ? WATCH_WRITE : WATCH_READ;
+#endif
+  (void)signal_number, (void)context;
+  return WATCH_ACCESS_UNKNOWN;
+}
+
 static void on_signal(int signal_number, siginfo_t *info, void *context) {
-  (void)context;
   if (watch_inside()) {
     bool has_address = signal_number == SIGSEGV || signal_number == SIGBUS;
-    caught(WATCH_CRASH, has_address ? info->si_addr : NULL, strsignal(signal_number));
+    caught_access(WATCH_CRASH, has_address ? info->si_addr : NULL, 1, strsignal(signal_number),
+                  NULL, access_of(signal_number, context));
   }
   signal(signal_number, SIG_DFL);  // the harness's own fault: die of it
   raise(signal_number);

@@ -23,6 +23,8 @@ enum watch_event {
   WATCH_TAKES,  // it takes memory from the system
 };
 
+enum watch_access { WATCH_ACCESS_UNKNOWN, WATCH_READ, WATCH_WRITE };
+
 struct watch_report {
   enum watch_event event;
   const void *address;
@@ -30,6 +32,7 @@ struct watch_report {
   const char *what;  // in words; NULL: none
   const char *site;  // function of the allocator, where the build can tell; else NULL
   unsigned place;    // of the thread that did it
+  enum watch_access access;
 };
 
 // Called when something is caught, in the thread that did it or, if it hangs, another. Must not
