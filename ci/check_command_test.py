@@ -116,7 +116,8 @@ class VerdictTest(CheckTest):
         self.assertEqual({"reinit"}, {tier for tier, _ in found})
 
     def test_what_it_does_is_told_as_what_it_did(self):
-        for flag, wanted, words in (("LEAVES", "crash", "exit"),
+        for flag, wanted, words in (("LEAVES", "crash", "it called exit(0)"),
+                                    ("MAPS", "outside-heap", "it called mmap"),
                                     ("HANGS", "hang", "does not end")):
             found = self.found(flag)
             self.assertIn(("core", wanted), found, flag)
