@@ -100,7 +100,7 @@ class ExamplesTest(unittest.TestCase):
     def test_the_page_says_how_each_is_checked(self):
         with open(os.path.join(os.path.dirname(EXAMPLES), "README.md"), encoding="utf-8") as file:
             lines = [line.strip() for line in file]
-        for arguments in (GLOBAL, HANDLE, BREAK, PAGES):
+        for arguments in (GLOBAL, HANDLE, BREAK, PAGES, NARROW):
             self.assertIn(" ".join(["ci/check", *arguments]), lines)
         self.assertIn("cc -shared -fPIC -O1 -o libsmall.so allocators/foreign/examples/lib_small.c -lpthread",
                       lines)
