@@ -278,6 +278,8 @@ static void end_recording(char *raw) {
 
 static int collect(const struct settings *settings) {
   size_t traces;
+  if (access(settings->collect, R_OK | X_OK) != 0)
+    return cli_error("%s: cannot be read: %s", settings->collect, strerror(errno));
   if (!make_directories(settings->out))
     return cli_error("%s: no traces can be put there: %s; use another --out", settings->out,
                      strerror(errno));
