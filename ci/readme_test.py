@@ -37,6 +37,14 @@ def run(*command, **options):
     return result.returncode, result.stdout
 
 
+def transcripts():
+    """Commands of the console examples, each with what it prints."""
+    for block in blocks("console"):
+        for example in block.split("$ ")[1:]:
+            command, _, output = example.partition("\n")
+            yield command, output
+
+
 def commands():
     """Each command line of the shell examples, without its comment."""
     for block in blocks("sh"):
@@ -72,7 +80,7 @@ class ReadmeTest(unittest.TestCase):
                            '{{"%s", &%s_strategy, 0, 0}, {0}};\n' % (name, name, name))
         program = os.path.join(self.folder, "assay")
         code, output = run(OPTIONS.compiler, *flags, "-D_GNU_SOURCE=", "-Wl,--wrap=memcpy", table,
-                           built, *SOURCES, *HARNESS, "-o", program)
+                           built, *SOURCES, *HARNESS, "-lz", "-lzstd", "-o", program)
         self.assertEqual(code, 0, output)
         programs = glob.glob("corpus/seeds/*")
         self.assertGreater(len(programs), 10)
@@ -93,14 +101,29 @@ class ReadmeTest(unittest.TestCase):
             if words[0] != "bazel-bin/assay.elf" or words[1] in ("record", "replay"):
                 continue
             words = [path if word == "FILE" else
-                     os.path.join(self.folder, word) if word == "SMALL.txt" else word
+                     os.path.join(self.folder, word) if word in ("SMALL.txt", "T.trace") else word
                      for word in words[1:]]
             code, output = run(OPTIONS.assay, *words)
             # The example is clean, so that there is nothing to minimise.
             self.assertEqual(code, 1 if words[0] == "minimize" else 0, output)
             tried.add(words[0])
         self.assertEqual(
-            tried, {"list", "run", "repro", "minimize", "enumerate", "faults", "compare"})
+            tried, {"list", "run", "repro", "minimize", "enumerate", "faults", "compare", "stats",
+                    "generate", "export"})
+
+    def test_console_examples(self):
+        tried = 0
+        for command, output in transcripts():
+            command = command.replace("bazel-bin/assay.elf", shlex.quote(OPTIONS.assay))
+            self.assertEqual((0, output), run("sh", "-c", command, cwd=self.folder))
+            tried += 1
+        self.assertEqual(tried, 2)
+
+    def test_places_in_sources(self):
+        with open(OPTIONS.readme, encoding="utf-8") as file:
+            (path, line, function), = re.findall(r"(?m)^ +in (\S+):(\d+) \((\w+)\)$", file.read())
+        with open(path, encoding="utf-8") as file:
+            self.assertIn(function + "(", file.read().splitlines()[int(line) - 1])
 
     def test_record_and_replay(self):
         record, = [words for words in commands() if words[1:2] == ["record"]]
