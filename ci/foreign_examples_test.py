@@ -21,6 +21,7 @@ HANDLE = ["--heap", "heap_handle.c", "--init", "heap_create", "--alloc", "heap_a
           "--align", "heap_alloc_aligned"]
 BREAK = ["--heap", "heap_break.c", "--alloc", "my_malloc", "--free", "my_free", "--realloc", "my_realloc"]
 NARROW = ["--heap", "heap_32_bit.c", "--init", "ram_init", "--alloc", "ram_alloc", "--free", "ram_free"]
+SIZED = ["--heap", "heap_sized.c", "--init", "pool_setup", "--alloc", "pool_get", "--free", "pool_put"]
 PAGES = ["--adapter", "heap_pages.adapter"]
 
 # What may come first when one block is written over by what belongs to another.
@@ -100,7 +101,7 @@ class ExamplesTest(unittest.TestCase):
     def test_the_page_says_how_each_is_checked(self):
         with open(os.path.join(os.path.dirname(EXAMPLES), "README.md"), encoding="utf-8") as file:
             lines = [line.strip() for line in file]
-        for arguments in (GLOBAL, HANDLE, BREAK, PAGES, NARROW):
+        for arguments in (GLOBAL, HANDLE, SIZED, BREAK, PAGES, NARROW):
             self.assertIn(" ".join(["ci/check", *arguments]), lines)
         self.assertIn("cc -shared -fPIC -O1 -o libsmall.so allocators/foreign/examples/lib_small.c -lpthread",
                       lines)
@@ -128,6 +129,12 @@ class ExamplesTest(unittest.TestCase):
 
     def test_heap_by_handle_keeps_a_stale_link(self):
         self.expect_finding(HANDLE + ["--cflag=-DBUG_LIST"], "core", DAMAGE)
+
+    def test_heap_that_is_told_sizes(self):
+        self.expect_clean(SIZED, ["core", "reinit", "exhaustion", "huge", "edge"])
+
+    def test_heap_that_is_told_sizes_mistakes_one(self):
+        self.expect_finding(SIZED + ["--cflag=-DBUG_CLASS"], "core", DAMAGE)
 
     def test_heap_over_a_break(self):
         self.expect_clean(BREAK, ["core", "resize", "exhaustion", "huge", "edge"])
