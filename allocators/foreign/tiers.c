@@ -107,7 +107,22 @@
 enum { BLOCK_WASTE = 64, WASTE_FACTOR = 4 };
 #define ASKED_AT_A_TIME (FOREIGN_LIMIT / 16)
 
+// Nor is it enough that memory does not run out soon: a heap that is emptied, and asked for the
+// same again, needs what it has. Some keep blocks back for a while, or grow in large steps; but
+// that comes to an end. So much growth in so many steps, while nothing else is asked for, does not.
+enum { REPEATS_FACTOR = 8, STEPS_OF_A_LOSS = 4 };
+#define LOST_FOR_CERTAIN (FOREIGN_LIMIT / 512)
+
 enum appetite { APPETITE_MODEST, APPETITE_HEAP, APPETITE_ANY };
+
+// What is asked for from one moment in which no block is live to the next, and how the heap grew
+// while that was the same again and again.
+struct rounds {
+  size_t asked, former_asked;       // bytes, with the waste of each block
+  uint64_t sizes, former_sizes;     // a digest, whatever their order
+  size_t first, highest;            // bytes of heap, since the rounds are the same
+  unsigned long steps, same, last;  // times that it grew; rounds; the round in which it grew last
+};
 
 struct tier {
   enum appetite appetite;
@@ -121,13 +136,21 @@ struct allocator {
   size_t most;          // bytes, of a request that is passed on
   _Atomic size_t live;  // blocks
   bool lost;            // I2: it did not start again
+  bool leaks;           // I3
+  struct rounds rounds;
 };
 
 static struct allocator the_allocator;
 
 static const char *const invariants[] = {
+#ifdef FOREIGN_HAS_CHECK
     "the allocator's own checker finds nothing wrong",
+#else
+    "(it has no checker of its own that could be asked)",
+#endif
     "the allocator starts again in a heap that is empty again",
+    "what was released is used again: the heap stops growing when the same is asked for over and "
+    "over",
     NULL,
 };
 
@@ -143,7 +166,8 @@ static struct allocator *create(const struct tier *tier, struct source *source,
   if (!foreign_api.begin(source, limit)) return NULL;
   the_allocator.tier = tier;
   the_allocator.most = most_of(tier->appetite, limit);
-  the_allocator.lost = false;
+  the_allocator.lost = the_allocator.leaks = false;
+  the_allocator.rounds = (struct rounds){0};
   atomic_init(&the_allocator.live, 0);
   return &the_allocator;
 }
@@ -153,13 +177,74 @@ static bool passes(const struct allocator *self, size_t size, size_t align) {
          align <= FOREIGN_MAX_ALIGN && !self->lost;
 }
 
-// Blocks that came, less those that went.
-static void count(struct allocator *self, size_t change) {
-  atomic_fetch_add_explicit(&self->live, change, memory_order_relaxed);
+static size_t extent(const void **start) {
+  size_t size = 0;
+  *start = NULL;
+  if (foreign_api.extent != NULL) foreign_api.extent(start, &size);
+  return size;
 }
 
-static void *settle(struct allocator *self, void *block) {
-  if (block != NULL) count(self, 1);
+// ## Whether memory is lost (I3). Of those that are called by several threads nobody knows the heap
+
+#ifdef FOREIGN_ELSEWHERE
+static void note_request(struct allocator *self, size_t size) { (void)self, (void)size; }
+static void note_empty(struct allocator *self) { (void)self; }
+#else
+static void note_request(struct allocator *self, size_t size) {
+  uint64_t digest = ((uint64_t)size + 1) * 0x9e3779b97f4a7c15u;
+  self->rounds.asked += size + BLOCK_WASTE;
+  self->rounds.sizes += digest ^ digest >> 29;
+}
+
+static void note_growth(struct rounds *rounds, size_t size) {
+  rounds->same++;
+  if (size <= rounds->highest) return;
+  rounds->highest = size;
+  rounds->last = rounds->same;
+  rounds->steps++;
+}
+
+static bool is_loss(const struct rounds *rounds) {
+  size_t growth = rounds->highest - rounds->first;
+  return rounds->steps >= STEPS_OF_A_LOSS && rounds->last == rounds->same &&
+         growth > LOST_FOR_CERTAIN && growth / REPEATS_FACTOR > rounds->asked;
+}
+
+static void note_empty(struct allocator *self) {
+  struct rounds *rounds = &self->rounds;
+  const void *start;
+  size_t size = extent(&start);
+  if (rounds->asked == rounds->former_asked && rounds->sizes == rounds->former_sizes) {
+    note_growth(rounds, size);
+    if (is_loss(rounds)) self->leaks = true;
+  } else {
+    *rounds = (struct rounds){.former_asked = rounds->asked,
+                              .former_sizes = rounds->sizes,
+                              .first = size,
+                              .highest = size};
+  }
+  rounds->asked = 0;
+  rounds->sizes = 0;
+}
+#endif
+
+// Blocks that came, less those that went.
+static void count_in(struct allocator *self) {
+  atomic_fetch_add_explicit(&self->live, 1, memory_order_relaxed);
+}
+
+static void count_out(struct allocator *self) {
+  atomic_fetch_sub_explicit(&self->live, 1, memory_order_relaxed);
+}
+
+static bool is_empty(const struct allocator *self) {
+  return atomic_load_explicit(&self->live, memory_order_relaxed) == 0;
+}
+
+static void *settle(struct allocator *self, void *block, size_t size) {
+  if (block == NULL) return NULL;
+  count_in(self);
+  note_request(self, size);
   return block;
 }
 
@@ -183,13 +268,14 @@ static void *obtain(size_t size, size_t align) {
 }
 
 static void *tier_allocate(struct allocator *self, size_t size, size_t align) {
-  return passes(self, size, align) ? settle(self, obtain(size, align)) : NULL;
+  return passes(self, size, align) ? settle(self, obtain(size, align), size) : NULL;
 }
 
 static enum release_result tier_release(struct allocator *self, void *block) {
   if (block == NULL && !self->tier->edges) return RELEASED;
-  if (block != NULL) count(self, (size_t)-1);
+  if (block != NULL) count_out(self);
   foreign_api.release(block);
+  if (block != NULL && is_empty(self)) note_empty(self);
   return RELEASED;
 }
 
@@ -199,9 +285,9 @@ static void *tier_allocate_zeroed(struct allocator *self, size_t number, size_t 
   size_t bytes;
   if (!multiply_sizes(number, size, &bytes)) bytes = SIZE_MAX;
   if (!passes(self, bytes, align)) return NULL;
-  if (is_plain(bytes, align)) return settle(self, foreign_api.allocate_zeroed(number, size));
+  if (is_plain(bytes, align)) return settle(self, foreign_api.allocate_zeroed(number, size), bytes);
   // C has no such call: of a product that wraps nobody is asked.
-  void *block = bytes == SIZE_MAX ? NULL : settle(self, obtain(bytes, align));
+  void *block = bytes == SIZE_MAX ? NULL : settle(self, obtain(bytes, align), bytes);
   return block == NULL ? NULL : memset(block, 0, bytes);
 }
 #else
@@ -223,11 +309,12 @@ static void *resize_aligned(void *block, size_t size, size_t align) {
 static void *tier_resize(struct allocator *self, void *block, size_t size, size_t align) {
   if (block == NULL && !self->tier->edges) return tier_allocate(self, size, align);
   if (!passes(self, size, align)) return NULL;
-  if (!is_plain(size, align) && block == NULL) return settle(self, obtain(size, align));
+  if (!is_plain(size, align) && block == NULL) return settle(self, obtain(size, align), size);
   if (!is_plain(size, align) && size != 0) return resize_aligned(block, size, align);
   void *moved = foreign_api.resize(block, size);
-  if (block == NULL) return settle(self, moved);
-  if (size == 0 && moved == NULL) count(self, (size_t)-1);
+  if (block == NULL) return settle(self, moved, size);
+  if (size == 0 && moved == NULL) count_out(self);
+  note_request(self, size);
   return moved;
 }
 #else
@@ -247,6 +334,7 @@ static size_t tier_usable_size(const struct allocator *self, const void *block) 
 #ifdef FOREIGN_HAS_RESTART
 static void tier_reset(struct allocator *self) {
   atomic_store_explicit(&self->live, 0, memory_order_relaxed);
+  self->rounds = (struct rounds){0};
   self->lost = !foreign_api.restart();
 }
 #endif
@@ -256,22 +344,15 @@ static struct broken_invariant tier_check(const struct allocator *self) {
   if (!self->lost && !foreign_api.check()) return (struct broken_invariant){1, NULL};
 #endif
   if (self->lost) return (struct broken_invariant){2, NULL};
+  if (self->leaks) return (struct broken_invariant){3, NULL};
   return (struct broken_invariant){0, NULL};
-}
-
-static size_t extent(const void **start) {
-  size_t size = 0;
-  *start = NULL;
-  if (foreign_api.extent != NULL) foreign_api.extent(start, &size);
-  return size;
 }
 
 // Where its blocks lie is all that is known of its memory.
 static void tier_walk(const struct allocator *self, span_visitor *visit, void *context) {
   const void *start;
   size_t size = extent(&start);
-  bool serves = atomic_load_explicit(&self->live, memory_order_relaxed) > 0;
-  visit_span(visit, context, start, size, serves ? SPAN_USED : SPAN_META);
+  visit_span(visit, context, start, size, is_empty(self) ? SPAN_META : SPAN_USED);
 }
 
 static struct statistics tier_statistics(const struct allocator *self) {
@@ -301,12 +382,6 @@ static size_t no_footprint(size_t size, size_t align, size_t page_size) {
   (void)size, (void)align, (void)page_size;
   return SIZE_MAX;
 }
-
-#ifdef FOREIGN_HAS_CHECK
-#define INVARIANTS invariants
-#else
-#define INVARIANTS (invariants + 2)  // none
-#endif
 
 // Further members come last; they win over the ones that all tiers have.
 #define TIER(tier_name, tier_summary, more_traits, tier_appetite, tier_edges, ...)                 \
@@ -339,11 +414,11 @@ static size_t no_footprint(size_t size, size_t align, size_t page_size) {
   .least_heap = FOREIGN_LIMIT, .overhead = FOREIGN_LIMIT - ASKED_AT_A_TIME,                        \
   .footprint = modest_footprint
 
-TIER(core, "foreign: allocate and release", 0u, APPETITE_MODEST, false, .invariants = INVARIANTS,
+TIER(core, "foreign: allocate and release", 0u, APPETITE_MODEST, false, .invariants = invariants,
      MEMORY_TO_SPARE);
 
 #ifdef FOREIGN_HAS_RESIZE
-TIER(resize, "foreign: and resize", RESIZES, APPETITE_MODEST, false, .invariants = INVARIANTS,
+TIER(resize, "foreign: and resize", RESIZES, APPETITE_MODEST, false, .invariants = invariants,
      .resize = tier_resize, MEMORY_TO_SPARE);
 #endif
 
@@ -354,12 +429,12 @@ TIER(reinit, "foreign: and started again in an empty heap", RESIZES | STRATEGY_R
 #endif
 
 TIER(exhaustion, "foreign: in a heap that runs out", RESIZES, APPETITE_HEAP, false,
-     .invariants = INVARIANTS, .resize = tier_resize, .least_heap = FOREIGN_LEAST,
+     .invariants = invariants, .resize = tier_resize, .least_heap = FOREIGN_LEAST,
      .footprint = no_footprint);
 
 TIER(huge, "foreign: requests of any size, up to SIZE_MAX", RESIZES, APPETITE_ANY, false,
-     .invariants = INVARIANTS, .resize = tier_resize, .least_heap = FOREIGN_LIMIT,
+     .invariants = invariants, .resize = tier_resize, .least_heap = FOREIGN_LIMIT,
      .footprint = no_footprint);
 
 TIER(edge, "foreign: size 0 and NULL, as C and POSIX leave them", RESIZES | STRATEGY_C_EDGES,
-     APPETITE_MODEST, true, .invariants = INVARIANTS, .resize = tier_resize, MEMORY_TO_SPARE);
+     APPETITE_MODEST, true, .invariants = invariants, .resize = tier_resize, MEMORY_TO_SPARE);

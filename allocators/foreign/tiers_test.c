@@ -34,7 +34,7 @@ void *mm_realloc(void *block, size_t size);
 void *mm_calloc(size_t count, size_t size);
 bool mm_checkheap(int line);
 
-// ## The allocator: each block is the next one, and nothing comes back
+// ## The allocator: each block is the next one, and nothing comes back unless the test says so
 
 // Its own, which each program finds as it was.
 __attribute__((section("foreign_data"))) static volatile int since_birth = 1;
@@ -45,6 +45,11 @@ static enum call last;
 static size_t last_size, last_count;
 static const void *last_block;
 static bool starts = true, content = true;
+
+// If not 0: who was released serves again as soon as so many were. All are of one size then.
+enum { KEPT = 16 };
+static unsigned again_after, released, reused;
+static void *kept[KEPT];
 
 bool mm_init(void) {
   last = INIT;
@@ -63,12 +68,14 @@ static void *next_block(size_t size) {
 void *mm_malloc(size_t size) {
   last = MALLOC;
   last_size = size;
+  if (again_after > 0 && released - reused >= again_after) return kept[reused++ % KEPT];
   return size == 0 ? NULL : next_block(size);
 }
 
 void mm_free(void *block) {
   last = FREE;
   last_block = block;
+  kept[released++ % KEPT] = block;
 }
 
 void *mm_realloc(void *block, size_t size) {
@@ -262,6 +269,47 @@ static void test_reinit(void) {
   close_tier(&reinit_strategy, self);
 }
 
+// Blocks that come and go, the same in every round but the odd one.
+static void go_round(struct allocator *self, unsigned rounds, size_t size, size_t change) {
+  for (unsigned i = 0; i < rounds; i++) {
+    void *blocks[2];
+    for (unsigned j = 0; j < 2; j++)
+      blocks[j] = resize_strategy.allocate(self, size + i * change, ALIGN);
+    if (blocks[1] == NULL) return;
+    for (unsigned j = 0; j < 2; j++) resize_strategy.release(self, blocks[j]);
+  }
+}
+
+static void test_lost_memory(void) {
+  enum { SIZE = 64, ENOUGH = 12 };
+  struct allocator *self = open_tier(&resize_strategy);
+  go_round(self, ENOUGH, SIZE, 0);
+  CHECK(resize_strategy.check(self).number == 0);
+  go_round(self, ENOUGH, SIZE, 0);
+  CHECK(resize_strategy.check(self).number == 3);
+  close_tier(&resize_strategy, self);
+  // Who is asked for something else each time may need more.
+  self = open_tier(&resize_strategy);
+  CHECK(resize_strategy.check(self).number == 0);
+  go_round(self, 2 * ENOUGH, SIZE, 8);
+  CHECK(resize_strategy.check(self).number == 0);
+  close_tier(&resize_strategy, self);
+  // And who uses again what he has, less a few blocks that he keeps back.
+  self = open_tier(&resize_strategy);
+  again_after = ENOUGH;
+  released = reused = 0;
+  go_round(self, 20 * ENOUGH, SIZE, 0);
+  CHECK(resize_strategy.check(self).number == 0 && mem_heapsize() < LIMIT / 64);
+  again_after = 0;
+  close_tier(&resize_strategy, self);
+  // As long as a block lives nobody knows what is needed.
+  self = open_tier(&resize_strategy);
+  CHECK(resize_strategy.allocate(self, SIZE, ALIGN) != NULL);
+  go_round(self, 2 * ENOUGH, SIZE, 0);
+  CHECK(resize_strategy.check(self).number == 0);
+  close_tier(&resize_strategy, self);
+}
+
 static void test_first_state(void) {
   for (int i = 0; i < 3; i++) {
     struct allocator *self = open_tier(&core_strategy);
@@ -291,6 +339,7 @@ int main(void) {
   test_zeroed();
   test_edges();
   test_reinit();
+  test_lost_memory();
   test_first_state();
   test_no_start();
   puts("ok");
