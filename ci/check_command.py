@@ -344,6 +344,17 @@ class Run(fuzzing_run.FuzzingRun):
                 job.problem = "only %s in %.0f s: a request may take very long" % (
                     text.count(job.executions, "program"), job.seconds)
                 self.campaign.job(key, problem=job.problem)
+        for tier in self.strategies:
+            self._doubt_tier([(key, job) for key, job in self.jobs.items() if key[0] == tier])
+
+    def _doubt_tier(self, jobs):
+        """A job that never had its turn is no problem as long as another of the tier had one."""
+        untried = sum(job.executions for _, job in jobs) < _HARDLY
+        if untried and jobs and not any(job.crashes or job.problem for _, job in jobs) \
+                and not self.interrupt.name:
+            key, job = jobs[0]
+            job.problem = "the tier was hardly tried: another took its time, or a request may take very long"
+            self.campaign.job(key, problem=job.problem)
 
     def fuzz(self):
         for line in self.about():
