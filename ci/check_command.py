@@ -286,7 +286,8 @@ class Run(fuzzing_run.FuzzingRun):
     def _affordable(self, strategies):
         """The jobs that there is time for: each tier is tried with ASan before any is without."""
         # A library is not compiled here: ASan would see nothing of it, and make each process dear.
-        sanitizers = SANITIZERS[1:] if self.options.api == "malloc" else SANITIZERS
+        guarded = self.options.api != "malloc" and not self.foreign.fixed
+        sanitizers = SANITIZERS if guarded else SANITIZERS[1:]
         jobs = [(tier, "libfuzzer", sanitizer) for sanitizer in sanitizers for tier in strategies]
         some = tier_shares.chosen(jobs, self.options.jobs, self.options.seconds, len(strategies))
         if len(some) < len(strategies):

@@ -11,7 +11,7 @@ import unittest
 
 CI = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(CI))
-from ci import driver_blind, foreign_build, tier_shares, workbench  # noqa: E402
+from ci import check_command, driver_blind, foreign_build, tier_shares, workbench  # noqa: E402
 from reports import results  # noqa: E402
 
 SAMPLE = os.path.join(CI, "samples", "simple_mm.c")
@@ -225,6 +225,30 @@ class DriverTest(unittest.TestCase):
     def test_a_tier_is_no_excuse_for_what_shows_in_all(self):
         self.assertNotIn("missed", self.missed(
             self.finding("huge", "overlap"), self.finding("core", "overlap")))
+
+
+class DoubtTest(unittest.TestCase):
+    """What was hardly tried is not clean."""
+
+    def problems(self, *executions, crashes=0):
+        jobs = {("core", "libfuzzer", sanitizer): results.Job("core", "libfuzzer", sanitizer=sanitizer,
+                                                              executions=number, crashes=crashes)
+                for sanitizer, number in zip(check_command.SANITIZERS, executions)}
+        told = {}
+        run = argparse.Namespace(
+            interrupt=argparse.Namespace(name=""),
+            campaign=argparse.Namespace(job=lambda key, problem: told.update({key: problem})))
+        check_command.Run._doubt_tier(run, list(jobs.items()))
+        self.assertEqual(set(told.values()), {job.problem for job in jobs.values() if job.problem})
+        return list(told)
+
+    def test_a_tier_that_nobody_tried(self):
+        self.assertEqual([("core", "libfuzzer", "address")], self.problems(0, 0))
+        self.assertEqual([("core", "libfuzzer", "address")], self.problems(20))
+
+    def test_one_job_is_enough(self):
+        self.assertEqual([], self.problems(0, 1000))
+        self.assertEqual([], self.problems(0, 0, crashes=1))
 
 
 class DialectTest(unittest.TestCase):

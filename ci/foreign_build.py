@@ -38,6 +38,9 @@ PROGRAMS = {
     "assay_asan.elf": ("asan", ADDRESS),
 }
 
+# What stands for those with ASan where an allocator cannot be run with it.
+_UNGUARDED = {"fuzz/foreign_libfuzzer.elf": "fuzz/foreign_plain_libfuzzer.elf", "assay_asan.elf": "assay.elf"}
+
 # UBSan for what goes wrong, not for what every allocator does with addresses. The offset of a member is
 # often told by an address in no object at all; whoever accesses that dies anyway.
 _UNDEFINED = ["-fsanitize=undefined", "-fno-sanitize-recover=undefined",
@@ -202,6 +205,7 @@ class Foreign:
     sources: typing.List[str] = dataclasses.field(default_factory=list)
     functions: typing.Dict[str, str] = dataclasses.field(default_factory=dict)    # by slot of the vtable
     renamed: bool = False                     # the object has other names than the sources
+    fixed: bool = False                       # it runs at one address only, where ASan has no room
     forked: str = ""                          # why each program needs a process of its own
 
 
@@ -308,23 +312,23 @@ class Builder:
 
     def link(self, foreign, programs=None, recipe=""):
         """Makes the programs, all or those named, below the folder."""
-        programs = programs or PROGRAMS
+        made_of = {name: PROGRAMS[_UNGUARDED.get(name, name) if foreign.fixed else name]
+                   for name in programs or PROGRAMS}
         flags = self._flags(foreign)
         table = self.registry(foreign.tiers, recipe)
         ours = {variant: self.ours([*foreign.adapter, *tier_sources(), table], variant, flags)
-                for variant in {PROGRAMS[name][1] for name in programs}}
-        links = [self.pool.submit(self._link, name, foreign, [o.result() for o in ours[PROGRAMS[name][1]]])
-                 for name in programs]
+                for variant in {variant for _, variant in made_of.values()}}
+        links = [self.pool.submit(self._link, name, kit, variant, foreign, [o.result() for o in ours[variant]])
+                 for name, (kit, variant) in made_of.items()]
         for link in links:
             link.result()
         self._sweep()
 
-    def _link(self, name, foreign, objects):
-        kit, variant = PROGRAMS[name]
+    def _link(self, name, kit, variant, foreign, objects):
         target = os.path.join(self.folder, name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         sanitize = _SANITIZE[variant] + [
-            "-fsanitize=fuzzer" if "libfuzzer" in name else "-fsanitize=fuzzer-no-link"]
+            "-fsanitize=fuzzer" if "libfuzzer" in kit else "-fsanitize=fuzzer-no-link"]
         self.link_program(target, variant, sanitize, [self.kit.object(kit), *objects], foreign,
                           self.kit.options(kit))
 

@@ -283,8 +283,9 @@ class Source:
     # ## The trial run
 
     def trial(self, builder, foreign, asks):
-        """What the probe prints, as a dictionary; `failed` says why a program would not run. `asks`:
-        defines that have it ask a checker."""
+        """What the probe prints, as a dictionary; `failed` says why a program would not run, `fixed` that
+        it would where the course has its heap, but not where it is with ASan. `asks`: defines that have
+        it ask a checker."""
         program = os.path.join(builder.folder, "probe-%d.elf" % builder.kit.bits)
         defines = ["-D" + define for define in [*foreign.defines, *asks]] + ["-DFOREIGN_ALIGN=8"]
         ours = builder.ours([_PROBE, _SOURCE, *foreign.adapter, foreign_build.tier_sources()[1]], PLAIN,
@@ -299,13 +300,16 @@ class Source:
                     " ".join(map(shown, self.files)), ", ".join(missing[:6])),)
             error.missing = missing
             raise
-        return run_trial(program, self._limit)
+        trial = run_trial(program, self._limit)
+        if builder.kit.bits == 64 and not trial.get("failed"):
+            trial["fixed"] = bool(run_trial(program, self._limit, "elsewhere").get("failed"))
+        return trial
 
 
-def run_trial(program, limit):
+def run_trial(program, limit, *where):
     """What the probe says; also of a process that dies, hangs or leaves."""
     try:
-        result = subprocess.run([program, str(limit)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        result = subprocess.run([program, str(limit), *where], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.DEVNULL, timeout=_TRIAL, check=False)
     except subprocess.TimeoutExpired:
         return {"failed": "it does not end"}
@@ -414,6 +418,9 @@ class _Preparation:
                 "alignment 8, the least that the course allows%s" % (
                     "" if not found else "; in a trial run it returned blocks at multiples of %d" % found))
         foreign.defines += ["FOREIGN_ALIGN=%d" % align, "FOREIGN_MAX_ALIGN=%d" % align]
+        if trial.get("fixed"):
+            foreign.fixed = True
+            foreign.notes.append("without ASan, as it does not run but where the course has its heap")
         if trial.get("failed") and trial["failed"] not in why:
             foreign.notes.append("in the trial run %s" % trial["failed"])
         if not trial.get("failed") and not trial.get("same", True):

@@ -27,7 +27,8 @@ CLEAN = None
 ALL = foreign_mm.TIERS
 
 NARROW = ("mm_32_bit",)
-RIGHT = ("mm_classic", "mm_modern") + NARROW
+FIXED = ("mm_fixed_place",)
+RIGHT = ("mm_classic", "mm_modern") + FIXED + NARROW
 
 # What the first finding of a tier may be, with ASan.
 EXPECTED = {
@@ -144,6 +145,8 @@ def case(name):
     def test(self):
         folder, foreign = self.build(name)
         self.assertFalse(foreign.forked)
+        # Whose programs are all without ASan.
+        self.assertEqual(foreign.fixed, name in FIXED)
         self.expect(folder, "address", EXPECTED[name])
         clean = {tier: CLEAN for tier, properties in EXPECTED[name].items() if properties is CLEAN}
         self.expect(folder, "none", UNGUARDED.get(name, clean))

@@ -2,10 +2,11 @@
 // runs at this width at all, what its blocks are aligned to, and whether it is the same each time
 // that it begins anew. Linked with an adapter and a source alone; judges nothing.
 //
-//   foreign_probe LIMIT
+//   foreign_probe LIMIT [elsewhere]
 //
-// Prints one JSON object, and exits with 0 if the allocator did what a program would need. A
-// process that dies has told something as well.
+// Elsewhere is where ASan leaves room for a heap, and a source that knows its heap's address by
+// heart does not find it there. Prints one JSON object, and exits with 0 if the allocator did what
+// a program would need. A process that dies has told something as well.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,8 +80,9 @@ static void run(struct trial *trial) {
 }
 
 // Where the heap of a course lies, as high as pointers of 64 bits are truncated; else anywhere.
-static void *place(size_t size) {
-  void *wanted = sizeof(void *) == 8 ? (void *)(uintptr_t)0x800000000u : NULL;
+static void *place(size_t size, bool elsewhere) {
+  uint64_t start = elsewhere ? 0x200800000000u : 0x800000000u;
+  void *wanted = sizeof(void *) == 8 ? (void *)(uintptr_t)start : NULL;
   void *memory = mmap(wanted, size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory != MAP_FAILED) return memory;
@@ -91,7 +93,7 @@ static void *place(size_t size) {
 int main(int argc, char **argv) {
   size_t limit = argc > 1 ? strtoul(argv[1], NULL, 10) : (size_t)20 << 20;
   struct source_buffer source;
-  void *memory = place(limit);
+  void *memory = place(limit, argc > 2);
   source_buffer_init(&source, memory, limit);
   source.base.traits |= SOURCE_CONTIGUOUS;
   const char *failed = NULL;
