@@ -79,26 +79,44 @@ static void relist(struct allocator *self, struct page *page) {
 
 // ## Runs of pages
 
-// The first `count` pages in a row of which the one after `lead` is aligned, or NULL.
+// How many pages there are from `first` to the next one that is aligned.
+static size_t gap_before(const struct allocator *self, size_t first, size_t align) {
+  uintptr_t address = address_of(self->data) + first * self->page_size;
+  return ((0 - address) & (align - 1)) / self->page_size;
+}
+
+// The first `count` free pages in a row of which the one after `lead` is aligned, or NULL. It looks
+// no further than needed: all the rest of a large heap may be free.
 static struct page *find_pages(const struct allocator *self, size_t count, size_t lead,
-                               size_t align, bool or_vacant) {
-  struct page *pages = pages_of(self);
-  for (size_t i = or_vacant ? 0 : self->first_free, start; i < self->count;
-       i += extent_of(self, &pages[i])) {
-    uintptr_t first = address_of(self->data) + (i + lead) * self->page_size;
-    size_t gap = ((0 - first) & (align - 1)) / self->page_size, end = i + gap + count;
-    // No further than needed: all the rest of a large heap may be free.
-    for (start = i; i < end && i < self->count; i += extent_of(self, &pages[i]))
-      if (!(or_vacant ? is_vacant(self, &pages[i]) : !pages[i].taken)) break;
-    if (i >= end) return &pages[start + gap];
-    if (i >= self->count) break;
+                               size_t align) {
+  size_t i = next_page(self, self->first_free, self->count, true);
+  while (i < self->count) {
+    size_t first = i + gap_before(self, i + lead, align), end = first + count;
+    if (end > self->count) return NULL;
+    size_t taken = next_page(self, i, end, false);
+    if (taken >= end) return &pages_of(self)[first];
+    i = next_page(self, taken, self->count, true);
   }
   return NULL;
 }
 
-static void note_taken(struct allocator *self) {
-  while (self->first_free < self->count && pages_of(self)[self->first_free].taken)
-    self->first_free++;
+// Whether there would be such pages if nothing waited in quarantine.
+static bool would_find_pages(const struct allocator *self, size_t count, size_t lead,
+                             size_t align) {
+  const struct page *pages = pages_of(self);
+  for (size_t i = 0; i < self->count;) {
+    size_t end = i + gap_before(self, i + lead, align) + count;
+    while (i < end && i < self->count && is_vacant(self, &pages[i]))
+      i += extent_of(self, &pages[i]);
+    if (i >= end) return true;
+    for (; i < self->count && !is_vacant(self, &pages[i]);) i += extent_of(self, &pages[i]);
+  }
+  return false;
+}
+
+static void note_taken(struct allocator *self, const struct page *first, size_t count) {
+  map_pages(self, index_of(self, first), count, false);
+  self->first_free = next_page(self, self->first_free, self->count, true);
 }
 
 static void free_pages(struct allocator *self, struct page *first, size_t count) {
@@ -106,6 +124,7 @@ static void free_pages(struct allocator *self, struct page *first, size_t count)
     first[i].taken = false;
     if (first[i].shape == GUARD || first[i].shape == TAIL) first[i].shape = NOTHING;
   }
+  map_pages(self, index_of(self, first), count, true);
   if (index_of(self, first) < self->first_free) self->first_free = index_of(self, first);
 }
 
@@ -113,7 +132,7 @@ static void open_slab(struct allocator *self, struct page *page, size_t bin) {
   *page = (struct page){.shape = SLAB, .bin = (uint8_t)bin, .taken = true};
   memset(record_of(self, (struct place){page, 0}), 0, slots_of(self, page) * sizeof(uint16_t));
   list(self, page);
-  note_taken(self);
+  note_taken(self, page, 1);
 }
 
 // Makes a run of `first`, and returns its head.
@@ -125,7 +144,7 @@ static struct page *open_run(struct allocator *self, struct page *first, size_t 
   first[1].size = size;
   seal(self, first, 1);
   seal(self, first + count + 1, 1);
-  note_taken(self);
+  note_taken(self, first, count + 2);
   return first + 1;
 }
 
@@ -226,7 +245,7 @@ static bool could_serve(const struct allocator *self, size_t bin) {
     if (pages[i].taken && pages[i].shape == SLAB && pages[i].bin == bin &&
         pages[i].quarantined != 0)
       return true;
-  return find_pages(self, 1, 0, 1, true) != NULL;
+  return would_find_pages(self, 1, 0, 1);
 }
 
 // A slab with an available slot, or NULL, and then nothing changed.
@@ -234,7 +253,7 @@ static struct page *obtain_slab(struct allocator *self, size_t bin) {
   uint32_t *slab = &self->slabs[bin];
   struct page *page = NULL;
   bool promised = false;
-  while (*slab == NO_PAGE && (page = find_pages(self, 1, 0, 1, false)) == NULL) {
+  while (*slab == NO_PAGE && (page = find_pages(self, 1, 0, 1)) == NULL) {
     if (self->waiting == 0 || (!promised && !could_serve(self, bin))) return NULL;
     promised = true;
     leave_half(self);
@@ -259,8 +278,8 @@ static struct place place_large(struct allocator *self, size_t size, size_t alig
   size_t count = pages_for(self->page_size, size) + 2;
   struct page *first;
   bool promised = false;
-  while ((first = find_pages(self, count, 1, align, false)) == NULL) {
-    if (self->waiting == 0 || (!promised && !find_pages(self, count, 1, align, true)))
+  while ((first = find_pages(self, count, 1, align)) == NULL) {
+    if (self->waiting == 0 || (!promised && !would_find_pages(self, count, 1, align)))
       return (struct place){0};
     promised = true;
     leave_half(self);
@@ -305,9 +324,11 @@ static struct allocator *hard_create(struct source *source,
   self->canary = next_random(self) | 0x0101010101010101u;
   for (size_t bin = 0; bin < BINS; bin++) self->slabs[bin] = NO_PAGE;
   memset(pages_of(self), 0, count * sizeof(struct page));
+  memset(map_of(self), 0, map_words(count) * sizeof(size_t));
+  map_pages(self, 0, count, true);
   *pages_of(self) = (struct page){.shape = GUARD, .taken = true};
   seal(self, pages_of(self), 1);
-  note_taken(self);
+  note_taken(self, pages_of(self), 1);
   return self;
 }
 
@@ -406,7 +427,7 @@ static size_t hard_footprint(size_t size, size_t align, size_t page_size) {
   size_t pages = 1, bytes;
   if (class_for(page_size, size, align) == BINS)
     pages = pages_for(page_size, size) + 2 + (align > page_size ? align / page_size - 1 : 0);
-  return multiply_sizes(pages + 1, page_size + metadata_per_page(page_size), &bytes)
+  return multiply_sizes(pages + 1, page_size + metadata_per_page(page_size) + 1, &bytes)
              ? add_saturating(bytes, page_size - 1)
              : SIZE_MAX;
 }
@@ -419,7 +440,7 @@ const struct strategy hardened_strategy = {
               STRATEGY_DETECTS_FOREIGN_RELEASE | STRATEGY_DETECTS_OVERRUN | STRATEGY_WALKS_BLOCKS,
     .min_align = MIN_ALIGN,
     .max_align = MAX_ALIGN,
-    .overhead = sizeof(struct allocator) + MIN_ALIGN - 1,
+    .overhead = sizeof(struct allocator) + sizeof(size_t) + MIN_ALIGN - 1,
     .invariants = invariants,
     .create = hard_create,
     .allocate = hard_allocate,

@@ -72,6 +72,12 @@ static bool check_quarantine(const struct allocator *self) {
   return true;
 }
 
+static bool check_map(const struct allocator *self) {
+  for (size_t i = 0; i < map_words(self->count) * MAP_BITS; i++)
+    if (is_mapped(self, i) != (i < self->count && !pages_of(self)[i].taken)) return false;
+  return true;
+}
+
 static struct broken_invariant hard_check(const struct allocator *self) {
   if (!check_layout(self)) return broken(1, self);
   const struct page *pages = pages_of(self);
@@ -92,7 +98,8 @@ static struct broken_invariant hard_check(const struct allocator *self) {
     if (!check_list(self, bin, &listed)) return broken(4, self);
   if (listed != serving) return broken(4, self);
   if (quarantined != self->waiting || !check_quarantine(self)) return broken(5, self);
-  return live == self->live && self->first_free == first_free ? broken(0, NULL) : broken(6, self);
+  if (live != self->live || self->first_free != first_free) return broken(6, self);
+  return check_map(self) ? broken(0, NULL) : broken(7, map_of(self));
 }
 
 // A byte of every place serves the canary.

@@ -2,7 +2,7 @@
 // Private to hardened.c.
 //
 //   heap.start                                                  data: whole pages
-//   | struct allocator | pages | quarantine | records | padding | guard | page | page | ...
+//   | struct allocator | pages | quarantine | map | records | padding | guard | page | page | ...
 #ifndef ALLOCATORS_HARDENED_PAGES_H_
 #define ALLOCATORS_HARDENED_PAGES_H_
 
@@ -16,6 +16,7 @@
 #define MIN_PAGE ((size_t)512)      // of ours, where the source's are smaller
 #define MAX_SLOT ((size_t)1 << 14)  // so that a size and a state fit into a record
 #define NO_PAGE UINT32_MAX
+#define MAP_BITS (sizeof(size_t) * 8)  // of a word of the map of free pages
 enum { SLOTS = 256, BINS = 7, CANARY = 8 };
 
 enum shape { NOTHING, GUARD, SLAB, HEAD, TAIL, SHAPES };  // HEAD, TAIL: of a large block
@@ -46,6 +47,7 @@ struct allocator {
   // I6: blocks are counted, and no page below `first_free` is free
   size_t live;
   size_t first_free;
+  // I7: the map has a bit for each free page, and no others
   uint64_t random, canary;
   struct misuse_listener listener;
 };
@@ -57,6 +59,7 @@ static const char *const invariants[] = {
     "each bin lists its slabs with an available slot, and no others",
     "the quarantine holds as many blocks as pages count, and each entry is one",
     "blocks are counted, and no page below `first_free` is free",
+    "the map has a bit for each free page, and no others",
     NULL,
 };
 
@@ -105,6 +108,13 @@ static size_t metadata_per_page(size_t page_size) {
   return sizeof(struct page) + sizeof(void *) + most_slots(page_size) * sizeof(uint16_t);
 }
 
+static size_t map_words(size_t pages) { return (pages + MAP_BITS - 1) / MAP_BITS; }
+
+// Of so many pages: no more than that per page, a byte more for each, and a word.
+static size_t metadata_of(size_t page_size, size_t pages) {
+  return pages * metadata_per_page(page_size) + map_words(pages) * sizeof(size_t);
+}
+
 static bool is_request(size_t size, size_t align) {
   return size != 0 && is_power_of_two(align) && align <= MAX_ALIGN;
 }
@@ -121,8 +131,12 @@ static void **quarantine_of(const struct allocator *self) {
   return (void **)(pages_of(self) + self->count);
 }
 
+static size_t *map_of(const struct allocator *self) {
+  return (size_t *)(quarantine_of(self) + self->count);
+}
+
 static uint16_t *record_of(const struct allocator *self, struct place at) {
-  uint16_t *records = (uint16_t *)(quarantine_of(self) + self->count);
+  uint16_t *records = (uint16_t *)(map_of(self) + map_words(self->count));
   return records + index_of(self, at.page) * most_slots(self->page_size) + at.slot;
 }
 
@@ -182,7 +196,7 @@ static struct allocator *lay_out(const struct fixed_heap *heap, size_t page_size
   if (!align_up(address_of(heap->start), MIN_ALIGN, &start) || start > end) return NULL;
   size_t most = (end - start) / (page_size + metadata_per_page(page_size));
   for (size_t pages = most < NO_PAGE ? most : NO_PAGE - 1; pages >= 2; pages--) {
-    first = start + sizeof(struct allocator) + pages * metadata_per_page(page_size);
+    first = start + sizeof(struct allocator) + metadata_of(page_size, pages);
     if (first < start || !align_up(first, page_size, &first) || first > end ||
         (end - first) / page_size < pages)
       continue;
@@ -209,6 +223,36 @@ static bool is_vacant(const struct allocator *self, const struct page *page) {
   if (!page->taken) return true;
   const struct page *owner = extent_of(self, page) == 1 ? page : page + 1;
   return owner->live == 0 && owner->quarantined != 0;
+}
+
+// ## The map of free pages
+
+static size_t map_bit(size_t page) { return (size_t)1 << page % MAP_BITS; }
+
+static bool is_mapped(const struct allocator *self, size_t page) {
+  return (map_of(self)[page / MAP_BITS] & map_bit(page)) != 0;
+}
+
+static void map_pages(const struct allocator *self, size_t first, size_t count, bool are_free) {
+  size_t *map = map_of(self);
+  for (size_t i = first; i < first + count; i++)
+    if (are_free)
+      map[i / MAP_BITS] |= map_bit(i);
+    else
+      map[i / MAP_BITS] &= ~map_bit(i);
+}
+
+// The first page in [from, end) that is free, or that is not; `end` if there is none.
+static size_t next_page(const struct allocator *self, size_t from, size_t end, bool is_free) {
+  const size_t *map = map_of(self);
+  size_t mask = SIZE_MAX << from % MAP_BITS;
+  for (size_t word = from / MAP_BITS; word * MAP_BITS < end; word++, mask = SIZE_MAX) {
+    size_t bits = (is_free ? map[word] : ~map[word]) & mask;
+    if (bits == 0) continue;
+    size_t page = word * MAP_BITS + (size_t)__builtin_ctzll(bits);
+    return page < end ? page : end;
+  }
+  return end;
 }
 
 // ## Looking up

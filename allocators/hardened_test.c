@@ -393,6 +393,10 @@ static void test_check(void) {
   expect_broken(self, &word[OLDEST], 8, 1, 5);
   expect_broken(self, &word[BLOCKS_LIVE], 8, 1, 6);
   expect_broken(self, &word[FIRST_FREE], 8, 9, 6);
+  size_t *map = (size_t *)(pages + word[COUNT] * (PAGE_FIELDS + sizeof(void *)));
+  expect_broken(self, map, 8, *map | 1, 7);
+  expect_broken(self, map, 8, *map & ~((size_t)1 << 20), 7);
+  expect_broken(self, &map[word[COUNT] / 64], 8, SIZE_MAX, 7);
   close_heap(self);
 }
 
