@@ -9,6 +9,7 @@
 
 #include "harness/assay_cli.h"
 #include "harness/import.h"
+#include "harness/trace_stats.h"
 
 static const char help[] =
     "usage: assay import --output TRACE [OPTION...] FILE\n"
@@ -141,14 +142,30 @@ static void print_json(const char *path, const char *output, const struct progra
 
 // ## One file
 
-static bool output_path(const struct request *request, const char *path, char output[PATH_MAX]) {
+static const char *name_of(const char *path) {
   const char *slash = strrchr(path, '/');
-  int length = request->folder ? snprintf(output, PATH_MAX, "%s/%s.trace", request->output,
-                                          slash ? slash + 1 : path)
-                               : snprintf(output, PATH_MAX, "%s", request->output);
+  return slash ? slash + 1 : path;
+}
+
+static bool output_path(const struct request *request, const char *path, char output[PATH_MAX]) {
+  int length = request->folder
+                   ? snprintf(output, PATH_MAX, "%s/%s.trace", request->output, name_of(path))
+                   : snprintf(output, PATH_MAX, "%s", request->output);
   if (length < PATH_MAX) return true;
   cli_error("%s: the path of the output is too long", path);
   return false;
+}
+
+// A text has no header: what one says is counted.
+static bool count_header(struct trace_header *header, const struct program *program,
+                         struct import_account *account) {
+  struct trace_stats stats;
+  bool counted = trace_stats(&stats, program);
+  header->peak_bytes = stats.peak_bytes;
+  header->peak_blocks = stats.peak_blocks;
+  header->threads = account->threads = stats.threads_count;
+  trace_stats_clear(&stats);
+  return counted;
 }
 
 static int import_file(const struct cli_job *job, const struct request *request, const char *path) {
@@ -163,6 +180,8 @@ static int import_file(const struct cli_job *job, const struct request *request,
   // Any file is a program in bytes, and so that says nothing.
   if (done && form == FORM_BYTES)
     done = file_fail(&error, path, "no trace that is known; see `assay import --help`");
+  if (done && form == FORM_TEXT && !count_header(&header, &program, &account))
+    done = file_fail(&error, path, "no memory to count what it asks for");
   done = done && program_save(&program, FORM_TRACE, &header, output, &error);
   if (!done)
     cli_error("%s", error.text);
@@ -172,6 +191,18 @@ static int import_file(const struct cli_job *job, const struct request *request,
     print_words(path, output, &program, &header, &account);
   program_clear(&program);
   return done ? CLI_CLEAN : CLI_CANNOT_RUN;
+}
+
+// Whether each file has an output of its own.
+static bool outputs_differ(const struct cli_job *job, const struct request *request) {
+  for (int i = 1; request->folder && i < job->files_count; i++)
+    for (int j = 0; j < i; j++)
+      if (strcmp(name_of(job->files[i]), name_of(job->files[j])) == 0) {
+        cli_error("%s and %s: both would become %s/%s.trace; import them into folders of their own",
+                  job->files[j], job->files[i], request->output, name_of(job->files[i]));
+        return false;
+      }
+  return true;
 }
 
 int command_import(int argc, char **argv) {
@@ -188,6 +219,7 @@ int command_import(int argc, char **argv) {
   if (job.files_count > 1 && !request.folder)
     return cli_error("%s: is no folder, and %d files are to be imported", request.output,
                      job.files_count);
+  if (!outputs_differ(&job, &request)) return CLI_CANNOT_RUN;
   for (int i = 0; i < job.files_count; i++) {
     result = import_file(&job, &request, job.files[i]);
     if (result > worst) worst = result;

@@ -14,8 +14,8 @@ const char *const rep_dialect_names[REP_DIALECTS] = {
 enum { USUAL_ALIGN = 16 };
 
 struct block {
-  uint64_t id;  // from 1; 0: the slot is empty
-  uint64_t size;
+  uint64_t id;    // from 1; 0: the slot is empty
+  uint64_t size;  // as far as it was met
 };
 
 struct writing {
@@ -37,11 +37,11 @@ __attribute__((format(printf, 2, 3))) static void write_line(struct writing *sel
   va_end(arguments);
 }
 
-// Requests that no heap meets count as refused.
-static void count_live(struct writing *self, uint64_t former, uint64_t size) {
+// Requests that no heap meets count as refused: the block, if there is one, stays as it was.
+static void count_live(struct writing *self, struct block *block, uint64_t size) {
   if (size > PROGRAM_MAX_CAPACITY) return;
-  self->live += size;
-  self->live -= former > PROGRAM_MAX_CAPACITY ? 0 : former;
+  self->live += size - block->size;
+  block->size = size;
   if (self->live > self->losses->max_live_bytes) self->losses->max_live_bytes = self->live;
 }
 
@@ -51,8 +51,8 @@ static bool allocate(struct writing *self, const struct operation *operation, st
   self->losses->unnamed += block->id != 0;
   self->losses->zeroed += operation->kind == OP_ALLOCATE_ZEROED;
   self->losses->alignments += operation->align > USUAL_ALIGN;
-  *block = (struct block){.id = ++self->losses->ids, .size = size};
-  count_live(self, 0, size);
+  *block = (struct block){.id = ++self->losses->ids};
+  count_live(self, block, size);
   write_line(self, "a %" PRIu64 " %" PRIu64 "\n", block->id - 1, size);
   return true;
 }
@@ -69,8 +69,7 @@ static bool write_operation(struct writing *self, const struct operation *operat
     if (block->id == 0) return allocate(self, operation, block);
     self->losses->alignments += operation->align > USUAL_ALIGN;
     write_line(self, "r %" PRIu64 " %" PRIu64 "\n", block->id - 1, operation->size);
-    count_live(self, block->size, operation->size);
-    block->size = operation->size;
+    count_live(self, block, operation->size);
     return true;
   case OP_RELEASE:
     if (block->id == 0) {
@@ -78,7 +77,7 @@ static bool write_operation(struct writing *self, const struct operation *operat
       return true;
     }
     write_line(self, "f %" PRIu64 "\n", block->id - 1);
-    if (block->size <= PROGRAM_MAX_CAPACITY) self->live -= block->size;
+    self->live -= block->size;
     *block = (struct block){0};
     return true;
   case OP_USE:

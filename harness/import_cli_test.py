@@ -108,6 +108,10 @@ class ImportTest(unittest.TestCase):
         self.done("import", "--output", self.path("out"), *files)
         self.assertEqual(sorted(os.listdir(self.path("out"))),
                          sorted(form + ".trace" for form in SAMPLES))
+        # None takes the place of another.
+        os.mkdir(self.path("other"))
+        self.refused(["import", "--output", self.path("out"), files[0],
+                      self.path("other/rep", REP)], "both would become", "out/rep.trace")
         # One that is bad does not keep the others away.
         code, output, errors = assay("import", "--output", self.path("out"),
                                      self.path("bad", "= Start\nno\n"), files[0])
@@ -148,6 +152,16 @@ class ImportTest(unittest.TestCase):
             with open(again, encoding="ascii") as file:
                 self.assertEqual(file.read().split("\n"), lines)
 
+    def test_what_is_refused_leaves_its_block(self):
+        rep = "1\n3\n6\n%d\na 0 100\nr 0 80000000000000000\na 1 50\nf 0\nf 1\na 2 149\n"
+        told = json.loads(self.done("import", "--json", "--output", self.path("t"),
+                                    self.path("in.rep", rep % 0)))
+        self.assertEqual((told["peak_bytes"], told["peak_blocks"], told["huge"]), (150, 2, 1))
+        self.done("export", "--form", "rep", "--header", "max_live_bytes", "--output",
+                  self.path("out.rep"), self.path("t"))
+        with open(self.path("out.rep"), encoding="ascii") as file:
+            self.assertEqual(file.read(), rep % 150)
+
     def test_text_there_and_back(self):
         """Through text a trace loses nothing but its header."""
         for form, content in SAMPLES.items():
@@ -157,6 +171,10 @@ class ImportTest(unittest.TestCase):
             self.done("import", "--output", again, text)
             with open(trace, "rb") as one, open(again, "rb") as other:
                 self.assertEqual(one.read()[64:], other.read()[64:])
+            told = [json.loads(self.done("import", "--json", "--output", again, path))
+                    for path in (trace, text)]
+            for key in ("operations", "threads", "peak_bytes", "peak_blocks"):
+                self.assertEqual(told[0][key], told[1][key])
 
     def test_what_rep_cannot_say_is_told(self):
         text = self.path("text", "heap capacity=65536\nallocate 0 size=100 align=64\n"

@@ -87,13 +87,16 @@ const char *trace_build_release(struct trace_build *self, uint32_t slot, uint32_
 
 const char *trace_build_resize(struct trace_build *self, uint32_t slot, uint64_t size,
                                uint64_t align, uint32_t thread) {
-  struct trace_block *block = &self->blocks[slot], larger = {.size = size, .align = align};
-  // A strategy that moves the block needs room for both.
-  if (can_live(size, align) && self->live_room + room_of(size, align) > self->peak_room)
-    self->peak_room = self->live_room + room_of(size, align);
-  take_from_live(self, block);
-  *block = larger;
-  add_to_live(self, block);
+  struct trace_block *block = &self->blocks[slot];
+  // What is refused leaves the block as it was.
+  if (can_live(size, align)) {
+    // A strategy that moves the block needs room for both.
+    if (self->live_room + room_of(size, align) > self->peak_room)
+      self->peak_room = self->live_room + room_of(size, align);
+    take_from_live(self, block);
+    *block = (struct trace_block){.size = size, .align = align};
+    add_to_live(self, block);
+  }
   return emit(self, (struct operation){.kind = OP_RESIZE,
                                        .count = 1,
                                        .slot = slot,
