@@ -202,9 +202,10 @@ static int replay_program(const struct cli_job *job, const char *path, struct pr
         "%s: the oracle follows %s in one thread only; say --threads merged, or --tier "
         "none",
         path, strategy->name);
-  return request->bare
-             ? replay_without_oracle(job, request, path, program, request->kept ? heap.threads : 1)
-             : replay_with_oracle(job, request, path, program);
+  // What the file says may be for strategies that serve several.
+  unsigned threads = replay_serves_threads(strategy, program) ? heap.threads : 1;
+  return request->bare ? replay_without_oracle(job, request, path, program, threads)
+                       : replay_with_oracle(job, request, path, program);
 }
 
 static enum cli_taken take(void *context, int option, const char *value) {
