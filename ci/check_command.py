@@ -37,7 +37,7 @@ Ctrl-C or SIGTERM ends the fuzzing, not the report. A finding is explained by ci
 exit codes: 0 clean, 1 finding, 2 could not run; they speak of the tiers that were asked for
 """
 
-TIERS = foreign_mm.TIERS
+TIERS = foreign_build.TIERS
 
 # A month.
 MOST_SECONDS = 60 * 60 * 24 * 31
@@ -59,6 +59,12 @@ def heap_bytes(value):
     if number > 1 << 30:
         raise argparse.ArgumentTypeError("'%s' is more than 1G" % value)
     return number
+
+
+def identifier(value):
+    if not re.fullmatch(r"([A-Za-z_]\w*)?", value, re.ASCII):
+        raise argparse.ArgumentTypeError("'%s' is no beginning of a C name" % value)
+    return value
 
 
 def alignment(value):
@@ -87,7 +93,8 @@ def parser():
                       "and --free name its functions")
     what.add_argument("--adapter", metavar="FILE", help="a heap that an adapter file describes; with "
                       "--heap for its sources")
-    made.add_argument("--prefix", default="", metavar="P", help="of the library's functions, such as je_")
+    made.add_argument("--prefix", type=identifier, default="", metavar="P", help="of the library's "
+                      "functions, such as je_")
     for name, words in (("init", "init(buffer, size)"), ("alloc", "alloc(size)"), ("free", "free(block)"),
                         ("realloc", "realloc(block, size), if there is one"),
                         ("align", "aligned allocation, if there is one")):
@@ -216,7 +223,7 @@ class Run(fuzzing_run.FuzzingRun):
         sweep(os.path.dirname(cache))
         self._made = tempfile.mkdtemp(prefix=".build-%d-" % os.getpid(), dir=os.path.dirname(cache))
         if options.api == "mm":
-            foreign_mm.check_files(options.mm)
+            foreign_build.check_files(options.mm)
         kits = foreign_build.Kits(cache, options.kit, self.status.say)
         builder = foreign_build.Builder(self._made, cache, kits, options.bits or 64)
         try:
@@ -228,7 +235,7 @@ class Run(fuzzing_run.FuzzingRun):
             foreign.tiers = [tier for tier in foreign.tiers if tier in (options.tiers or foreign.tiers)]
             if not options.replay:
                 self._affordable(foreign.tiers)
-            getattr(foreign, "builder", builder).link(
+            foreign.builder.link(
                 foreign, recipe=recipe(foreign, os.path.join(os.path.abspath(options.out), "build")))
         except foreign_build.BuildFailed as error:
             sys.stderr.write(error.said[-6000:])
@@ -239,11 +246,14 @@ class Run(fuzzing_run.FuzzingRun):
     def before_building(self):
         """The folder is claimed: what was built goes there, with the sources as they are now."""
         folder = self.folder.join("build")
+        if os.path.exists(folder) and not foreign_build.is_build(folder):
+            raise CannotRun("%s is in the way, and not a build of ci/check: move it, or choose another "
+                            "folder with --out" % shown(folder))
         shutil.rmtree(folder, ignore_errors=True)
-        kept = os.path.join(self._made, "sources")
-        os.makedirs(kept)
-        for path in self.foreign.sources:
-            shutil.copy(path, kept)
+        sources = os.path.join(self._made, "sources")
+        os.makedirs(sources)
+        for path, name in kept_names(self.foreign.sources).items():
+            shutil.copy(path, os.path.join(sources, name))
         foreign_build.write_recipe(self._made, self.options.arguments, self.foreign)
         for name in os.listdir(self._made):
             kept = name in (foreign_build.OBJECT, foreign_heap.GLUE)
@@ -255,7 +265,7 @@ class Run(fuzzing_run.FuzzingRun):
         """Runs the programs of --replay in each tier, in a folder that is gone afterwards; returns the exit
         code."""
         try:
-            foreign_mm.check_files(self.options.replay)
+            foreign_build.check_files(self.options.replay)
             self._build(self._cache())
             worst = 0
             for build in (judge.PLAIN, judge.ASAN):
@@ -371,7 +381,8 @@ class Run(fuzzing_run.FuzzingRun):
         if problem:
             self.status.say(problem)
             return paths
-        files.write_whole(os.path.join(self.campaign.path, "report.html"), open(page, "rb").read())
+        with open(page, "rb") as file:
+            files.write_whole(os.path.join(self.campaign.path, "report.html"), file.read())
         return [page] + paths
 
     def epilogue(self, outcome):
@@ -399,13 +410,22 @@ def tier_lines(outcome, strategies):
     return lines
 
 
+def kept_names(sources):
+    """What the copies of sources are called, by path: those of different folders may share a name."""
+    names = {}
+    for path in sources:
+        name = os.path.basename(path)
+        names[path] = "%d-%s" % (len(names), name) if name in names.values() else name
+    return names
+
+
 def recipe(foreign, folder):
     """What a C compiler is told to build the allocator by hand, in the top folder; `folder` is that of the
     build."""
     words = ["-D" + define for define in foreign.defines]
     words += [os.path.join(folder, foreign_heap.GLUE) if os.path.basename(path) == foreign_heap.GLUE else
               os.path.relpath(path, workbench.ROOT)
-              for path in [*foreign.adapter, *foreign_build.tier_sources()]]
+              for path in [*foreign.adapter, *foreign_build.TIER_SOURCES]]
     if foreign.renamed:
         return foreign_build.quoted(words + foreign.link + [os.path.join(folder, foreign_build.OBJECT)])
     for path in [*foreign.sources, *foreign.includes]:
@@ -413,7 +433,7 @@ def recipe(foreign, folder):
     words += ["-w", "-fno-builtin", "-std=gnu17"] + foreign.flags if foreign.sources else []
     words += ["-m32"] if foreign.bits == 32 else []
     return foreign_build.quoted(words + foreign.link + [
-        os.path.join(folder, "sources", os.path.basename(path)) for path in foreign.sources])
+        os.path.join(folder, "sources", name) for name in kept_names(foreign.sources).values()])
 
 
 def main(arguments=None):

@@ -117,8 +117,7 @@ class VerdictTest(CheckTest):
 
     def test_what_it_does_is_told_as_what_it_did(self):
         for flag, wanted, words in (("LEAVES", "crash", "it called exit(0)"),
-                                    ("MAPS", "outside-heap", "it called mmap"),
-                                    ("HANGS", "hang", "does not end")):
+                                    ("MAPS", "outside-heap", "it called mmap")):
             found = self.found(flag)
             self.assertIn(("core", wanted), found, flag)
             self.assertIn(words, found["core", wanted]["diagnosis"])
@@ -131,6 +130,15 @@ class VerdictTest(CheckTest):
         self.assertEqual(0, code, out + err)
         self.assertIn("32 bits, since it makes pointers of 32-bit integers (simple_mm.c:", out)
 
+    def test_a_path_with_blanks_hides_nothing(self):
+        if not foreign_build.Kit(OPTIONS.kit, 32).available:
+            self.skipTest("this machine builds nothing for 32 bits")
+        os.mkdir(self.path("the home of Ä"))
+        path = shutil.copy(SAMPLE, self.path("the home of Ä"))
+        code, out, err = self.check("--mm", path, "--cflag=-DNARROW", "--tiers", "core", "--seconds", "3")
+        self.assertEqual(0, code, out + err)
+        self.assertIn("since it makes pointers of 32-bit integers (simple_mm.c:", out)
+
     def test_what_was_mended_is_told(self):
         self.assertTrue(self.found("COPIES_TOO_LITTLE", tiers="resize"))
         code, _, _ = self.check("--mm", SAMPLE, "--tiers", "resize", "--seconds", "3")
@@ -139,6 +147,8 @@ class VerdictTest(CheckTest):
 
     def test_a_flood_is_survived(self):
         self.assertEqual({}, self.found("FLOODS"))
+        with open(self.path("out", "report.md"), encoding="utf-8") as file:
+            self.assertNotIn("in the trial run", file.read())
 
     def test_resize_is_left_out_where_there_is_none(self):
         code, out, _ = self.check("--mm", SAMPLE, "--cflag=-DWITHOUT_REALLOC", "--tiers", "core",
@@ -153,6 +163,15 @@ class RefusalTest(CheckTest):
         self.refused("--mm", self.path(), says="is a folder")
         self.refused("--mm", self.write("empty.c", ""), says="is empty")
         self.refused("--mm", self.write("memlib.c", "int x;"), says="no source of an allocator")
+
+    def test_a_folder_of_somebody_else_is_left_alone(self):
+        os.makedirs(self.path("out", "build"))
+        with open(self.path("out", "build", "thesis"), "w", encoding="utf-8") as file:
+            file.write("years of work")
+        code, _, err = self.check("--mm", SAMPLE, "--tiers", "core", "--seconds", "3")
+        self.assertEqual(2, code)
+        self.assertIn("is in the way, and not a build of ci/check", err)
+        self.assertTrue(os.path.exists(self.path("out", "build", "thesis")))
 
     def test_sources(self):
         self.refused("--mm", self.write("bad.c", "int mm_init(void) { return nothing; }\n"),
@@ -170,6 +189,7 @@ class RefusalTest(CheckTest):
                 (("--mm", SAMPLE, "--seconds", "0"), "no number of seconds"),
                 (("--mm", SAMPLE, "--alignment", "12"), "invalid choice"),
                 (("--mm", SAMPLE, "--init", "x"), "--init is for --heap"),
+                (("--malloc", "x.so", "--prefix", "je-"), "'je-' is no beginning of a C name"),
                 (("--mm", SAMPLE, "--heap-limit", "17"), "no size of at least 4K"),
                 (("--mm", SAMPLE, "--seconds", "1"), "give at least --seconds"),
                 (("--malloc", SAMPLE), "not a shared library")):

@@ -1,4 +1,4 @@
-"""Reads what a build and a loader ask of an ELF file: its machine, sections, symbols, and what it needs.
+"""Reads what a build and a loader ask of an ELF file: its machine, sections and symbols.
 
 Works on objects, shared libraries and programs of either width, little-endian as all that Assay
 runs on is.
@@ -9,9 +9,10 @@ import struct
 MACHINES = {3: "i386", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V", 8: "MIPS", 21: "PowerPC64",
             22: "S/390"}
 
-RELOCATABLE, PROGRAM, SHARED = 1, 2, 3
+# Of a file: ET_DYN.
+SHARED = 3
 
-_SYMTAB, _STRTAB, _NOBITS, _DYNAMIC, _DYNSYM = 2, 3, 8, 6, 11
+_SYMTAB, _DYNSYM = 2, 11
 _WRITE, _ALLOC, _TLS = 1, 2, 0x400
 
 
@@ -22,7 +23,6 @@ class NoElf(ValueError):
 @dataclasses.dataclass(frozen=True)
 class Section:
     name: str
-    kind: int
     flags: int
     size: int
 
@@ -32,16 +32,14 @@ class Section:
 
     @property
     def thread_local(self):
-        return bool(self.flags & _TLS)
+        return bool(self.flags & _TLS and self.size)
 
 
 @dataclasses.dataclass(frozen=True)
 class Symbol:
     name: str
     section: int             # 0: not defined here
-    binding: int             # 0 local, 1 global, 2 weak
-    kind: int                # 1 data, 2 function
-    size: int
+    binding: int             # 0 local, 1 global, 2 weak, 10 unique
 
     @property
     def defined(self):
@@ -49,11 +47,11 @@ class Symbol:
 
     @property
     def exported(self):
-        return self.binding in (1, 2) or self.binding == 10
+        return self.binding in (1, 2, 10)
 
 
 class ElfFile:
-    """An ELF file that was read."""
+    """An ELF file that was read. NoElf if it is none, or names what it does not hold."""
 
     def __init__(self, path):
         with open(path, "rb") as file:
@@ -62,7 +60,10 @@ class ElfFile:
             raise NoElf("no ELF file")
         try:
             self._read()
-        except (struct.error, IndexError, UnicodeDecodeError) as error:
+            self._symbols = {kind: list(self._read_symbols(kind)) for kind in (_SYMTAB, _DYNSYM)}
+        except NoElf:
+            raise
+        except (struct.error, IndexError, ValueError) as error:
             raise NoElf("a damaged ELF file") from error
 
     def _read(self):
@@ -82,14 +83,13 @@ class ElfFile:
                                   offset + i * size) for i in range(count)]
         # (name, type, flags, address, offset, size, link, info)
         self._raw = raw
-        self.sections = [Section(self._string(names, each[0]), each[1], each[2], each[5])
-                         for each in raw]
+        self.sections = [Section(self._string(names, each[0]), each[2], each[5]) for each in raw]
 
     def _string(self, table, offset):
         start = self._raw[table][4] + offset
         return self._data[start:self._data.index(b"\0", start)].decode("utf-8", "replace")
 
-    def _symbols(self, wanted):
+    def _read_symbols(self, wanted):
         form = "<IBBHQQ" if self.bits == 64 else "<IIIBBH"
         size = struct.calcsize(form)
         for each in self._raw:
@@ -98,16 +98,20 @@ class ElfFile:
             for at in range(each[4], each[4] + each[5] // size * size, size):
                 fields = struct.unpack_from(form, self._data, at)
                 if self.bits == 64:
-                    name, info, _, section, _, length = fields
+                    name, info, _, section, _, _ = fields
                 else:
-                    name, _, length, info, _, section = fields
+                    name, _, _, info, _, section = fields
                 if name:
-                    yield Symbol(self._string(each[6], name), section, info >> 4, info & 15, length)
+                    yield Symbol(self._string(each[6], name), section, info >> 4)
 
     def symbols(self):
         """Of an object file."""
-        return list(self._symbols(_SYMTAB))
+        return self._symbols[_SYMTAB]
 
     def dynamic_symbols(self):
         """Of a shared library, without the versions that may hang on their names."""
-        return list(self._symbols(_DYNSYM))
+        return self._symbols[_DYNSYM]
+
+    @property
+    def has_thread_locals(self):
+        return any(section.thread_local for section in self.sections)

@@ -25,6 +25,14 @@ from ci.workbench import CannotRun, shown
 
 ROOT = workbench.ROOT
 
+# Of adapters, and of what they are linked with.
+FOLDER = os.path.join(ROOT, "allocators", "foreign")
+PRISTINE = os.path.join(FOLDER, "pristine.c")
+TIER_SOURCES = [os.path.join(FOLDER, "tiers.c"), PRISTINE]
+
+# All that there may be (allocators/foreign/tiers.c).
+TIERS = ("core", "resize", "reinit", "exhaustion", "huge", "edge")
+
 # In the folder of a build: what it was made of, and the allocator's plain object.
 RECIPE, OBJECT = "check.json", "allocator.o"
 
@@ -74,6 +82,11 @@ class BuildFailed(CannotRun):
     def __init__(self, message, said=""):
         super().__init__(message)
         self.said = said
+
+    @property
+    def missing(self):
+        """The names that a linker did not find."""
+        return undefined(self.said)
 
 
 def run_tool(command, message):
@@ -207,6 +220,7 @@ class Foreign:
     renamed: bool = False                     # the object has other names than the sources
     fixed: bool = False                       # it runs at one address only, where ASan has no room
     forked: str = ""                          # why each program needs a process of its own
+    builder: typing.Optional["Builder"] = None    # of its width
 
 
 class Builder:
@@ -316,7 +330,7 @@ class Builder:
                    for name in programs or PROGRAMS}
         flags = self._flags(foreign)
         table = self.registry(foreign.tiers, recipe)
-        ours = {variant: self.ours([*foreign.adapter, *tier_sources(), table], variant, flags)
+        ours = {variant: self.ours([*foreign.adapter, *TIER_SOURCES, table], variant, flags)
                 for variant in {variant for _, variant in made_of.values()}}
         links = [self.pool.submit(self._link, name, kit, variant, foreign, [o.result() for o in ours[variant]])
                  for name, (kit, variant) in made_of.items()]
@@ -354,6 +368,11 @@ def write_recipe(folder, arguments, foreign):
         shutil.copy(foreign.objects[PLAIN], os.path.join(folder, OBJECT))
 
 
+def is_build(folder):
+    """Whether ci/check has made it, and may make it anew."""
+    return os.path.exists(os.path.join(folder, RECIPE))
+
+
 def stored_with(path):
     """(folder of the build, what its recipe says) of a finding that ci/check has stored; else None."""
     folder = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(path)))), "build")
@@ -365,9 +384,17 @@ def stored_with(path):
         return None
 
 
-def tier_sources():
-    folder = os.path.join(ROOT, "allocators", "foreign")
-    return [os.path.join(folder, name) for name in ("tiers.c", "pristine.c")]
+def check_files(files):
+    """CannotRun unless each can be read and has something in it."""
+    for path in files:
+        if os.path.isdir(path):
+            raise CannotRun("%s is a folder: name the files in it" % shown(path))
+        if not os.path.exists(path):
+            raise CannotRun("%s: no such file" % shown(path))
+        if not os.access(path, os.R_OK):
+            raise CannotRun("%s: may not be read" % shown(path))
+        if os.path.getsize(path) == 0:
+            raise CannotRun("%s is empty" % shown(path))
 
 
 def undefined(said):

@@ -3,22 +3,21 @@
 What such a heap expects around itself is there: a buffer, a break (sbrk and brk), pages (mmap and munmap, or a
 function that the adapter file names). Whichever it calls decides how it gets its memory.
 """
+import contextlib
 import dataclasses
 import os
 
-from ci import elf_file, foreign_build, foreign_mm, heap_adapter
+from ci import elf_file, foreign_build, foreign_trial, foreign_width, heap_adapter
 from ci.c_declarations import INTEGER, Declarations
 from ci.foreign_build import PLAIN, VARIANTS, BuildFailed, Foreign
+from ci.foreign_trial import NO_START, OUT_OF_MEMORY
 from ci.workbench import CannotRun, shown
 
-_FOLDER = os.path.join(foreign_build.ROOT, "allocators", "foreign")
-ADAPTER = [os.path.join(_FOLDER, name) for name in ("foreign_heap.c", "backend_break.c", "backend_pages.c")]
-_PROBE = os.path.join(foreign_build.ROOT, "fuzz", "foreign_probe.c")
-_SOURCE = os.path.join(foreign_build.ROOT, "allocators", "source_buffer.c")
+ADAPTER = [os.path.join(foreign_build.FOLDER, name)
+           for name in ("foreign_heap.c", "backend_break.c", "backend_pages.c")]
 
 # How the heap is called, in the folder of the build.
 GLUE = "heap_glue.c"
-_OUT = "memory runs out"  # what a trial run says
 
 # What stands for the system's own.
 _BREAK = {"sbrk": "foreign_sbrk", "_sbrk": "foreign_sbrk", "brk": "foreign_brk"}
@@ -30,7 +29,7 @@ _LEAST_LIMIT = 4096
 
 # Sources of firmware are written for other compilers.
 _LENIENT = ["-Wno-everything", "-Wno-error=implicit-function-declaration", "-Wno-error=int-conversion",
-            "-Wno-error=incompatible-pointer-types", "-Wno-error=implicit-int"]
+            "-Wno-error=incompatible-pointer-types", "-Wno-error=implicit-int", *foreign_width.WARNINGS]
 
 # By slot of the vtable.
 _SLOTS = {"create": "init", "allocate": "alloc", "release": "free", "resize": "realloc",
@@ -55,7 +54,7 @@ def read_lines(files, options):
     sources = list(files) + lists["source"]
     if not sources:
         raise CannotRun("%s names no source: add  source = FILE.c" % shown(options.adapter))
-    foreign_mm.check_files(sources)
+    foreign_build.check_files(sources)
     return (lines, sources, list(options.include) + lists["include"], lists["cflag"] + list(options.cflag),
             (lists["memory"] or ["dirty"])[-1])
 
@@ -74,8 +73,9 @@ class _Heap:
     def compile(self):
         jobs = {(path, variant): self.builder.pool.submit(self.builder.compile, path, variant, self.flags)
                 for variant in VARIANTS for path in self.sources}
-        made = {key: job.result()[0] for key, job in jobs.items()}
-        return {variant: self.builder.one_object([made[path, variant] for path in self.sources], variant)
+        made = {key: job.result() for key, job in jobs.items()}
+        self.signs = foreign_width.signs("".join(made[path, PLAIN][1] for path in self.sources))
+        return {variant: self.builder.one_object([made[path, variant][0] for path in self.sources], variant)
                 for variant in VARIANTS}
 
     def glue(self):
@@ -142,7 +142,7 @@ def _understand(heap, wholes, glue, limit):
                 line.place, line.function))
     memory, note = _memory(heap, glue, calls)
     foreign = Foreign("heap", list(ADAPTER), bits=heap.builder.kit.bits, flags=heap.flags,
-                      sources=list(heap.sources), renamed=True)
+                      sources=list(heap.sources), renamed=True, builder=heap.builder)
     foreign.functions = {slot: heap.lines[role].function for slot, role in _SLOTS.items()
                          if role in heap.lines}
     foreign.defines = memory + glue.defines() + ["FOREIGN_LIMIT=((size_t)%d)" % limit]
@@ -153,14 +153,14 @@ def _understand(heap, wholes, glue, limit):
     if heap.memory == "zeroed":
         foreign.defines.append("FOREIGN_ZEROED=1")
         foreign.notes.append("fresh memory is zero, as told")
-    foreign.tiers = list(foreign_mm.TIERS)
+    foreign.tiers = list(foreign_build.TIERS)
     if "realloc" not in heap.lines:
         foreign.tiers.remove("resize")
         foreign.left_out["resize"] = "no --realloc was named"
     if not glue.restarts:
         foreign.tiers.remove("reinit")
         foreign.left_out["reinit"] = "it is started once: name a reset in an adapter file if it can be again"
-    if any(section.thread_local and section.size for section in file.sections):
+    if file.has_thread_locals:
         foreign.forked = "it has variables of threads"
     renames = dict(glue.renames())
     renames.update({name: new for name, new in {**_BREAK, **_PAGES}.items()
@@ -171,22 +171,6 @@ def _understand(heap, wholes, glue, limit):
 def own_kind(line):
     """Whether the heap has this function, and not whoever it calls."""
     return line.role not in ("sbrk", "brk", "pages", "pages_free")
-
-
-def _trial(heap, foreign, limit):
-    program = os.path.join(heap.builder.folder, "probe-heap.elf")
-    defines = ["-D" + define for define in foreign.defines + ["FOREIGN_ALIGN=8", "FOREIGN_MAX_ALIGN=8"]]
-    pristine = foreign_build.tier_sources()[1]
-    ours = heap.builder.ours([_PROBE, _SOURCE, *foreign.adapter, pristine], PLAIN, defines)
-    try:
-        heap.builder.link_program(program, PLAIN, ["-fsanitize=fuzzer-no-link"],
-                                  [job.result() for job in ours], foreign)
-    except BuildFailed as error:
-        missing = foreign_build.undefined(error.said)
-        if missing:
-            error.args = ("the heap calls %s, which none of the files defines" % ", ".join(missing[:6]),)
-        raise
-    return foreign_mm.run_trial(program, limit)
 
 
 def _align(foreign, trial, options):
@@ -214,16 +198,17 @@ def prepare(builder, files, options, say):
             raise CannotRun("there is no kit for 32 bits: leave --m32 out")
         return _finished(_try(builder, files, options), options)
     wide = _try(builder, files, options)
-    failed = wide.trial.get("failed")
-    if failed in (None, "", _OUT) or options.bits == 64:
+    failed = wide.trial["failed"]
+    why = wide.heap.signs.why(failed)
+    if failed in ("", OUT_OF_MEMORY) or options.bits == 64 or not why:
         return _finished(wide, options)
     # Small systems have addresses of 32 bits, and code that is written for them keeps these in integers.
-    narrow = builder.at(32)
-    if narrow:
-        narrow = _try(narrow, files, options)
+    narrow_builder = builder.at(32)
+    with contextlib.suppress(BuildFailed):
+        narrow = _try(narrow_builder, files, options) if narrow_builder else None
         # An array of its own may be too small for a trial: that speaks against no width.
-        if narrow.trial.get("failed") in (None, "", _OUT):
-            narrow.foreign.notes[0] += ", since a trial at 64 bits failed (%s)" % failed
+        if narrow and narrow.trial["failed"] in ("", OUT_OF_MEMORY):
+            narrow.foreign.notes[0] += ", since " + why
             return _finished(narrow, options)
     return _finished(wide, options)
 
@@ -231,7 +216,6 @@ def prepare(builder, files, options, say):
 @dataclasses.dataclass
 class _Tried:
     """A heap built at one width, and what came of a trial run."""
-    builder: object
     heap: object
     glue: object
     foreign: object
@@ -249,7 +233,8 @@ def _try(builder, files, options):
     jobs = {variant: builder.pool.submit(builder.finish, wholes[variant], variant, renames, glue.kept())
             for variant in VARIANTS}
     foreign.objects = {variant: job.result() for variant, job in jobs.items()}
-    return _Tried(builder, heap, glue, foreign, limit, _trial(heap, foreign, limit))
+    program = foreign_trial.build(builder, foreign, ["FOREIGN_ALIGN=8", "FOREIGN_MAX_ALIGN=8"])
+    return _Tried(heap, glue, foreign, limit, foreign_trial.run(program, limit))
 
 
 def _write(builder, glue):
@@ -262,20 +247,19 @@ def _write(builder, glue):
 
 def _finished(tried, options):
     heap, foreign, trial = tried.heap, tried.foreign, tried.trial
-    if trial.get("failed") == "its own start fails":
+    if trial["failed"] == NO_START:
         line = heap.lines["init"]
         hint = ""
         if heap.functions[line.function].result.kind == INTEGER and not line.success:
             hint = ("; if that is what it returns when all is well, say so in an adapter file:  init = %s(%s) == 1"
                     % (line.function, ", ".join(line.arguments)))
         raise CannotRun("%s fails with %d bytes%s" % (line.function, tried.limit, hint))
-    if trial.get("failed"):
+    if trial["failed"]:
         foreign.notes.append("in the trial run %s" % trial["failed"])
     elif not trial.get("same", True):
         foreign.forked = foreign.forked or "in a trial run it did not come back to its first state"
     _align(foreign, trial, options)
     if foreign.forked:
         foreign.defines.append("FOREIGN_KEEPS_STATE=1")
-    _write(tried.builder, tried.glue)
-    foreign.builder = tried.builder
+    _write(foreign.builder, tried.glue)
     return foreign

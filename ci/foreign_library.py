@@ -5,16 +5,12 @@ Nothing of it is compiled: the programs load it when they start, beside the allo
 """
 import os
 import re
-import subprocess
 
-from ci import elf_file, foreign_build
-from ci.foreign_build import PLAIN, Foreign
+from ci import elf_file, foreign_build, foreign_trial
+from ci.foreign_build import Foreign
 from ci.workbench import CannotRun, shown
 
-_FOLDER = os.path.join(foreign_build.ROOT, "allocators", "foreign")
-ADAPTER = [os.path.join(_FOLDER, name) for name in ("foreign_malloc.c", "library.c")]
-_PROBE = os.path.join(foreign_build.ROOT, "fuzz", "foreign_probe.c")
-_SOURCE = os.path.join(foreign_build.ROOT, "allocators", "source_buffer.c")
+ADAPTER = [os.path.join(foreign_build.FOLDER, name) for name in ("foreign_malloc.c", "library.c")]
 
 REQUIRED = ("malloc", "free")
 _ALIGNED = ("aligned_alloc", "posix_memalign", "memalign")
@@ -27,11 +23,6 @@ _HAS = {"realloc": "FOREIGN_HAS_RESIZE", "calloc": "FOREIGN_HAS_ZEROED",
 _MOST_ALIGN = 1 << 16
 _LIMIT = 20 << 20
 
-_SHARED = 3  # ET_DYN
-
-# Seconds for the trial run.
-_TRIAL = 10
-
 
 def read(path):
     """The library's ElfFile. CannotRun if it is none that a program here could load."""
@@ -43,7 +34,7 @@ def read(path):
         raise CannotRun("%s: %s" % (shown(path), error.strerror)) from error
     except elf_file.NoElf as error:
         raise CannotRun("%s: not a shared library, but %s" % (shown(path), error)) from error
-    if file.kind != _SHARED:
+    if file.kind != elf_file.SHARED:
         raise CannotRun("%s: not a shared library; link it with -shared" % shown(path))
     if file.machine not in ("x86-64", "i386"):
         raise CannotRun("%s is a library for %s: it cannot run here" % (shown(path), file.machine))
@@ -72,7 +63,7 @@ def _missing(path, prefix, names, missing):
 def _says_threads(file, names):
     """Whether a library deals with threads."""
     wanted = {symbol.name for symbol in file.dynamic_symbols() if not symbol.defined}
-    return (any(section.thread_local and section.size for section in file.sections) or
+    return (file.has_thread_locals or
             any(name.startswith(("pthread_mutex_", "pthread_key_", "pthread_spin_", "mtx_"))
                 for name in wanted | names))
 
@@ -85,6 +76,8 @@ def understand(path, prefix, file, options):
         raise CannotRun(_missing(path, prefix, names, missing))
     there = [name for name in OPTIONAL if prefix + name in names]
     foreign = Foreign("malloc", list(ADAPTER), bits=file.bits)
+    foreign.tiers = [tier for tier in foreign_build.TIERS if tier != "reinit"]
+    foreign.left_out = {"reinit": "a library of C's functions has no re-initialisation"}
     foreign.defines = ["FOREIGN_ELSEWHERE=1", "FOREIGN_KEEPS_STATE=1",
                        'FOREIGN_LIBRARY="%s"' % os.path.realpath(path).replace("\\", "\\\\").replace('"', '\\"'),
                        'FOREIGN_PREFIX="%s"' % prefix,
@@ -112,31 +105,10 @@ def understand(path, prefix, file, options):
     absent = [prefix + name for name in OPTIONAL if name not in there]
     if absent:
         foreign.notes.append("without %s, which it does not export" % ", ".join(absent))
-    foreign.tiers = ["core", "resize", "exhaustion", "huge", "edge"]
-    foreign.left_out = {"reinit": "a library of C's functions has no re-initialisation"}
     if "realloc" not in there:
         foreign.tiers.remove("resize")
         foreign.left_out["resize"] = "there is no %srealloc" % prefix
     return foreign
-
-
-def _trial(builder, foreign, path):
-    """CannotRun if the library cannot even be loaded. What it does wrong then is for fuzzing to tell."""
-    program = os.path.join(builder.folder, "probe-library.elf")
-    ours = builder.ours([_PROBE, _SOURCE, *foreign.adapter], PLAIN,
-                        ["-D" + define for define in foreign.defines])
-    builder.link_program(program, PLAIN, ["-fsanitize=fuzzer-no-link"], [o.result() for o in ours], foreign)
-    try:
-        result = subprocess.run([program, "16777216"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                stderr=subprocess.PIPE, timeout=_TRIAL, check=False)
-    except subprocess.TimeoutExpired:
-        foreign.notes.append("in the trial run it does not end")
-        return
-    said = result.stderr.decode(errors="replace")
-    if result.returncode == 2 and said.startswith(os.path.realpath(path)):
-        raise CannotRun(said.strip().splitlines()[0])
-    if result.returncode < 0:
-        foreign.notes.append("in the trial run it dies of signal %d" % -result.returncode)
 
 
 def prepare(builder, path, options, say):
@@ -151,6 +123,9 @@ def prepare(builder, path, options, say):
             raise CannotRun("%s is a library of %d bits, and there is no kit for these" % (
                 shown(path), file.bits))
     foreign = understand(path, options.prefix, file, options)
-    _trial(builder, foreign, path)
     foreign.builder = builder
+    # Whether it can be loaded. What it does wrong then is for fuzzing to tell.
+    trial = foreign_trial.run(foreign_trial.build(builder, foreign), _LIMIT)
+    if trial["failed"]:
+        foreign.notes.append("in the trial run %s" % trial["failed"])
     return foreign

@@ -4,21 +4,19 @@ Nothing is taken on trust but the functions' names: which there are is read from
 are tried when it does not compile without them, and a trial run tells the alignment and the width that it
 was written for.
 """
+import contextlib
 import dataclasses
 import json
 import os
 import re
 import subprocess
 
-from ci import elf_file, foreign_build
-from ci.foreign_build import PLAIN, VARIANTS, BuildFailed, Foreign
+from ci import elf_file, foreign_build, foreign_trial, foreign_width
+from ci.foreign_build import PLAIN, TIERS, VARIANTS, BuildFailed, Foreign
 from ci.workbench import CannotRun, shown
 
-_FOLDER = os.path.join(foreign_build.ROOT, "allocators", "foreign")
-INCLUDE = os.path.join(_FOLDER, "include")
-ADAPTER = os.path.join(_FOLDER, "foreign_mm.c")
-_PROBE = os.path.join(foreign_build.ROOT, "fuzz", "foreign_probe.c")
-_SOURCE = os.path.join(foreign_build.ROOT, "allocators", "source_buffer.c")
+INCLUDE = os.path.join(foreign_build.FOLDER, "include")
+ADAPTER = os.path.join(foreign_build.FOLDER, "foreign_mm.c")
 
 # Files of the course's own driver, which the testbed stands in for.
 _DRIVER = ("memlib.c", "mdriver.c", "fsecs.c", "fcyc.c", "clock.c", "ftimer.c", "stree.c", "tracefile.c")
@@ -27,13 +25,6 @@ _DRIVER = ("memlib.c", "mdriver.c", "fsecs.c", "fcyc.c", "clock.c", "ftimer.c", 
 _LENIENT = ["-Wno-everything", "-Wno-unknown-warning-option"] + ["-Wno-error=" + warning for warning in (
     "implicit-function-declaration", "implicit-int", "int-conversion", "incompatible-pointer-types",
     "incompatible-function-pointer-types", "return-mismatch", "return-type", "unused-command-line-argument")]
-
-# What a pointer does not survive at 64 bits. (Ignored at 32, where it does.)
-_TRUNCATES = ["-Wint-to-pointer-cast", "-Wint-to-void-pointer-cast", "-Wpointer-to-int-cast",
-              "-Wvoid-pointer-to-int-cast", "-Wint-conversion"]
-_BACK = re.compile(r"^([^\s:]+):(\d+):\d+: warning: .*\[-W(int-to-(?:void-)?pointer-cast|int-conversion)\]",
-                   re.MULTILINE)
-_AWAY = re.compile(r"^([^\s:]+):(\d+):\d+: warning: .*\[-W(?:void-)?pointer-to-int-cast\]", re.MULTILINE)
 
 # Tried one after the other when a source does not compile; with what is said of each.
 _ATTEMPTS = (
@@ -63,13 +54,8 @@ _CHECKERS = ("mm_checkheap", "mm_check", "mm_checkHeap", "mm_heapcheck", "mm_che
 _SLOTS = {"create": "mm_init", "reset": "mm_init", "allocate": "mm_malloc", "release": "mm_free",
           "resize": "mm_realloc", "allocate_zeroed": "mm_calloc"}
 
-TIERS = ("core", "resize", "reinit", "exhaustion", "huge", "edge")
-
 # Bytes of heap that the course gives.
 LIMIT = 20 << 20
-
-# Seconds for the trial run.
-_TRIAL = 5
 
 
 def kept_sources(files, say):
@@ -85,19 +71,6 @@ def kept_sources(files, say):
     return kept
 
 
-def check_files(files):
-    """CannotRun unless each can be read and has something in it."""
-    for path in files:
-        if os.path.isdir(path):
-            raise CannotRun("%s is a folder: name the files in it" % shown(path))
-        if not os.path.exists(path):
-            raise CannotRun("%s: no such file" % shown(path))
-        if not os.access(path, os.R_OK):
-            raise CannotRun("%s: may not be read" % shown(path))
-        if os.path.getsize(path) == 0:
-            raise CannotRun("%s is empty" % shown(path))
-
-
 def text_of(path):
     """A source without comments and strings, as far as that can be told without a compiler."""
     with open(path, encoding="utf-8", errors="replace") as file:
@@ -111,16 +84,23 @@ class _Compiled:
     wholes: dict             # by variant
     flags: list
     notes: list
-    back: list               # places where integers become pointers: file:line
-    away: list               # and the other way
+    signs: foreign_width.Signs
+
+
+@dataclasses.dataclass
+class _Tried:
+    """What there is at one width, and what came of a trial run."""
+    compiled: _Compiled
+    trial: dict
+    foreign: Foreign
 
 
 class Source:
     """The user's files, on their way to a Foreign."""
 
-    def __init__(self, builder, files, options, say):
-        check_files(files)
-        self._builder, self._options, self._say = builder, options, say
+    def __init__(self, files, options, say):
+        foreign_build.check_files(files)
+        self._options, self._say = options, say
         self._limit = options.heap_limit or LIMIT
         self.files = kept_sources(files, say)
         self._texts = {path: text_of(path) for path in self.files}
@@ -130,7 +110,7 @@ class Source:
 
     def _flags(self):
         folders = dict.fromkeys(os.path.dirname(os.path.abspath(path)) for path in self.files)
-        flags = _LENIENT + _TRUNCATES
+        flags = _LENIENT + foreign_width.WARNINGS
         for folder in [*map(os.path.abspath, self._options.include), *folders, INCLUDE]:
             flags += ["-I", folder]
         # Which the headers declare; other declarations are the source's own.
@@ -159,6 +139,15 @@ class Source:
                     attempts.insert(0, (flags, words))
         raise first
 
+    def has_inline(self, names):
+        """Whether a function of these names is defined as inline."""
+        return any(re.search(r"\binline\b[^;{]*\b%s\s*\(" % re.escape(name), self._all) for name in names)
+
+    def with_inline(self, builder, compiled):
+        """The same, compiled so that such functions are there to be called from elsewhere."""
+        flags, words = _INLINE
+        return self._attempt(builder, compiled.flags + flags, compiled.notes + [words])
+
     def _attempt(self, builder, more, notes):
         flags = self._flags() + more + self._options.cflag
         jobs = {(path, variant): builder.pool.submit(builder.compile, path, variant, flags)
@@ -170,9 +159,7 @@ class Source:
         for variant in VARIANTS:
             objects = [made[path, variant][0] for path in self.files if path in kept]
             wholes[variant] = builder.one_object(objects, variant)
-        places = [["%s:%s" % (os.path.basename(file), line) for file, line, *_ in pattern.findall(said)]
-                  for pattern in (_BACK, _AWAY)]
-        return _Compiled(wholes, more, notes, *places)
+        return _Compiled(wholes, more, notes, foreign_width.signs(said, self._all))
 
     def _without_driver(self, objects):
         """Paths without those whose object brings a main() or the heap's own end."""
@@ -190,11 +177,11 @@ class Source:
 
     # ## Understanding
 
-    def understand(self, compiled, bits):
+    def understand(self, compiled, builder):
         """What there is: a Foreign without objects, {old: new} of the names that change, and its checker
         as of checker()."""
-        symbols = elf_file.ElfFile(compiled.wholes[PLAIN]).symbols()
-        defined = {symbol.name for symbol in symbols if symbol.defined and symbol.exported}
+        file = elf_file.ElfFile(compiled.wholes[PLAIN])
+        defined = {symbol.name for symbol in file.symbols() if symbol.defined and symbol.exported}
         rename = {}
         for wanted, others in _ALIASES.items():
             for other in others:
@@ -206,11 +193,11 @@ class Source:
         missing = [name for name in REQUIRED if name not in names]
         if missing:
             raise CannotRun(self._missing(missing, names))
-        for name in ("main",):
-            if name in defined:
-                raise CannotRun("%s defines %s(): the testbed calls the allocator itself; leave it out" % (
-                    " ".join(map(shown, self.files)), name))
-        foreign = Foreign("mm", [ADAPTER], bits=bits, sources=self.files, renamed=bool(rename))
+        if "main" in defined:
+            raise CannotRun("%s defines main(): the testbed calls the allocator itself; leave it out" % (
+                " ".join(map(shown, self.files))))
+        foreign = Foreign("mm", [ADAPTER], bits=builder.kit.bits, sources=self.files, renamed=bool(rename),
+                          builder=builder)
         # For whoever builds it by hand.
         foreign.flags = compiled.flags + self._options.cflag
         foreign.includes = [*self._options.include, INCLUDE]
@@ -231,8 +218,7 @@ class Source:
             foreign.notes.append("without %s, which it does not have" % ", ".join(absent))
         if rename:
             foreign.notes.append(", ".join("%s is taken as %s" % (old, new) for old, new in rename.items()))
-        if any(section.thread_local and section.size for section in
-               elf_file.ElfFile(compiled.wholes[PLAIN]).sections):
+        if file.has_thread_locals:
             foreign.forked = "it has variables of threads"
         return foreign, rename, self.checker(defined)
 
@@ -280,50 +266,14 @@ class Source:
             if os.path.isfile(path):
                 yield path
 
-    # ## The trial run
-
     def trial(self, builder, foreign, asks):
-        """What the probe prints, as a dictionary; `failed` says why a program would not run, `fixed` that
-        it would where the course has its heap, but not where it is with ASan. `asks`: defines that have
-        it ask a checker."""
-        program = os.path.join(builder.folder, "probe-%d.elf" % builder.kit.bits)
-        defines = ["-D" + define for define in [*foreign.defines, *asks]] + ["-DFOREIGN_ALIGN=8"]
-        ours = builder.ours([_PROBE, _SOURCE, *foreign.adapter, foreign_build.tier_sources()[1]], PLAIN,
-                            defines)
-        try:
-            builder.link_program(program, PLAIN, ["-fsanitize=fuzzer-no-link"], [o.result() for o in ours],
-                                 foreign)
-        except BuildFailed as error:
-            missing = foreign_build.undefined(error.said)
-            if missing:
-                error.args = ("%s calls %s, which none of the files defines" % (
-                    " ".join(map(shown, self.files)), ", ".join(missing[:6])),)
-            error.missing = missing
-            raise
-        trial = run_trial(program, self._limit)
-        if builder.kit.bits == 64 and not trial.get("failed"):
-            trial["fixed"] = bool(run_trial(program, self._limit, "elsewhere").get("failed"))
+        """What a trial run says; `fixed`, besides, that it fails but where the course has its heap, and so
+        where it is with ASan. `asks`: defines that have it ask a checker."""
+        program = foreign_trial.build(builder, foreign, [*asks, "FOREIGN_ALIGN=8"])
+        trial = foreign_trial.run(program, self._limit)
+        trial["fixed"] = builder.kit.bits == 64 and not trial["failed"] and bool(
+            foreign_trial.run(program, self._limit, foreign_trial.ELSEWHERE)["failed"])
         return trial
-
-
-def run_trial(program, limit, *where):
-    """What the probe says; also of a process that dies, hangs or leaves."""
-    try:
-        result = subprocess.run([program, str(limit), *where], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.DEVNULL, timeout=_TRIAL, check=False)
-    except subprocess.TimeoutExpired:
-        return {"failed": "it does not end"}
-    except OSError as error:
-        return {"failed": error.strerror}
-    for line in reversed(result.stdout.decode(errors="replace").splitlines()):
-        if line.startswith('{"align"'):
-            try:
-                return json.loads(line)
-            except ValueError:
-                break
-    if result.returncode < 0:
-        return {"failed": "it dies of signal %d" % -result.returncode}
-    return {"failed": "it leaves with exit code %d" % result.returncode}
 
 
 def prepare(builder, files, options, say):
@@ -336,76 +286,58 @@ class _Preparation:
 
     def __init__(self, builder, files, options, say):
         self._builder, self._options = builder, options
-        self._source = Source(builder, files, options, say)
+        self._source = Source(files, options, say)
 
     def run(self):
-        wide = self._try(self._builder) if self._options.bits != 32 else None
-        if wide and (self._options.bits == 64 or not self._suspects(wide)):
-            return self._finish(wide, "as told" if self._options.bits == 64 else "")
-        why = self._why(wide) if wide else "as told"
-        narrow_builder = self._builder if self._options.bits == 32 else self._builder.at(32)
+        if self._options.bits == 32:
+            return self._finish(self._try(self._builder), "as told")
+        wide = self._try(self._builder)
+        if self._options.bits == 64:
+            return self._finish(wide, "as told")
+        why = wide.compiled.signs.why(wide.trial["failed"])
+        if not why:
+            return self._finish(wide, "")
+        narrow_builder = self._builder.at(32)
         if not narrow_builder:
             return self._finish(wide, "though %s: there is no kit for 32 bits, which ci/setup would "
                                 "install" % why)
-        narrow = self._try(narrow_builder)
-        if wide is None or not narrow[2].get("failed"):
-            return self._finish(narrow, why)
+        with contextlib.suppress(BuildFailed):
+            narrow = self._try(narrow_builder)
+            if not narrow.trial["failed"]:
+                return self._finish(narrow, "since " + why)
         return self._finish(wide, "though %s: it fails at 32 bits as well" % why)
 
     def _try(self, builder):
-        """(builder, compiled, trial, foreign, rename) at the width of the builder."""
+        """The _Tried at the width of the builder."""
         compiled = self._source.compile(builder)
         try:
             return self._understood(builder, compiled)
         except BuildFailed as error:
-            missing = getattr(error, "missing", ())
-            if not any(re.search(r"\binline\b[^;{]*\b%s\s*\(" % re.escape(name), self._source._all)
-                       for name in missing):
+            if not self._source.has_inline(error.missing):
                 raise
-        compiled = self._source._attempt(builder, compiled.flags + _INLINE[0],
-                                         compiled.notes + [_INLINE[1]])
-        return self._understood(builder, compiled)
+        return self._understood(builder, self._source.with_inline(builder, compiled))
 
     def _understood(self, builder, compiled):
-        foreign, rename, (checker, asks) = self._source.understand(compiled, builder.kit.bits)
+        foreign, rename, (checker, asks) = self._source.understand(compiled, builder)
         keep = [*REQUIRED, *_HAS] + ([checker] if checker else [])
         jobs = {variant: builder.pool.submit(builder.finish, compiled.wholes[variant], variant, rename, keep)
                 for variant in VARIANTS}
         foreign.objects = {variant: job.result() for variant, job in jobs.items()}
         foreign.notes = ["with " + note for note in compiled.notes] + foreign.notes
         trial = self._source.trial(builder, foreign, asks)
-        if checker and not trial.get("failed") and trial.get("content"):
+        if checker and not trial["failed"] and trial["content"]:
             foreign.defines += asks
             foreign.notes.append("%s is asked as well" % checker)
         elif checker:
             # It may be that which fails.
-            if trial.get("failed"):
+            if trial["failed"]:
                 trial = self._source.trial(builder, foreign, [])
             foreign.notes.append("%s is not asked: it is not content with a trial run" % checker)
-        return builder, compiled, trial, foreign
-
-    @staticmethod
-    def _suspects(tried):
-        _, compiled, trial, _ = tried
-        return bool(compiled.back) or bool(trial.get("failed") and compiled.away) or bool(
-            trial.get("failed"))
-
-    @staticmethod
-    def _why(tried):
-        _, compiled, trial, _ = tried
-        if compiled.back:
-            return "it makes pointers of 32-bit integers (%s)" % ", ".join(
-                list(dict.fromkeys(compiled.back))[:3])
-        if compiled.away:
-            return "it truncates pointers (%s), and a trial at 64 bits failed (%s)" % (
-                ", ".join(list(dict.fromkeys(compiled.away))[:3]), trial["failed"])
-        return "a trial at 64 bits failed (%s)" % trial["failed"]
+        return _Tried(compiled, trial, foreign)
 
     def _finish(self, tried, why):
-        builder, _, trial, foreign = tried
-        foreign.builder = builder
-        foreign.notes.insert(0, "%d bits%s" % (foreign.bits, why and (
-            ", " + why if why.startswith(("though", "as")) else ", since " + why)))
+        trial, foreign = tried.trial, tried.foreign
+        foreign.notes.insert(0, "%d bits%s" % (foreign.bits, why and ", " + why))
         align = self._options.alignment
         if align:
             foreign.notes.append("alignment %d, as told" % align)
@@ -418,12 +350,12 @@ class _Preparation:
                 "alignment 8, the least that the course allows%s" % (
                     "" if not found else "; in a trial run it returned blocks at multiples of %d" % found))
         foreign.defines += ["FOREIGN_ALIGN=%d" % align, "FOREIGN_MAX_ALIGN=%d" % align]
-        if trial.get("fixed"):
+        if trial["fixed"]:
             foreign.fixed = True
             foreign.notes.append("without ASan, as it does not run but where the course has its heap")
-        if trial.get("failed") and trial["failed"] not in why:
+        if trial["failed"] and trial["failed"] not in why:
             foreign.notes.append("in the trial run %s" % trial["failed"])
-        if not trial.get("failed") and not trial.get("same", True):
+        if not trial["failed"] and not trial["same"]:
             foreign.forked = foreign.forked or "in a trial run it did not come back to its first state"
         if foreign.forked:
             foreign.defines.append("FOREIGN_KEEPS_STATE=1")

@@ -24,7 +24,7 @@ PROGRAMS = {"address": "fuzz/foreign_libfuzzer.elf", "none": "fuzz/foreign_plain
 RUNS, LENGTH = 8000, 1024
 
 CLEAN = None
-ALL = foreign_mm.TIERS
+ALL = foreign_build.TIERS
 
 NARROW = ("mm_32_bit",)
 FIXED = ("mm_fixed_place",)
