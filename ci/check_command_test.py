@@ -11,7 +11,7 @@ import unittest
 
 CI = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(CI))
-from ci import check_command, driver_blind, foreign_build, tier_shares, workbench  # noqa: E402
+from ci import check_command, driver_blind, foreign_build, foreign_width, tier_shares, workbench  # noqa: E402
 from reports import results  # noqa: E402
 
 SAMPLE = os.path.join(CI, "samples", "simple_mm.c")
@@ -275,6 +275,20 @@ class DialectTest(unittest.TestCase):
     def test_what_a_linker_says(self):
         self.assertEqual(["helper"], foreign_build.undefined("x.o: undefined reference to `helper'\n"))
         self.assertEqual(["team"], foreign_build.multiple("a.o: multiple definition of `team'; b.o"))
+
+    def test_what_speaks_for_32_bits(self):
+        warning = "/my home/mm.c:%d:3: warning: cast to 'x' [-W%s]\n"
+        back = foreign_width.signs(warning % (7, "int-to-pointer-cast"))
+        self.assertEqual("it makes pointers of 32-bit integers (mm.c:7)", back.why(""))
+        away = foreign_width.signs("".join(
+            warning % (line, "pointer-to-int-cast") for line in (7, 7, 9)))
+        self.assertEqual("", away.why(""))
+        self.assertIn("it truncates pointers (mm.c:7, mm.c:9), and a trial", away.why("it dies"))
+        word = foreign_width.signs("", "#define WSIZE 4\n")
+        self.assertEqual("", word.why(""))
+        self.assertIn("4 bytes (WSIZE), and a trial at 64 bits failed (it dies)", word.why("it dies"))
+        # A mistake alone is judged where it shows.
+        self.assertEqual("", foreign_width.signs("", "#define WSIZE 8\n").why("it dies"))
 
 
 if __name__ == "__main__":
