@@ -230,7 +230,7 @@ static void measure(struct trial *trial, const struct strategy *strategy, unsign
   struct score *score = trial->score;
   double mine[SCORE_ROUNDS_MAX], theirs[SCORE_ROUNDS_MAX];
   libc_prepare();
-  uintptr_t before = libc_heap_end();
+  uintptr_t before = libc_heap_end(), end_before = (uintptr_t)sbrk(0);
   if (run_libc(trial) < 0) {
     fail(trial, "the C library's malloc refused a request");
     return;
@@ -238,7 +238,8 @@ static void measure(struct trial *trial, const struct strategy *strategy, unsign
   uintptr_t after = (uintptr_t)sbrk(0);
   // Both are warm then.
   if (run_once(trial, strategy, true) < 0) return;
-  if (after > before && after - before >= score->peak_live) score->libc_heap = after - before;
+  // If what was free already has sufficed, nobody knows how much of it was needed.
+  if (after > end_before && after - before >= score->peak_live) score->libc_heap = after - before;
   uint64_t end = cpu_time() + (uint64_t)seconds * 1000000000u;
   while (score->rounds < SCORE_ROUNDS_MAX && (score->rounds == 0 || cpu_time() < end)) {
     mine[score->rounds] = run_once(trial, strategy, false);

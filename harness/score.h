@@ -21,8 +21,8 @@ struct score {
   uint64_t operations;  // requests and releases of a run
   size_t peak_live;     // bytes
   size_t peak_heap;     // bytes
-  size_t libc_heap;     // bytes; 0: not known, as malloc is not the one of glibc
-  double seconds;       // CPU time of a run, median of the rounds
+  size_t libc_heap;  // bytes; 0: not known, as malloc is not the one of glibc, or had enough before
+  double seconds;    // CPU time of a run, median of the rounds
   double libc_seconds;  // the same of the C library's malloc, round by round beside it
   unsigned rounds;
   char reason[128];  // why there is no score, or empty

@@ -82,6 +82,8 @@ static void test_figures(void) {
   CHECK(score.reason[0] == '\0');
   CHECK(score.operations == 5 && score.peak_live == 164 && score.peak_heap == 5 * PAGE);
   CHECK(score.seconds > 0 && score.libc_seconds > 0 && score.rounds >= 1);
+  // So little needs no more memory of malloc, which had other things before.
+  CHECK(score.libc_heap == 0);
   // One page less than it needs.
   score = score_of(&spender, 4 * PAGE, 60);
   CHECK(strcmp(score.reason, "operation 3, of 65 bytes, was refused") == 0);
