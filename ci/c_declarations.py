@@ -5,6 +5,8 @@ import re
 import subprocess
 import typing
 
+from ci.workbench import CannotRun, shown
+
 POINTER, INTEGER, BOOL, VOID, OTHER = "pointer", "integer", "bool", "void", "other"
 
 # Seconds.
@@ -70,10 +72,14 @@ class Declarations:
     def _dump(self, name):
         """The nodes of the declarations with this name; none if the source does not compile."""
         if name not in self._dumps:
-            result = subprocess.run(
-                [*self._command, "-w", "-fsyntax-only", "-Xclang", "-ast-dump=json", "-Xclang",
-                 "-ast-dump-filter=" + name, self._source], stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_PATIENCE, check=False)
+            try:
+                result = subprocess.run(
+                    [*self._command, "-w", "-fsyntax-only", "-Xclang", "-ast-dump=json", "-Xclang",
+                     "-ast-dump-filter=" + name, self._source], stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_PATIENCE, check=False)
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise CannotRun("%s: its declarations cannot be read: %s" % (
+                    shown(self._source), error)) from error
             self._dumps[name] = [node for node in _values(result.stdout.decode(errors="replace"))
                                  if node.get("name") == name]
         return self._dumps[name]

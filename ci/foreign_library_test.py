@@ -59,6 +59,19 @@ class LibraryTest(unittest.TestCase):
         with self.assertRaisesRegex(CannotRun, "damaged ELF file"):
             foreign_library.read(path)
 
+    def test_symbols_without_names(self):
+        path = self.library(LEAST)
+        with open(path, "r+b") as file:
+            data = file.read()
+            start, = struct.unpack_from("<Q", data, 40)
+            size, count = struct.unpack_from("<HH", data, 58)
+            headers = [start + i * size for i in range(count)]
+            symbols = next(at for at in headers if struct.unpack_from("<I", data, at + 4) == (11,))
+            file.seek(symbols + 40)
+            file.write(struct.pack("<I", 9999))     # of the section with the names
+        with self.assertRaisesRegex(CannotRun, "damaged ELF file"):
+            foreign_library.read(path)
+
     def test_objects_and_other_machines(self):
         self.library(LEAST)
         subprocess.run([OPTIONS.clang, "-w", "-c", "-o", self.path("lib.o"), self.path("lib.c")], check=True)

@@ -262,7 +262,8 @@ class FuzzingRun:
     def replay(self, seconds=math.inf):
         """What there is time for."""
         end = time.monotonic() + seconds
-        besides = os.path.join(workbench.ROOT, "corpus", self.BESIDES, "*") if self.BESIDES else ""
+        besides = os.path.join(
+            glob.escape(workbench.ROOT), "corpus", self.BESIDES, "*") if self.BESIDES else ""
         corpora.replay(self.campaign, self.corpora, self.sleuth, self.assay,
                        lambda: self.stopped() or time.monotonic() >= end,
                        sorted(glob.glob(besides)))

@@ -88,7 +88,7 @@ class RecordedRun:
 
     def _logs_of(self, process):
         """Of one process, the last program that it executed at the end."""
-        found = glob.glob(os.path.join(self._logs, "%s.*.raw" % process))
+        found = glob.glob(os.path.join(glob.escape(self._logs), "%s.*.raw" % process))
         return sorted(found, key=lambda path: int(path.split(".")[-2]))
 
     def _take_last_log(self, process, name):
@@ -107,8 +107,7 @@ class RecordedRun:
         if not traces:
             print("ci/run: %s: nothing was recorded" % self._options.command[0], file=sys.stderr)
             return None
-        self._own_trace = traces[0][0]
-        shutil.copyfile(self._own_trace, target)
+        shutil.copyfile(traces[0][0], target)
         print("ci/run: %s: %s" % (shown(os.path.abspath(target)), traces[0][1]), file=sys.stderr)
         stem = re.sub(r"\.trace$", "", target)
         rest = self._convert(self._logs, self._folder("traces")) if os.listdir(self._logs) else []
@@ -122,7 +121,7 @@ class RecordedRun:
 
     def _tell_violations(self):
         """Whether there was one."""
-        notes = sorted(glob.glob(os.path.join(self._notes, "*.violation")))
+        notes = sorted(glob.glob(os.path.join(glob.escape(self._notes), "*.violation")))
         for note in notes:
             process = os.path.basename(note).split(".")[0]
             with open(note, encoding="utf-8", errors="replace") as file:
@@ -142,7 +141,7 @@ class RecordedRun:
         if log:
             traces = [path for path, _ in self._convert(log, self._folder("trace%s" % process))]
         else:       # --record has it already
-            pattern = os.path.join(self._scratch, "*trace*", "*.%s*.trace" % process)
+            pattern = os.path.join(glob.escape(self._scratch), "*trace*", "*.%s*.trace" % process)
             traces = sorted(glob.glob(pattern), key=os.path.getmtime)
         if not traces:
             return None

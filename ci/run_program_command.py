@@ -18,7 +18,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from ci import program_file, recorded_run, workbench  # noqa: E402
+from ci import program_file, quotas, recorded_run, workbench  # noqa: E402
 from ci.command_line import Parser  # noqa: E402
 from ci.program_file import CannotExecute  # noqa: E402
 from ci.workbench import CannotRun  # noqa: E402
@@ -46,16 +46,15 @@ found; 2 if it could not be run so; with --shadow 99 if a property was violated 
 PRELOAD, PLANTED = ("harness/preload/%s.so" % name for name in ("run_preload", "run_planted_preload"))
 ASSAY = "assay.elf"
 
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
 
 def size(value):
     """The type of an option that takes bytes, such as 65536, 64M or 2G."""
-    match = re.fullmatch(r"(\d{1,15})([KMGT]?)(i?B)?", value)
-    number = int(match.group(1)) * UNITS[match.group(2)] if match else 0
-    if not 1 << 20 <= number <= 1 << 46:
-        raise argparse.ArgumentTypeError(
-            "'%s' is no size from 1M to 64T; give one such as 512M or 2G" % value)
+    try:
+        number = quotas.size(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if number > 1 << 46:
+        raise argparse.ArgumentTypeError("'%s' is more than 64T" % value)
     return number
 
 
