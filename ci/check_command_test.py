@@ -11,7 +11,8 @@ import unittest
 
 CI = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(CI))
-from ci import check_command, driver_blind, foreign_build, foreign_width, tier_shares, workbench  # noqa: E402
+from ci import check_command, driver_blind, foreign_build, foreign_mm  # noqa: E402
+from ci import foreign_width, tier_shares, workbench  # noqa: E402
 from reports import results  # noqa: E402
 
 SAMPLE = os.path.join(CI, "samples", "simple_mm.c")
@@ -289,6 +290,24 @@ class DialectTest(unittest.TestCase):
         self.assertIn("4 bytes (WSIZE), and a trial at 64 bits failed (it dies)", word.why("it dies"))
         # A mistake alone is judged where it shows.
         self.assertEqual("", foreign_width.signs("", "#define WSIZE 8\n").why("it dies"))
+
+
+class ScoreTest(unittest.TestCase):
+    def told(self, text):
+        with tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, "assay.elf")
+            with open(program, "w", encoding="utf-8") as file:
+                file.write("#!/bin/sh\ncat <<'END'\n%s\nEND\n" % text)
+            os.chmod(program, 0o755)
+            return foreign_mm.score(argparse.Namespace(program=lambda name: program), ["core"], 1)
+
+    def test_what_is_not_known_is_said(self):
+        mean = {"workload": "mean", "scored": 3, "of": 4, "utilisation": 0.5, "kops": 9.0,
+                "libc_utilisation": None, "libc_kops": 8.0}
+        self.assertIn("utilisation 50 %, throughput 9 Kops/s, in the mean of 3 of 4 workloads (the C "
+                      "library: unknown, 8 Kops/s)", self.told(json.dumps(mean)))
+        self.assertIn("none of 4", self.told(json.dumps(dict(mean, scored=0))))
+        self.assertIn("does not survive", self.told(""))
 
 
 if __name__ == "__main__":

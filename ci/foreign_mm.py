@@ -364,6 +364,11 @@ class _Preparation:
 
 # ## What a course would have said
 
+def _percent(share):
+    """Of a share that may not be known."""
+    return "unknown" if share is None else "%.0f %%" % (100 * share)
+
+
 def score(bench, tiers, seconds):
     """Utilisation and throughput as courses grade them, as a line for the report; '' if there is none.
     `bench` has the programs."""
@@ -377,10 +382,10 @@ def score(bench, tiers, seconds):
         mean = next(line for line in lines if line["workload"] == "mean")
         if not mean["scored"]:
             return "scores: none, as it gets through none of %d workloads" % mean["of"]
-        return ("scores: utilisation %.0f %%, throughput %.0f Kops/s, in the mean of %d of %d workloads (the C "
-                "library: %.0f %%, %.0f Kops/s); `assay score` tells them one by one" % (
-                    100 * mean["utilisation"], mean["kops"], mean["scored"], mean["of"],
-                    100 * mean["libc_utilisation"], mean["libc_kops"]))
+        return ("scores: utilisation %s, throughput %.0f Kops/s, in the mean of %d of %d workloads (the C "
+                "library: %s, %.0f Kops/s); `assay score` tells them one by one" % (
+                    _percent(mean["utilisation"]), mean["kops"], mean["scored"], mean["of"],
+                    _percent(mean["libc_utilisation"]), mean["libc_kops"]))
     except (OSError, subprocess.TimeoutExpired):
         return "scores: none, as the workloads did not come to an end"
     except (ValueError, KeyError, TypeError, StopIteration):
