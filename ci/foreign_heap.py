@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import os
 
-from ci import elf_file, foreign_build, foreign_trial, foreign_width, heap_adapter
+from ci import elf_file, foreign_build, foreign_trial, foreign_width, heap_adapter, heap_glue
 from ci.c_declarations import INTEGER, Declarations
 from ci.foreign_build import PLAIN, VARIANTS, BuildFailed, Foreign
 from ci.foreign_trial import NO_START, OUT_OF_MEMORY
@@ -79,7 +79,7 @@ class _Heap:
                 for variant in VARIANTS}
 
     def glue(self):
-        """The heap_adapter.Glue of the lines."""
+        """The heap_glue.Glue of the lines."""
         # Each read of a source keeps its dumps: what several functions share is read once.
         readers = [Declarations([self.builder.compiler, "-m%d" % self.builder.kit.bits, *self.flags], path)
                    for path in map(os.path.abspath, self.sources)]
@@ -101,7 +101,7 @@ class _Heap:
                 raise CannotRun("%s: %s is static: nobody else can call it" % (line.place, line.function))
             heap_adapter.settle(line, functions[line.function])
         self.functions = functions
-        return heap_adapter.Glue(self.lines, functions)
+        return heap_glue.Glue(self.lines, functions)
 
 
 def _memory(heap, glue, calls):

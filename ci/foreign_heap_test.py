@@ -10,7 +10,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
-from ci import c_declarations, heap_adapter  # noqa: E402
+from ci import c_declarations, heap_adapter, heap_glue  # noqa: E402
 from ci.c_declarations import BOOL, INTEGER, OTHER, POINTER, VOID, Function, Parameter, Type  # noqa: E402
 from ci.workbench import CannotRun  # noqa: E402
 
@@ -156,7 +156,7 @@ class GlueTest(unittest.TestCase):
         lines = {role: heap_adapter.parse_line(role, text, role) for role, text in roles.items()}
         for line in lines.values():
             heap_adapter.settle(line, functions[line.function])
-        return heap_adapter.Glue(lines, functions)
+        return heap_glue.Glue(lines, functions)
 
     def compiles(self, glue):
         result = subprocess.run(
