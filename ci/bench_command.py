@@ -65,7 +65,7 @@ def parse_options(arguments):
                         help="only these; may be repeated; X:VARIANT is one of its variants (all "
                              "that `assay list` shows)")
     parser.add_argument("--workloads", type=names, action="append", default=[], metavar="X,Y",
-                        help="only these of %s, compile, python, and the traces given; may be "
+                        help="only these of %s, compile, python, beside the traces given; may be "
                              "repeated (all)" % ", ".join(w.name for w in workloads.BUILT_IN))
     parser.add_argument("--trace", action="append", default=[], metavar="FILE",
                         help="a workload more: any file that `assay replay` reads; may be repeated")
@@ -139,6 +139,7 @@ class Bench:
         self._traces = dict(zip(traces, options.trace))
         known = [w.name for w in workloads.BUILT_IN] + list(workloads.RECORDED) + traces
         self._wanted = workbench.choose(options.workloads, known, "workload")
+        self._wanted += [name for name in traces if name not in self._wanted]
         try:
             os.makedirs(self._folder, exist_ok=True)
             self._programs = self._bench.copy([MEASURE, ASSAY, PRELOAD],

@@ -82,6 +82,11 @@ static double each(uint64_t nanoseconds, uint64_t operations) {
   return operations ? (double)nanoseconds / (double)operations : 0;
 }
 
+static int refuse_heap(const struct cli_job *job, const char *path, const struct program *program) {
+  return cli_error("%s: %s does not start on a heap of %" PRIu64 " bytes; say --heap with more",
+                   path, job->entry->name, program_heap(program).capacity);
+}
+
 // ## Without the oracle
 
 static void print_bare(const struct cli_job *job, const char *path, const struct replay *result) {
@@ -138,6 +143,7 @@ static int replay_without_oracle(const struct cli_job *job, const struct request
                      path, WTERMSIG(status));
   if (status != 0)
     return cli_error("%s: the allocator ended the process; `--tier fast` says how", path);
+  if (was.error == ENOSPC) return refuse_heap(job, path, program);
   if (was.error) return cli_error("%s: could not be replayed: %s", path, strerror(was.error));
   print_bare(job, path, &was.result);
   return CLI_CLEAN;
@@ -163,6 +169,10 @@ static int replay_with_oracle(const struct cli_job *job, const struct request *r
   bool ran = isolate_run(&run, &settings, job->entry->strategy, program);
   if (progress.terminal) fputs("\r\033[K", stderr);
   if (!ran) return cli_error("%s: could not be replayed: %s", path, strerror(errno));
+  // What did not begin is clean to an oracle, and no replay.
+  if (run.verdict.property == PROPERTY_NONE && program_length(program) > 0 &&
+      run.counts.operations + run.counts.skipped == 0)
+    return refuse_heap(job, path, program);
   bool clean = run.verdict.property == PROPERTY_NONE;
   if (job->json)
     cli_print_json(path, job->entry, program, &run);

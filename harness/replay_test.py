@@ -104,6 +104,19 @@ class ReplayTest(unittest.TestCase):
         self.assertEqual(2, code)
         self.assertIn("kept or merged, not 'some'", err)
 
+    def test_a_heap_too_small_to_begin_with_is_no_clean_replay(self):
+        path = self.write(program(1).replace("source=pages", "source=fixed", 1))
+        for tier in ("none", "fast"):
+            code, out, err = assay("--strategy", "tlsf", "--tier", tier, "--heap", "64", path)
+            self.assertEqual((2, ""), (code, out))
+            self.assertIn("a trace.txt: tlsf does not start on a heap of 64 bytes", err)
+
+    def test_without_a_word_as_the_file_says(self):
+        path = self.write(program(3).replace("heap ", "heap threads=2 ", 1))
+        for strategy, threads in (("size_class", 2), ("tlsf", 1)):
+            code, out, _ = assay("--strategy", strategy, "--tier", "none", "--json", path)
+            self.assertEqual((0, threads), (code, json.loads(out)["threads"]))
+
     def test_progress_without_the_oracle(self):
         path = self.write(program(2))
         for how in ("kept", "merged"):
