@@ -131,6 +131,14 @@ class VerdictTest(CheckTest):
         self.assertEqual(0, code, out + err)
         self.assertIn("32 bits, since it makes pointers of 32-bit integers (simple_mm.c:", out)
 
+    def test_what_needs_32_bits_is_judged_there_if_it_fails_there_too(self):
+        if not foreign_build.Kit(OPTIONS.kit, 32).available:
+            self.skipTest("this machine builds nothing for 32 bits")
+        code, out, err = self.check("--mm", SAMPLE, "--cflag=-DNARROW", "--cflag=-DCRASHES", "--tiers", "core",
+                                    "--seconds", "3")
+        self.assertEqual(1, code, out + err)
+        self.assertIn("malloc lab: 32 bits, since it makes pointers of 32-bit integers", out)
+
     def test_a_path_with_blanks_hides_nothing(self):
         if not foreign_build.Kit(OPTIONS.kit, 32).available:
             self.skipTest("this machine builds nothing for 32 bits")

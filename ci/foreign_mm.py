@@ -303,7 +303,8 @@ class _Preparation:
                                 "install" % why)
         with contextlib.suppress(BuildFailed):
             narrow = self._try(narrow_builder)
-            if not narrow.trial["failed"]:
+            # Where pointers do not survive 64 bits, nothing else would be found there.
+            if not narrow.trial["failed"] or wide.compiled.signs.back or wide.compiled.signs.away:
                 return self._finish(narrow, "since " + why)
         return self._finish(wide, "though %s: it fails at 32 bits as well" % why)
 

@@ -1,6 +1,7 @@
 """A trial run of an allocator that somebody brings, before its programs are built (fuzz/foreign_probe.c)."""
 import json
 import os
+import signal
 import subprocess
 
 from ci import foreign_build
@@ -61,5 +62,6 @@ def run(program, limit, *where):
     except ValueError:
         pass
     if result.returncode < 0:
-        return {"failed": "it dies of signal %d" % -result.returncode}
+        return {"failed": "it dies of signal %d (%s)" % (
+            -result.returncode, signal.strsignal(-result.returncode))}
     return {"failed": "it leaves with exit code %d" % result.returncode}
