@@ -118,6 +118,7 @@ class VerdictTest(CheckTest):
 
     def test_what_it_does_is_told_as_what_it_did(self):
         for flag, wanted, words in (("LEAVES", "crash", "it called exit(0)"),
+                                    ("MULTIPLIES", "crash", "it called fork()"),
                                     ("MAPS", "outside-heap", "it called mmap")):
             found = self.found(flag)
             self.assertIn(("core", wanted), found, flag)

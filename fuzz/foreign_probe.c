@@ -34,6 +34,10 @@ struct trial {
   const char *failed;  // what a program would not survive, or NULL
 };
 
+// An allocator that multiplies would go on doing so until the machine has no room. It is told as
+// one that leaves: what is checked later tells why.
+pid_t fork(void) { _exit(3); }
+
 static uint32_t random_state;
 static uint32_t draw(void) {
   random_state = random_state * 1664525u + 1013904223u;

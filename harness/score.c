@@ -16,6 +16,7 @@
 #include "harness/arena.h"
 #include "harness/cpu_time.h"
 #include "harness/oracle.h"
+#include "harness/watch.h"
 
 // Who is scored, or the C library.
 struct subject {
@@ -174,7 +175,9 @@ static double run_strategy(struct trial *trial, const struct strategy *strategy,
     return -1;
   }
   uint64_t start = cpu_time();
+  watch_forbids_fork = true;
   bool done = run_all(trial, &subject, peaks);
+  watch_forbids_fork = false;
   double seconds = (double)(cpu_time() - start) / 1e9;
   strategy->destroy(subject.allocator);
   arena_close(&trial->arena);

@@ -88,6 +88,9 @@ unsigned long watch_copies(void);
 // Whether the allocator is one that may call what it likes, and so is no longer asked about it.
 extern bool watch_lets_call;
 
+// Where nobody watches, and an allocator that forks would multiply: it is refused.
+extern bool watch_forbids_fork;
+
 // For watch_calls.c: one of those calls, from the code at `caller`.
 void watch_caught(enum watch_event event, const char *what, void *caller);
 

@@ -7,6 +7,7 @@
 //                                      time, and what this program itself says is not lost in it
 //
 // A program that is linked without --wrap calls none of these.
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -25,7 +26,7 @@
   type __wrap_##name(__VA_ARGS__);                                                                 \
   type __wrap_##name(__VA_ARGS__)
 
-bool watch_lets_call;
+bool watch_lets_call, watch_forbids_fork;
 
 static bool is_watched(void) { return watch_inside() && !watch_lets_call; }
 
@@ -65,6 +66,10 @@ _Noreturn WRAPPED(void, __assert_fail, const char *text, const char *file, unsig
 
 WRAPPED(pid_t, fork, void) {
   if (is_watched()) watch_caught(WATCH_ENDS, "it called fork()", CALLER);
+  if (watch_forbids_fork) {
+    errno = EAGAIN;
+    return -1;
+  }
   return __real_fork();
 }
 

@@ -46,6 +46,9 @@ static void misbehave(void) {
 #ifdef LEAVES
   if (calls == 3) exit(0);
 #endif
+#ifdef MULTIPLIES
+  if (calls >= 3) fork();
+#endif
 #ifdef HANGS
   while (calls == 3) continue;
 #endif
