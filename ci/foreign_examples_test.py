@@ -161,6 +161,9 @@ class ExamplesTest(unittest.TestCase):
     def test_library_does_not_zero(self):
         self.expect_finding(["--malloc", self.library("-DBUG_ZERO")], "core", {"zeroed"})
 
+    def test_library_forks(self):
+        self.expect_finding(["--malloc", self.library("-DBUG_FORKS")], "core", {"crash"})
+
     def test_library_tells_too_much(self):
         self.expect_finding(["--malloc", self.library("-DBUG_USABLE")], "core", DAMAGE | {"usable-size"})
 

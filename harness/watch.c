@@ -1,5 +1,6 @@
 #include "harness/watch.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -314,9 +315,15 @@ void watch_begin_thread(unsigned place) {
   stack_for_signals(place);
 }
 
+// Libraries call fork where no linker's --wrap reaches, and would multiply with each program.
+static void before_fork(void) {
+  if (watch_inside()) watch_caught(WATCH_ENDS, "it called fork()", __builtin_return_address(0));
+}
+
 void watch_install(watch_handler *new_handler) {
   static bool installed;
   handler = new_handler;
+  if (!installed) pthread_atfork(before_fork, NULL, NULL);
   if (!installed) heed_environment();
   if (!installed) install_handlers();
   if (!installed) ORDER_ATOMIC(places);

@@ -9,6 +9,7 @@
 //   -DBUG_USABLE    malloc_usable_size counts the header too
 //   -DBUG_ALIGNED   aligned_alloc takes large classes to be aligned to their size
 //   -DBUG_OVERFLOW  malloc adds the header before it looks at the size
+//   -DBUG_FORKS     malloc makes another process
 #define _GNU_SOURCE
 #include <errno.h>
 #include <malloc.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum { HEADER = 16, LEAST = 5, MOST = 17, CLASSES = 64, CHUNK = 1 << 18 };
 
@@ -83,6 +85,10 @@ void *malloc(size_t size) {
     errno = ENOMEM;
     return NULL;
   }
+#endif
+#ifdef BUG_FORKS
+  static unsigned calls;
+  if (++calls == 3) fork();
 #endif
   unsigned class;
 #ifdef BUG_OVERLAP
