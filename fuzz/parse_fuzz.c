@@ -5,15 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEMAND_ID "parse"
+#include "fuzz/demand.h"
 #include "harness/program_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what) {
-  if (holds) return;
-  fprintf(stderr, "ERROR: %s\nASSERTION FAILED: parse\n", what);
-  abort();
-}
 
 static char *print(const struct program *program, size_t *size) {
   char *text = NULL;

@@ -5,50 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEMAND_ID "raw-log"
+#include "fuzz/demand.h"
 #include "harness/record_convert.h"
 #include "harness/record_log.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds, const char *what) {
-  if (holds) return;
-  fprintf(stderr, "ERROR: %s\nASSERTION FAILED: raw-log\n", what);
-  abort();
-}
-
-static void check_program(const struct program *program, const struct trace_header *header) {
-  struct heap heap = program_heap(program);
-  bool *live = calloc(heap.slots, sizeof *live);
-  if (!live) abort();
-  uint64_t blocks = 0, peak = 0;
-  for (size_t i = 0; i < program_length(program); i++) {
-    struct operation operation = record_operation(program_at(program, i));
-    demand(operation.slot < heap.slots, "a slot is beyond the heap's");
-    demand(operation.kind == OP_RELEASE || operation.size > 0, "a request is for 0 bytes");
-    bool *named = &live[operation.slot];
-    switch (operation.kind) {
-    case OP_ALLOCATE:
-    case OP_ALLOCATE_ZEROED:
-      demand(!*named, "a live slot is allocated into");
-      *named = true;
-      if (++blocks > peak) peak = blocks;
-      break;
-    case OP_RELEASE:
-      demand(*named, "an empty slot is released");
-      *named = false;
-      blocks--;
-      break;
-    case OP_RESIZE:
-      demand(*named, "an empty slot is resized");
-      break;
-    default:
-      demand(false, "an operation that no process performs");
-    }
-  }
-  demand(peak >= header->peak_blocks, "more blocks lived than the program shows");
-  demand(header->records == program->count, "the header counts wrongly");
-  free(live);
-}
 
 static void check(const uint8_t *log, size_t size) {
   struct program program = {0};
@@ -56,7 +18,7 @@ static void check(const uint8_t *log, size_t size) {
   struct recording recording;
   struct file_error error = {""};
   if (record_convert(log, size, "log", &program, &header, &recording, &error)) {
-    check_program(&program, &header);
+    demand_consistent(&program, &header);
   } else {
     demand(program.records == NULL, "a refused program is not cleared");
     demand(strncmp(error.text, "log: ", 5) == 0, "an error does not name its file");
