@@ -176,7 +176,7 @@ static inline void repro_memory_open(struct repro_memory *self, size_t capacity,
   if (self->mapping == MAP_FAILED) repro_give_up("no addresses for the heap");
   self->start =
       self->mapping + (REPRO_ALIGN - (uintptr_t)self->mapping % REPRO_ALIGN) % REPRO_ALIGN;
-  if (self->start == self->mapping) self->start += REPRO_ALIGN;
+  if (self->start - self->mapping < REPRO_GUARD) self->start += REPRO_ALIGN;
   if (mprotect(self->start - REPRO_GUARD, self->size + REPRO_GUARD, PROT_READ | PROT_WRITE) != 0)
     repro_give_up("no memory for the heap");
   self->top = self->start - REPRO_CANARY;
