@@ -103,7 +103,7 @@ enum { MAX_CUT = 4096 };
 
 static struct {
   struct lock lock;
-  size_t count;
+  _Atomic size_t count;  // read without the lock to tell whether there is any
   struct {
     const unsigned char *block;
     struct header header;

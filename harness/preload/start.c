@@ -97,7 +97,11 @@ static void make_heap(void) {
     fail();
   }
   struct source *source = make_source(entry->strategy->needs);
-  if (source && settings->shadow[0]) source = check_start(entry->name, source);
+  if (!source) {
+    preload_tell("no memory for the heap: is there a limit (ulimit -v), or is --heap too large?");
+    fail();
+  }
+  if (settings->shadow[0]) source = check_start(entry->name, source);
   if (!source) {
     preload_tell("no memory for the shadow model, which reserves 2 TiB of addresses: is there a "
                  "limit (ulimit -v, vm.overcommit_memory=2)?");
