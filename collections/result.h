@@ -10,6 +10,8 @@ enum result {
   RESULT_NOT_UTF8,       // bytes that are no UTF-8, or a code point that it cannot say
   RESULT_NO_BOUNDARY,    // an offset inside a code point
   RESULT_NOT_WRITTEN,    // a writer's end takes no more
+  RESULT_EXISTS,         // the key is there already
+  RESULT_FOREIGN,        // the other collection has another allocator, or other elements
 };
 
 #endif
