@@ -107,7 +107,7 @@ enum result print_padded(struct writer *writer, const void *bytes, size_t size, 
 typedef enum result print_element(struct writer *writer, const void *element, void *context);
 
 // `count` elements of `size` bytes each from `first` on, between `brackets` (two characters, as
-// "[]") and with ", " between them: [1, 2, 3]. Stops at the first failure.
+// "[]") and with ", " between them: [1, 2, 3].
 enum result print_array(struct writer *writer, const char *brackets, const void *first,
                         size_t count, size_t size, print_element *print, void *context);
 
