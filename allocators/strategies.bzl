@@ -108,18 +108,25 @@ def strategy_libraries(strategies):
     # Planted bugs are patched copies of these.
     native.exports_files({s.source: None for s in strategies}.keys())
 
-def strategy_registry(name, strategies, plants = [], **kwargs):
+def strategy_registry(name, strategies, plants = [], collections = [], beneath = [], **kwargs):
     """A library that defines registry[] (registry.h), with exactly these strategies.
 
     Args:
       name: the library; its source is <name>_table.c.
       strategies: a list of strategy().
-      plants: a list of planted bugs, as //fuzz:plants.bzl makes them: structs of `library`, the
-        label of the patched strategy, `facts`, the label of its description, and `recipe`.
+      plants: a list of planted bugs, as //fuzz:plants.bzl makes them: structs of `libraries`, labels
+        of the patched strategy, `facts`, the label of its description, `recipe`, and `collection`,
+        whether it is one.
+      collections: a list of collection(), //collections:collections.bzl.
+      beneath: strategies, some of which collections are tested over: all but adapters. Without
+        a collection they are not linked.
       **kwargs: passed to cc_library, and its tags to the other rules as well.
     """
     generator = "//allocators:generate_registry.py"
     table = name + "_table.c"
+    over = []
+    if collections or [p for p in plants if p.collection]:
+        over = [s for s in beneath if s.freestanding]
     native.genrule(
         name = name + "_table",
         srcs = [p.facts for p in plants],
@@ -127,18 +134,24 @@ def strategy_registry(name, strategies, plants = [], **kwargs):
         cmd = " ".join(
             ["python3 $(execpath %s) --output $@" % generator] +
             ["--strategy %s '%s'" % (s.name, strategy_recipe(s)) for s in strategies] +
+            ["--collection %s '%s'" % (c.name, c.recipe) for c in collections] +
+            ["--beneath " + s.name for s in over] +
             ["--plant $(execpath %s) '%s'" % (p.facts, p.recipe) for p in plants],
         ),
         tags = kwargs.get("tags"),
         tools = [generator],
     )
+    libraries = {"//allocators:" + s.name: None for s in strategies + over}
+    for c in collections:
+        libraries[c.driver] = None
+    for p in plants:
+        libraries.update({library: None for library in p.libraries})
     cc_library(
         name = name,
         srcs = [table],
         # Whatever asks for `registry` may stand on either side of it on the linker's line.
         alwayslink = True,
         deps = ["//allocators:registry_header"] +
-               ["//allocators:" + s.name for s in strategies] +
-               [p.library for p in plants],
+               (["//harness:collection_header"] if over else []) + libraries.keys(),
         **kwargs
     )

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes a planted bug: a strategy's source with one defect, and the facts about it.
 
-A plant is `<strategy>.<bug>.patch`, a unified diff against the strategy's file in allocators/,
-preceded by
+A plant is `<strategy>.<bug>.patch`, a unified diff against the strategy's file in allocators/, or
+against one file of a collection in collections/, preceded by
 
   Bug: what is wrong, in one line
   Origin: where such a bug was seen; of a historical one, what it was
@@ -12,6 +12,10 @@ and, in the folder bugs/, the benchmark of historical bugs, by
 
   Id: AB-<number>, stable: it is what others cite
   Reported: project and issue, CVE, advisory or commit, year
+
+A strategy's file exports one symbol, which the build renames. A collection is functions of many names,
+which its driver calls: they get names of their own by a header that is included before all else, so
+that the patched collection and a driver of its own are linked beside the clean ones.
 """
 import argparse
 import json
@@ -27,6 +31,14 @@ FOLDER_FIELDS = {"bugs": ("Id", "Reported")}
 
 BUG_ID = re.compile(r"AB-[0-9]{3}")
 YEAR = re.compile(r"\b(19|20)[0-9]{2}\b")
+
+# The file that a diff changes.
+PATCHED = re.compile(r"^--- a/(\S+)", re.MULTILINE)
+
+# A function or an object that a C file defines for others, as clang-format lays it out: at the
+# beginning of a line, with the name on that line.
+DEFINED = re.compile(r"^(?!static\b|extern\b|typedef\b|return\b|else\b)[A-Za-z_][\w \t*]*?\b(\w+)"
+                     r"(?:\([^;{}]*\)\s*\{|(?:\[\w*\])?\s*=)", re.MULTILINE)
 
 
 class BadPlant(Exception):
@@ -96,11 +108,39 @@ def apply(patch, source, output):
         raise BadPlant("`patch` is not installed: run ci/setup") from error
     if result.returncode != 0:
         said = " ".join((result.stdout + result.stderr).split())[:200]
-        raise BadPlant("does not apply to allocators/%s any more; make the same defect there again, "
-                       "and the diff anew (patch said: %s)" % (os.path.basename(source), said))
+        raise BadPlant("does not apply to %s any more; make the same defect there again, and the diff "
+                       "anew (patch said: %s)" % (of_the_house(source), said))
 
 
-def describe(patch, properties):
+def of_the_house(path):
+    """The path from the top folder, as far as its name tells."""
+    return "/".join(path.split("/")[-2:])
+
+
+def choose(patch, sources):
+    """Which of the sources the patch changes."""
+    if len(sources) == 1:
+        return sources[0]
+    with open(patch, encoding="utf-8") as f:
+        named = PATCHED.search(f.read())
+    for source in sources:
+        if named and of_the_house(source) == named.group(1):
+            return source
+    raise BadPlant("`--- a/...` must name one of %s" % " ".join(map(of_the_house, sources)))
+
+
+def renamed(paths, suffix):
+    """Lines that give all that C files define a name of its own."""
+    names = {}
+    for path in paths:
+        with open(path, encoding="utf-8") as f:
+            names.update(dict.fromkeys(DEFINED.findall(f.read())))
+    # A strategy's symbol ends in _strategy, here too.
+    return ["#define %s %s\n" % (name, re.sub(r"(_strategy)?$", suffix + r"\1", name, count=1))
+            for name in sorted(names)]
+
+
+def describe(patch, properties, collection=False):
     """The facts about a plant. `properties`: path of harness/property.h."""
     strategy, bug = parse_name(patch)
     with open(patch, encoding="utf-8") as f:
@@ -110,6 +150,7 @@ def describe(patch, properties):
         "name": "%s+%s" % (strategy, bug),
         "symbol": "%s__%s_strategy" % (strategy, bug),
         "strategy": strategy,
+        "collection": collection,
         "patch": patch,
         "id": header.get("Id"),
         "bug": header["Bug"],
@@ -123,14 +164,29 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patch", required=True)
-    parser.add_argument("--source", required=True)
+    parser.add_argument("--source", required=True, nargs="+",
+                        help="the strategy's file, or all of a collection")
     parser.add_argument("--properties", required=True, help="harness/property.h")
-    parser.add_argument("--output", required=True, help="the patched source")
+    parser.add_argument("--output", required=True, nargs="+", help="a copy of each, one of them patched")
     parser.add_argument("--facts", required=True, help="the JSON description")
+    parser.add_argument("--driver", help="of a collection, the file in harness/")
+    parser.add_argument("--rename", help="of a collection, the header that renames what it defines")
     options = parser.parse_args()
+    if len(options.source) != len(options.output) or bool(options.driver) != bool(options.rename):
+        parser.error("give an --output for each --source, and --driver and --rename together")
     try:
-        facts = describe(options.patch, options.properties)
-        apply(options.patch, options.source, options.output)
+        facts = describe(options.patch, options.properties, bool(options.driver))
+        patched = choose(options.patch, options.source)
+        for source, output in zip(options.source, options.output):
+            if source == patched:
+                apply(options.patch, source, output)
+            else:
+                shutil.copyfile(source, output)
+        if options.rename:
+            lines = renamed([options.driver, *options.output],
+                            "__" + parse_name(options.patch)[1])
+            with open(options.rename, "w", encoding="utf-8") as f:
+                f.writelines(lines)
         with open(options.facts, "w", encoding="utf-8") as f:
             json.dump(facts, f, indent=2)
             f.write("\n")

@@ -61,10 +61,11 @@ def libfuzzer_binary(name, deps, further = {}, **kwargs):
             variant = variant,
         )
 
-def _replays(threads):
-    return dict(_REPLAYS, **{v: "x_replay_" + v for v in THREAD_VARIANTS if threads})
+def _replays(threads, variants):
+    replays = dict(_REPLAYS, **{v: "x_replay_" + v for v in THREAD_VARIANTS if threads})
+    return {v: replay for v, replay in replays.items() if not variants or v in variants}
 
-def _programs(name, threads):
+def _programs(name, threads, variants):
     further = _FURTHER + (["tsan_libfuzzer"] if threads else [])
     for variant in ["libfuzzer", "afl"] + further:
         variant_binary(
@@ -73,7 +74,7 @@ def _programs(name, threads):
             tags = ["manual"] if variant in further else [],
             variant = variant,
         )
-    for variant, replay in _replays(threads).items():
+    for variant, replay in _replays(threads, variants).items():
         if not has_variant(variant):
             continue
         variant_binary(
@@ -83,8 +84,8 @@ def _programs(name, threads):
             variant = "plain" if variant == "valgrind" else variant,
         )
 
-def _regression_tests(name, inputs, threads):
-    for variant, replay in _replays(threads).items():
+def _regression_tests(name, inputs, threads, variants):
+    for variant, replay in _replays(threads, variants).items():
         program = replay.replace("x", name, 1)
         test = "%s_regression_%s" % (name, variant)
         if not has_variant(variant):
@@ -108,7 +109,7 @@ def _regression_tests(name, inputs, threads):
             tags = ["regression", variant],
         )
 
-def _sessions(name, seeds, afl_mutator):
+def _sessions(name, seeds, afl_mutator, smoke):
     afl = name + "_afl"
     libfuzzer = name + "_libfuzzer"
     args = [
@@ -124,6 +125,8 @@ def _sessions(name, seeds, afl_mutator):
         args = args,
         data = data + [libfuzzer],
     )
+    if not smoke:
+        return
     sh_test(
         name = name + "_afl_smoke",
         size = "small",
@@ -133,7 +136,16 @@ def _sessions(name, seeds, afl_mutator):
         tags = ["afl"],
     )
 
-def fuzz_target(name, deps, seeds, inputs, afl_mutator = None, threads = False, **kwargs):
+def fuzz_target(
+        name,
+        deps,
+        seeds,
+        inputs,
+        afl_mutator = None,
+        threads = False,
+        variants = [],
+        smoke = True,
+        **kwargs):
     """Makes the targets listed on top of this file.
 
     Args:
@@ -141,8 +153,10 @@ def fuzz_target(name, deps, seeds, inputs, afl_mutator = None, threads = False, 
       deps: libraries: LLVMFuzzerTestOneInput and all it needs, and //fuzz:replay_main.
       seeds: a file_list, the start corpus of fuzzing.
       inputs: a file_list, what the regression tests replay.
-      threads: True if it starts threads: it is replayed under race detectors too.
       afl_mutator: a shared object with AFL++'s custom mutator functions.
+      threads: True if it starts threads: it is replayed under race detectors too.
+      variants: of x_replay and x_regression, only these; none: all.
+      smoke: False: no x_afl_smoke.
       **kwargs: passed to cc_binary.
     """
     cc_binary(
@@ -151,6 +165,6 @@ def fuzz_target(name, deps, seeds, inputs, afl_mutator = None, threads = False, 
         deps = deps,
         **kwargs
     )
-    _programs(name, threads)
-    _regression_tests(name, inputs, threads)
-    _sessions(name, seeds, afl_mutator)
+    _programs(name, threads, variants)
+    _regression_tests(name, inputs, threads, variants)
+    _sessions(name, seeds, afl_mutator, smoke)

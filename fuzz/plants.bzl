@@ -1,4 +1,5 @@
-"""Planted bugs: clean strategies with one known defect each, and the tests that kill them.
+"""Planted bugs: clean strategies and collections with one known defect each, and the tests that
+kill them.
 
 A plant is one file, plants/<strategy>.<bug>.patch, or bugs/<strategy>.<bug>.patch if it is one of
 the benchmark of historical bugs; apply_plant.py says what is in it.
@@ -8,72 +9,136 @@ load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library")
 load("@rules_shell//shell:sh_test.bzl", "sh_test")
 load("//allocators:strategies.bzl", "strategy_copts", "strategy_recipe", "strategy_registry")
 load("//bazel:variants.bzl", "variant_binary")
+load("//collections:collections.bzl", "COLLECTION_COPTS")
 
-def _parse(patch, strategies):
-    """Returns the strategy() that a patch is for, and the name of the bug."""
+def _parse(patch, known):
+    """Returns the strategy() or collection() that a patch is for, and the name of the bug."""
     parts = patch.split("/")[-1].split(".")
     if len(parts) != 3 or parts[2] != "patch":
         fail("%s: the name of a plant must be <strategy>.<bug>.patch" % patch)
-    found = [s for s in strategies if s.name == parts[0]]
+    found = [s for s in known if s.name == parts[0]]
     if not found:
-        fail("%s: there is no strategy named %s in allocators/registry.bzl" % (patch, parts[0]))
+        fail("%s: there is nothing named %s in allocators/registry.bzl or collections/registry.bzl" %
+             (patch, parts[0]))
     return found[0], parts[1]
 
+def _apply(stem, patch, sources, outputs, further = {}):
+    """Makes `outputs`, patched, and the facts; `further`: {option: file that is read}, or a file made."""
+    native.genrule(
+        name = stem + "_apply",
+        srcs = [patch, "//harness:property.h"] + sources + [f for f in further.values() if f[0] == "/"],
+        outs = outputs + [stem + ".json"] + [f for f in further.values() if f[0] != "/"],
+        cmd = " ".join([
+            "python3 $(execpath apply_plant.py)",
+            "--patch $(execpath %s)" % patch,
+            "--source " + " ".join(["$(execpath %s)" % s for s in sources]),
+            "--properties $(execpath //harness:property.h)",
+            "--output " + " ".join(["$(execpath %s)" % o for o in outputs]),
+            "--facts $(execpath %s.json)" % stem,
+        ] + ["--%s $(execpath %s)" % option for option in further.items()]),
+        tools = ["apply_plant.py"],
+    )
+
+def _strategy_plant(s, bug, stem, patch):
+    """Returns (libraries, sources, recipe) of a strategy's plant."""
+    rename = "-D{s}_strategy={s}__{b}_strategy".format(s = s.name, b = bug)
+    _apply(stem, patch, ["//allocators:" + s.source], [stem + ".c"])
+    cc_library(
+        name = stem,
+        srcs = [stem + ".c"],
+        # It includes what lies beside the original, and must not collide with it.
+        copts = strategy_copts(s) + ["-Iallocators", rename],
+        features = ["counters_only"],
+        linkopts = s.linkopts,
+        deps = ["//allocators:strategy"] + s.deps,
+    )
+    recipe = rename + " " + strategy_recipe(s, "bazel-bin/fuzz/%s.c" % stem)
+    return ["//fuzz:" + stem], ["//fuzz:%s.c" % stem], recipe
+
+def _collection_plant(c, stem, patch):
+    """Returns (libraries, sources, recipe) of a collection's plant."""
+    outputs = ["%s/%s" % (stem, source) for source in c.sources]
+    rename = stem + ".h"
+    _apply(
+        stem,
+        patch,
+        ["//collections:" + source for source in c.sources],
+        outputs,
+        {
+            "driver": c.driver + ".c",
+            "rename": rename,
+        },
+    )
+    cc_library(
+        name = stem,
+        srcs = outputs + [rename],
+        copts = COLLECTION_COPTS + [
+            "-Icollections",
+            "-include",
+            "fuzz/" + rename,
+        ],
+        features = ["counters_only"],
+        deps = [c.library + "_header"],
+    )
+    cc_library(
+        name = stem + "_driver",
+        srcs = [
+            rename,
+            c.driver + ".c",
+        ],
+        copts = [
+            "-include",
+            "fuzz/" + rename,
+        ],
+        features = ["testbed"],
+        deps = [
+            stem,
+            "//harness",
+        ],
+    )
+    return (
+        ["//fuzz:%s_driver" % stem],
+        ["//fuzz:" + output for output in outputs],
+        # Alone it needs no names of its own.
+        " ".join(["bazel-bin/fuzz/" + output for output in outputs]),
+    )
+
 # buildifier: disable=unnamed-macro
-def planted_bugs(patches, strategies):
+def planted_bugs(patches, strategies, collections = []):
     """Makes a library of every patch.
 
     Args:
       patches: names of patch files in this package.
       strategies: STRATEGIES.
+      collections: COLLECTIONS.
 
     Returns:
-      A list for strategy_registry(plants = ...), with `name`, which is `<strategy>.<bug>`, and the
-      `folder` of each as well.
+      A list for strategy_registry(plants = ...), with `name`, which is `<strategy>.<bug>`, the
+      `folder` and the patched `sources` of each as well.
     """
     plants = []
     for patch in patches:
-        s, bug = _parse(patch, strategies)
+        s, bug = _parse(patch, strategies + collections)
         name = "%s.%s" % (s.name, bug)
         if name in [p.name for p in plants]:
             fail("%s: another folder has a plant of that name" % patch)
         stem = "planted/" + name
-        source = "//allocators:" + s.source
-        rename = "-D{s}_strategy={s}__{b}_strategy".format(s = s.name, b = bug)
-        native.genrule(
-            name = stem + "_apply",
-            srcs = [patch, source, "//harness:property.h"],
-            outs = [stem + ".c", stem + ".json"],
-            cmd = " ".join([
-                "python3 $(execpath apply_plant.py)",
-                "--patch $(execpath %s)" % patch,
-                "--source $(execpath %s)" % source,
-                "--properties $(execpath //harness:property.h)",
-                "--output $(execpath %s.c)" % stem,
-                "--facts $(execpath %s.json)" % stem,
-            ]),
-            tools = ["apply_plant.py"],
-        )
-        cc_library(
-            name = stem,
-            srcs = [stem + ".c"],
-            # It includes what lies beside the original, and must not collide with it.
-            copts = strategy_copts(s) + ["-Iallocators", rename],
-            features = ["counters_only"],
-            linkopts = s.linkopts,
-            deps = ["//allocators:strategy"] + s.deps,
-        )
+        if s in collections:
+            libraries, sources, recipe = _collection_plant(s, stem, patch)
+        else:
+            libraries, sources, recipe = _strategy_plant(s, bug, stem, patch)
         plants.append(struct(
             name = name,
             folder = patch.split("/")[0],
-            library = "//fuzz:" + stem,
+            collection = s in collections,
+            libraries = libraries,
             facts = "//fuzz:%s.json" % stem,
-            source = "//fuzz:%s.c" % stem,
-            recipe = rename + " " + strategy_recipe(s, "bazel-bin/fuzz/%s.c" % stem),
+            sources = sources,
+            recipe = recipe,
         ))
     return plants
 
-def planted_programs(plants, deps):
+def planted_programs(plants, deps, beneath):
     """One fuzzer of each plant alone, for each engine: <strategy>.<bug>_{libfuzzer,afl}.
 
     Only built when asked for. Faster than a program that holds all plants, whose coverage is larger;
@@ -82,11 +147,13 @@ def planted_programs(plants, deps):
     Args:
       plants: what planted_bugs returned.
       deps: libraries with LLVMFuzzerTestOneInput and all it needs, a registry aside.
+      beneath: STRATEGIES, that collections are tested over.
     """
     for p in plants:
         registry = "planted/%s_registry" % p.name
         strategy_registry(
             name = registry,
+            beneath = beneath,
             plants = [p],
             strategies = [],
             tags = ["manual"],

@@ -1,0 +1,6 @@
+"""Every collection of the house: one line each, and all that is made of a collection follows."""
+
+load(":collections.bzl", "collection")  # buildifier: disable=load
+
+COLLECTIONS = [
+]
