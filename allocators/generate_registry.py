@@ -12,12 +12,6 @@ HEAD = """\
 
 """
 
-# What knows a collection in the table of strategies; only needed where there is one.
-COLLECTIONS = """\
-#include "harness/collection.h"
-
-"""
-
 
 def c_string(text):
     """`text` as a C string literal, or NULL."""
@@ -27,53 +21,38 @@ def c_string(text):
     return json.dumps(text, ensure_ascii=False)
 
 
-def entries_of(options):
-    """(name, symbol, whether that is a collection, recipe, bug, expect, id, reported) of each."""
-    no_bug = (None,) * 4
-    entries = [(name, name + "_strategy", False, recipe) + no_bug for name, recipe in options.strategy]
-    entries += [(name, name + "_strategy", True, recipe) + no_bug for name, recipe in options.collection]
-    for path, recipe in options.plant:
-        with open(path, encoding="utf-8") as f:
-            plant = json.load(f)
-        entries.append((plant["name"], plant["symbol"], plant["collection"], recipe, plant["bug"],
-                        " ".join(plant["expect"]), plant["id"], plant["reported"]))
-    return entries
-
-
-def write(out, entries, beneath):
-    """The table; `beneath` names the strategies that its collections are tested over."""
-    collections = any(entry[2] for entry in entries)
-    # A strategy may be in the table and beneath as well.
-    declared = dict.fromkeys([(symbol, collection) for _, symbol, collection, *_ in entries] +
-                             [(name + "_strategy", False) for name in beneath])
-    out.write(HEAD + (COLLECTIONS if collections else ""))
-    for symbol, collection in declared:
-        out.write("extern const struct %sstrategy %s;\n" % ("collection_" if collection else "", symbol))
-    out.write("\nconst struct registry_entry registry[] = {\n")
-    for name, symbol, collection, *texts in entries:
-        fields = [c_string(name), "&%s%s" % (symbol, ".base" if collection else "")]
-        out.write("    {%s},\n" % ", ".join(fields + [c_string(text) for text in texts]))
-    out.write("    {%s},\n};\n" % ", ".join(["NULL"] * 7))
-    for what, of_each in (("struct strategy *const registry_beneath", "&%s_strategy"),
-                          ("char *const registry_beneath_names", '"%s"')):
-        out.write("\nconst %s[] = {%s};\n" % (what, ", ".join([of_each % name for name in beneath] +
-                                                             ["NULL"])))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", required=True)
     parser.add_argument("--strategy", nargs=2, action="append", default=[],
                         metavar=("NAME", "RECIPE"), help="RECIPE: what builds it by hand")
-    parser.add_argument("--collection", nargs=2, action="append", default=[],
-                        metavar=("NAME", "RECIPE"))
-    parser.add_argument("--beneath", action="append", default=[], metavar="NAME",
-                        help="a strategy that collections are tested over")
     parser.add_argument("--plant", nargs=2, action="append", default=[],
                         metavar=("FACTS.json", "RECIPE"))
+    parser.add_argument("--beneath", nargs=2, action="append", default=[], metavar=("NAME", "RECIPE"),
+                        help="a strategy that collections of the table are tested over: behind all "
+                             "else, unless it is named above")
     options = parser.parse_args()
+
+    # name, symbol, recipe, bug, expect, id, reported
+    entries = [(name, name + "_strategy", recipe) + (None,) * 4 for name, recipe in options.strategy]
+    for path, recipe in options.plant:
+        with open(path, encoding="utf-8") as f:
+            plant = json.load(f)
+        entries.append((plant["name"], plant["symbol"], recipe, plant["bug"],
+                        " ".join(plant["expect"]), plant["id"], plant["reported"]))
+    named = {entry[0] for entry in entries}
+    entries += [(name, name + "_strategy", recipe) + (None,) * 4 for name, recipe in options.beneath
+                if name not in named]
+
     with open(options.output, "w", encoding="utf-8") as out:
-        write(out, entries_of(options), options.beneath)
+        out.write(HEAD)
+        for entry in entries:
+            out.write("extern const struct strategy %s;\n" % entry[1])
+        out.write("\nconst struct registry_entry registry[] = {\n")
+        for name, symbol, *texts in entries:
+            fields = [c_string(name), "&" + symbol] + [c_string(text) for text in texts]
+            out.write("    {%s},\n" % ", ".join(fields))
+        out.write("    {%s},\n};\n" % ", ".join(["NULL"] * 7))
 
 
 if __name__ == "__main__":

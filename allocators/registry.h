@@ -18,11 +18,6 @@ struct registry_entry {
 
 extern const struct registry_entry registry[];
 
-// What the collections of the table are tested over: every strategy of the house, adapters and
-// planted bugs aside, and the names of the same. NULL ends each; none, where no collection is linked.
-extern const struct strategy *const registry_beneath[];
-extern const char *const registry_beneath_names[];
-
 // The entry with that name or id, or NULL.
 const struct registry_entry *registry_find(const char *name);
 

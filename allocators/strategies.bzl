@@ -109,7 +109,7 @@ def strategy_libraries(strategies):
     native.exports_files({s.source: None for s in strategies}.keys())
 
 def strategy_registry(name, strategies, plants = [], collections = [], beneath = [], **kwargs):
-    """A library that defines registry[] (registry.h), with exactly these strategies.
+    """A library that defines registry[] (registry.h), with these strategies, in this order.
 
     Args:
       name: the library; its source is <name>_table.c.
@@ -118,8 +118,8 @@ def strategy_registry(name, strategies, plants = [], collections = [], beneath =
         of the patched strategy, `facts`, the label of its description, `recipe`, and `collection`,
         whether it is one.
       collections: a list of collection(), //collections:collections.bzl.
-      beneath: strategies, some of which collections are tested over: all but adapters. Without
-        a collection they are not linked.
+      beneath: strategies that collections are tested over, adapters aside: they are in the table
+        behind all others, if it has a collection.
       **kwargs: passed to cc_library, and its tags to the other rules as well.
     """
     generator = "//allocators:generate_registry.py"
@@ -134,8 +134,8 @@ def strategy_registry(name, strategies, plants = [], collections = [], beneath =
         cmd = " ".join(
             ["python3 $(execpath %s) --output $@" % generator] +
             ["--strategy %s '%s'" % (s.name, strategy_recipe(s)) for s in strategies] +
-            ["--collection %s '%s'" % (c.name, c.recipe) for c in collections] +
-            ["--beneath " + s.name for s in over] +
+            ["--strategy %s '%s'" % (c.name, c.recipe) for c in collections] +
+            ["--beneath %s '%s'" % (s.name, strategy_recipe(s)) for s in over] +
             ["--plant $(execpath %s) '%s'" % (p.facts, p.recipe) for p in plants],
         ),
         tags = kwargs.get("tags"),
@@ -151,7 +151,6 @@ def strategy_registry(name, strategies, plants = [], collections = [], beneath =
         srcs = [table],
         # Whatever asks for `registry` may stand on either side of it on the linker's line.
         alwayslink = True,
-        deps = ["//allocators:registry_header"] +
-               (["//harness:collection_header"] if over else []) + libraries.keys(),
+        deps = ["//allocators:registry_header"] + libraries.keys(),
         **kwargs
     )

@@ -5,50 +5,54 @@ load("@rules_cc//cc:defs.bzl", "cc_library")
 # Floor 1 is the same code in a kernel as under a fuzzer.
 COLLECTION_COPTS = ["-ffreestanding"]
 
-def collection(name, sources = None):
-    """Describes one collection: collections/<name>.h, and the driver harness/drive_<name>.c.
+def collection(name, parts = []):
+    """Describes one collection: collections/<name>.{h,c}, and the driver harness/drive_<name>.c.
 
     Args:
       name: a C identifier; the driver exports <name>_strategy (harness/collection.h).
-      sources: its files in collections/; None: <name>.c. Each has a header of the same name.
+      parts: of collections/, further libraries that are tested with it: each of one C file and one
+        header of the library's name.
 
     Returns:
       An element of COLLECTIONS.
     """
-    sources = sources or [name + ".c"]
+    sources = [part + ".c" for part in parts + [name]]
     return struct(
         name = name,
+        parts = parts,
         sources = sources,
         library = "//collections:" + name,
-        driver = "//harness:drive_" + name,  # its file is that and .c
+        driver = "//harness:drive_" + name,
         # What a C compiler is told to build it by hand, in the top folder.
         recipe = " ".join(["collections/" + s for s in sources]),
     )
 
-def collection_libraries(collections):
-    """One cc_library per collection, named like the collection.
+def collection_libraries(collections, deps):
+    """Of each collection one cc_library, named like the collection, and what plants need of it.
 
     Args:
       collections: a list of collection().
+      deps: what headers of collections include.
     """
     for c in collections:
         cc_library(
-            name = c.name + "_header",
-            hdrs = [s[:-len(".c")] + ".h" for s in c.sources],
-            visibility = ["//visibility:public"],
-            deps = [":handle"],
-        )
-        cc_library(
             name = c.name,
-            srcs = c.sources,
+            srcs = [c.name + ".c"],
+            hdrs = [c.name + ".h"],
             copts = COLLECTION_COPTS,
             features = ["counters_only"],
             visibility = ["//visibility:public"],
-            deps = [":%s_header" % c.name],
+            deps = deps + [":" + part for part in c.parts],
         )
 
-        # Planted bugs are patched copies of these.
-        native.exports_files(c.sources)
+        # Planted bugs are patched copies, and share the headers alone.
+        cc_library(
+            name = c.name + "_headers",
+            hdrs = [part + ".h" for part in c.parts + [c.name]],
+            visibility = ["//visibility:public"],
+            deps = deps,
+        )
+    native.exports_files({source: None for c in collections for source in c.sources}.keys())
 
 def collection_drivers(collections, deps):
     """One cc_library per collection: drive_<name>, with the collection.

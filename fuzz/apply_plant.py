@@ -37,7 +37,7 @@ PATCHED = re.compile(r"^--- a/(\S+)", re.MULTILINE)
 
 # A function or an object that a C file defines for others, as clang-format lays it out: at the
 # beginning of a line, with the name on that line.
-DEFINED = re.compile(r"^(?!static\b|extern\b|typedef\b|return\b|else\b)[A-Za-z_][\w \t*]*?\b(\w+)"
+DEFINED = re.compile(r"^(?!static\b|extern\b|return\b|else\b)[A-Za-z_][\w \t*]*?\b(\w+)"
                      r"(?:\([^;{}]*\)\s*\{|(?:\[\w*\])?\s*=)", re.MULTILINE)
 
 
@@ -129,15 +129,16 @@ def choose(patch, sources):
     raise BadPlant("`--- a/...` must name one of %s" % " ".join(map(of_the_house, sources)))
 
 
-def renamed(paths, suffix):
-    """Lines that give all that C files define a name of its own."""
+def renamed(paths, facts):
+    """Lines that give all that the C files of a collection define names of the plant's own."""
     names = {}
     for path in paths:
         with open(path, encoding="utf-8") as f:
             names.update(dict.fromkeys(DEFINED.findall(f.read())))
-    # A strategy's symbol ends in _strategy, here too.
-    return ["#define %s %s\n" % (name, re.sub(r"(_strategy)?$", suffix + r"\1", name, count=1))
-            for name in sorted(names)]
+    bug = facts["name"].partition("+")[2]
+    lines = ["#define %s %s__%s\n" % (name, name, bug) for name in sorted(names)]
+    # What the registry asks for; a macro defines it.
+    return lines + ["#define %s_strategy %s\n" % (facts["strategy"], facts["symbol"])]
 
 
 def describe(patch, properties, collection=False):
@@ -183,10 +184,8 @@ def main():
             else:
                 shutil.copyfile(source, output)
         if options.rename:
-            lines = renamed([options.driver, *options.output],
-                            "__" + parse_name(options.patch)[1])
             with open(options.rename, "w", encoding="utf-8") as f:
-                f.writelines(lines)
+                f.writelines(renamed([options.driver, *options.output], facts))
         with open(options.facts, "w", encoding="utf-8") as f:
             json.dump(facts, f, indent=2)
             f.write("\n")

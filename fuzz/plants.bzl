@@ -78,7 +78,7 @@ def _collection_plant(c, stem, patch):
             "fuzz/" + rename,
         ],
         features = ["counters_only"],
-        deps = [c.library + "_header"],
+        deps = [c.library + "_headers"],
     )
     cc_library(
         name = stem + "_driver",
