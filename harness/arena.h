@@ -18,9 +18,10 @@
 #include "allocators/arithmetic.h"
 #include "allocators/source.h"
 #include "harness/crash.h"
+#include "harness/limits.h"
 #include "harness/program.h"
 
-enum { ARENA_DIRT = 0xA5, ARENA_CANARY = 0x5C, ARENA_CANARY_SIZE = 64, ARENA_ALIGN = 1 << 21 };
+enum { ARENA_DIRT = 0xA5, ARENA_CANARY = 0x5C, ARENA_CANARY_SIZE = 64 };
 
 struct arena {
   struct source source;
@@ -50,14 +51,14 @@ struct arena {
 };
 
 // Room for heaps of `capacity` bytes. False, with errno, if there is no such address range, or if
-// that is more than half of the machine's memory.
+// that is more than half of the machine's memory. (These three are in arena_space.c.)
 bool arena_init(struct arena *self, uint64_t capacity);
 void arena_free(struct arena *self);
 
 // Whether arena_open accepts this heap, or a larger arena is needed.
 bool arena_fits(const struct arena *self, const struct heap *heap);
 
-// A fresh heap, all memory dirty. `shift` moves it by so many times ARENA_ALIGN / 2 (0 or 1), so
+// A fresh heap, all memory dirty. `shift` moves it by so many times ARENA_SHIFT (0 or 1), so
 // that a result that depends on addresses shows; `dirt` is the byte that fresh memory holds.
 struct source *arena_open(struct arena *self, const struct heap *heap, unsigned shift,
                           unsigned char dirt);

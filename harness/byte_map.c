@@ -1,7 +1,8 @@
 #include "harness/byte_map.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
+
+#include "harness/lazy.h"
 
 enum { WORD = 64 };
 
@@ -9,14 +10,13 @@ void byte_map_cover(struct byte_map *self, const void *base, size_t size) {
   self->base = (uintptr_t)base;
   if (self->size == size) return;
   byte_map_free(self);
-  void *words = mmap(NULL, size / 8, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (words == MAP_FAILED) abort();
+  void *words = lazy_map(size / 8);
+  if (!words) abort();
   *self = (struct byte_map){words, (uintptr_t)base, size};
 }
 
 void byte_map_free(struct byte_map *self) {
-  if (self->words) munmap((void *)self->words, self->size / 8);
+  if (self->words) lazy_unmap((void *)self->words, self->size / 8);
   *self = (struct byte_map){0};
 }
 

@@ -10,8 +10,6 @@
 #include "harness/program_file.h"
 #include "harness/watch.h"
 
-enum { ARENA_LEAST = 1 << 20 };
-
 struct block {
   unsigned char *start;
   size_t size;

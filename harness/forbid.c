@@ -88,7 +88,11 @@ static void memory_guard_silence(bool silent) { (void)silent; }
 
 unsigned memory_races(void) { return 0; }
 
+#if __STDC_HOSTED__
 bool memory_shows_races(void) { return __tsan_init; }
+#else
+bool memory_shows_races(void) { return false; }
+#endif
 
 #endif
 

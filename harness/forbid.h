@@ -25,7 +25,11 @@
 // For functions of the harness that look at forbidden memory. They must not call memcpy and the
 // like, whose interceptors would object. Compilers do not inline them into functions that are
 // instrumented.
+#ifdef __clang__
 #define SEES_FORBIDDEN __attribute__((no_sanitize("address", "memory")))
+#else  // which has no MSan
+#define SEES_FORBIDDEN __attribute__((no_sanitize("address")))
+#endif
 
 // Whether anything is done at all. A constant where it can be one: a plain build must not pay.
 #if defined(BUILT_WITH_ASAN) || defined(BUILT_WITH_MSAN)

@@ -97,7 +97,7 @@ static uint64_t scramble(uint64_t x) {
 
 // A word that refers to the block: anywhere into it, if there is noise.
 static uintptr_t word_to(const struct shadow_block *block, uint64_t noise) {
-  return block->start + (noise ? scramble(noise + block->serial) % block->size : 0);
+  return block->start + (uintptr_t)(noise ? scramble(noise + block->serial) % block->size : 0);
 }
 
 // Words that nobody meant: into blocks, just past them, near them, and anywhere.
@@ -113,7 +113,7 @@ static uintptr_t noise_word(const struct shadow *shadow, uint64_t noise) {
   case 3:
     return block->start + block->size - 1;
   default:
-    return block->start - 32 + (random >> 40) % (block->size + 64);
+    return block->start - 32 + (uintptr_t)((random >> 40) % (block->size + 64));
   }
 }
 

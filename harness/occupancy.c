@@ -1,19 +1,18 @@
 #include "harness/occupancy.h"
 
+#include "harness/lazy.h"
+#include "harness/limits.h"
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 
-enum { GRANULE = 8, WORD = 64, FIRST_CAPACITY = 256 };
+enum { GRANULE = 8, WORD = 64 };
 
 bool occupancy_init(struct occupancy *self, uintptr_t base, size_t size) {
   size_t bytes = (size / GRANULE / WORD + 1) * sizeof(uint64_t);
-  void *bits =
-      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (bits == MAP_FAILED) return false;
-  struct occupancy_partial *partials = calloc(FIRST_CAPACITY, sizeof *partials);
+  void *bits = lazy_map(bytes);
+  if (!bits) return false;
+  struct occupancy_partial *partials = calloc(OCCUPANCY_PARTIALS, sizeof *partials);
   if (!partials) {
-    munmap(bits, bytes);
+    lazy_unmap(bits, bytes);
     return false;
   }
   *self = (struct occupancy){.base = base,
@@ -21,12 +20,12 @@ bool occupancy_init(struct occupancy *self, uintptr_t base, size_t size) {
                              .bits = bits,
                              .bits_size = bytes,
                              .partials = partials,
-                             .partials_capacity = FIRST_CAPACITY};
+                             .partials_capacity = OCCUPANCY_PARTIALS};
   return true;
 }
 
 void occupancy_free(struct occupancy *self) {
-  if (self->bits) munmap(self->bits, self->bits_size);
+  if (self->bits) lazy_unmap(self->bits, self->bits_size);
   free(self->partials);
   sparse_free(&self->sparse);
   *self = (struct occupancy){0};
@@ -77,7 +76,7 @@ static void clear(uint64_t *bits, size_t first, size_t last) {
 // ## Granules that are taken in part: linear probing, deletion by shifting back (Knuth 6.4, R)
 
 static size_t home(const struct occupancy *self, size_t key) {
-  return (key * 0x9E3779B97F4A7C15u >> 20) & (self->partials_capacity - 1);
+  return (size_t)(key * 0x9E3779B97F4A7C15u >> 20) & (self->partials_capacity - 1);
 }
 
 static struct occupancy_partial *find_partial(const struct occupancy *self, size_t granule) {

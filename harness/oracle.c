@@ -8,11 +8,9 @@
 #include "harness/concurrent.h"
 #include "harness/cpu_time.h"
 #include "harness/forbid.h"
-#include "harness/program_file.h"
 #include "harness/run.h"
 
-enum { FIRST_STRETCHES = 1024, SECOND_DIRT = 0x5A, ONCE_MORE_ONE_IN = 16, CANARIES_EACH = 8 };
-enum { LEAST_ARENA = 1 << 20 };
+enum { SECOND_DIRT = 0x5A, ONCE_MORE_ONE_IN = 16, CANARIES_EACH = 8 };
 
 // Finding the largest block of a fresh heap makes all of it dirty several times over. Of one that
 // grows as it likes, it tells nothing; and one that keeps state is fresh once.
@@ -108,7 +106,8 @@ static struct fresh_heap *learn_fresh(struct run *run) {
   const struct heap *heap = &run->heap;
   uint64_t hash =
       heap->capacity * 31 + heap->page_size + heap->skew * 7 + heap->variant * 3 + heap->source;
-  struct fresh_heap *known = &run->oracle->fresh[(hash * 0x9E3779B97F4A7C15u >> 32) % FRESH_HEAPS];
+  struct fresh_heap *known =
+      &run->oracle->fresh[(hash * 0x9E3779B97F4A7C15u >> 32) % ORACLE_FRESH_HEAPS];
   if (known->strategy == run->strategy && same_heap(&known->heap, heap)) return known;
   create(run, open_heap(run));
   *known = (struct fresh_heap){.strategy = run->strategy, .heap = *heap};
@@ -374,20 +373,20 @@ static bool prepare(struct oracle *self, const struct heap *heap, size_t length)
   if (!arena_fits(&self->arena, heap)) {
     shadow_free(&self->shadow);
     arena_free(&self->arena);
-    uint64_t capacity = heap->capacity < LEAST_ARENA ? LEAST_ARENA : heap->capacity;
+    uint64_t capacity = heap->capacity < ARENA_LEAST ? ARENA_LEAST : heap->capacity;
     if (!arena_init(&self->arena, capacity)) return false;
     if (!shadow_init(&self->shadow, self->arena.base, self->arena.size)) return false;
   }
   size_t stretches =
       heap->source == HEAP_FIXED ? 1 : (size_t)(heap->capacity / heap->page_size) + 1;
-  if (stretches < FIRST_STRETCHES) stretches = FIRST_STRETCHES;
+  if (stretches < ORACLE_STRETCHES) stretches = ORACLE_STRETCHES;
   if (self->stretches_capacity < stretches) {
     self->stretches = grow(self->stretches, stretches, sizeof *self->stretches);
     self->stretches_capacity = stretches;
   }
   if (self->answers_capacity < length) {
-    self->answers = grow(self->answers, 2 * length, sizeof *self->answers);
-    self->answers_capacity = 2 * length;
+    self->answers_capacity = ORACLE_SPARE_ANSWERS * length;
+    self->answers = grow(self->answers, self->answers_capacity, sizeof *self->answers);
   }
   return true;
 }

@@ -68,8 +68,8 @@ struct heap_view {
 typedef void view_observer(void *context, const struct heap_view *view);
 
 // The other addresses are no multiple of a larger alignment: offsets of strategies that serve one
-// rightly differ there.
-#define ORACLE_ELSEWHERE_ALIGN (ARENA_ALIGN / 2)
+// rightly differ there. Where heaps are not moved, nothing does.
+#define ORACLE_ELSEWHERE_ALIGN ((size_t)(ARENA_SHIFT ? ARENA_SHIFT : PTRDIFF_MAX))
 
 struct oracle_settings {
   enum tier tier;
@@ -125,7 +125,6 @@ struct fresh_heap {
   uint64_t walk;   // hash of the walk
   long walk_cost;  // in credit
 };
-enum { FRESH_HEAPS = 4096 };
 
 // A heap that crashed is opened beside the one that lives on, and again while it is being opened.
 enum { ORACLE_SPARES = 2 };
@@ -142,7 +141,7 @@ struct oracle {
   struct first_answer *answers;  // of each operation in the first pass
   size_t answers_capacity;
   unsigned long copies;  // of watch_copies() that are counted already
-  struct fresh_heap fresh[FRESH_HEAPS];
+  struct fresh_heap fresh[ORACLE_FRESH_HEAPS];
   struct run_counts counts;  // since oracle_init
 };
 

@@ -124,6 +124,24 @@ const char *operation_name(enum operation_kind kind) {
   return names[kind];
 }
 
+enum slot_use operation_slot_use(enum operation_kind kind) {
+  switch (kind) {
+  case OP_RESET:
+  case OP_FAULT:
+  case OP_MARK:
+  case OP_COLLECT:
+  case OP_REOPEN:
+  case OP_CRASH:
+    return SLOT_MEANINGLESS;
+  case OP_RELEASE_AGAIN:
+  case OP_RELEASE_FOREIGN:
+  case OP_ROLLBACK:
+    return SLOT_CHOOSES;
+  default:
+    return SLOT_NAMES;
+  }
+}
+
 static uint64_t load(const unsigned char *bytes, unsigned size) {
   uint64_t value = 0;
   for (unsigned i = 0; i < size; i++) value |= (uint64_t)bytes[i] << (8 * i);

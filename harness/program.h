@@ -167,6 +167,13 @@ static inline struct operation record_request(const struct record *record) {
 
 const char *operation_name(enum operation_kind kind);
 
+// What the slot of an operation is: nothing, a slot of the heap, or any number, to choose by.
+enum slot_use { SLOT_MEANINGLESS, SLOT_NAMES, SLOT_CHOOSES };
+enum slot_use operation_slot_use(enum operation_kind kind);
+static inline bool operation_takes_slot(enum operation_kind kind) {
+  return operation_slot_use(kind) == SLOT_NAMES;
+}
+
 // How many operations (records without the heap's).
 static inline size_t program_length(const struct program *program) {
   return program->count > 0 ? program->count - 1 : 0;

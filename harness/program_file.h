@@ -86,8 +86,6 @@ void trace_seal(const struct program *program, const struct trace_header *from,
 // is shown modulo `slots`, or raw if that is 0.
 enum { PROGRAM_LINE_MAX = 160 };
 void operation_format(const struct record *record, uint32_t slots, char *text, size_t size);
-// Whether the number behind the operation's name is a slot of the heap.
-bool operation_takes_slot(enum operation_kind kind);
 void heap_format(const struct heap *heap, char *text, size_t size);
 // Parses one such line. False with a reason ("unknown field 'sise'") and the column, from 1.
 bool operation_parse(const char *line, struct record *record, char *reason, size_t reason_size,

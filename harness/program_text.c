@@ -73,28 +73,25 @@ static const struct field operation_fields[OPERATION_FIELDS] = {
 };
 
 enum { REQUEST = BIT(FIELD_SIZE) | BIT(FIELD_ALIGN) | BIT(FIELD_THREAD) };
-static const struct shape {
-  enum { NO_SLOT, SLOT, CHOICE } slot;  // a choice: any number, no slot of the heap
-  unsigned fields;
-} shapes[OP_KINDS] = {
-    [OP_ALLOCATE] = {SLOT, REQUEST},
-    [OP_ALLOCATE_ZEROED] = {SLOT, REQUEST | BIT(FIELD_COUNT)},
-    [OP_RELEASE] = {SLOT, BIT(FIELD_THREAD)},
-    [OP_RESIZE] = {SLOT, REQUEST},
-    [OP_USE] = {SLOT, BIT(FIELD_THREAD)},
-    [OP_RESET] = {NO_SLOT, BIT(FIELD_THREAD)},
-    [OP_FAULT] = {NO_SLOT, BIT(FIELD_MASK) | BIT(FIELD_THREAD)},
-    [OP_RELEASE_AGAIN] = {CHOICE, BIT(FIELD_THREAD)},
-    [OP_RELEASE_FOREIGN] = {CHOICE, BIT(FIELD_THREAD)},
-    [OP_MARK] = {NO_SLOT, BIT(FIELD_THREAD)},
-    [OP_ROLLBACK] = {CHOICE, BIT(FIELD_THREAD)},
-    [OP_ROOT] = {SLOT, BIT(FIELD_THREAD)},
-    [OP_LINK] = {SLOT, BIT(FIELD_REFERENCE) | BIT(FIELD_TO) | BIT(FIELD_THREAD)},
-    [OP_COLLECT] = {NO_SLOT, BIT(FIELD_NOISE) | BIT(FIELD_THREAD)},
-    [OP_OVERRUN] = {SLOT, BIT(FIELD_THREAD)},
-    [OP_REOPEN] = {NO_SLOT, BIT(FIELD_THREAD)},
-    [OP_UNROOT] = {SLOT, BIT(FIELD_THREAD)},
-    [OP_CRASH] = {NO_SLOT, BIT(FIELD_BARRIER) | BIT(FIELD_MASK) | BIT(FIELD_THREAD)},
+static const unsigned shapes[OP_KINDS] = {
+    [OP_ALLOCATE] = REQUEST,
+    [OP_ALLOCATE_ZEROED] = REQUEST | BIT(FIELD_COUNT),
+    [OP_RELEASE] = BIT(FIELD_THREAD),
+    [OP_RESIZE] = REQUEST,
+    [OP_USE] = BIT(FIELD_THREAD),
+    [OP_RESET] = BIT(FIELD_THREAD),
+    [OP_FAULT] = BIT(FIELD_MASK) | BIT(FIELD_THREAD),
+    [OP_RELEASE_AGAIN] = BIT(FIELD_THREAD),
+    [OP_RELEASE_FOREIGN] = BIT(FIELD_THREAD),
+    [OP_MARK] = BIT(FIELD_THREAD),
+    [OP_ROLLBACK] = BIT(FIELD_THREAD),
+    [OP_ROOT] = BIT(FIELD_THREAD),
+    [OP_LINK] = BIT(FIELD_REFERENCE) | BIT(FIELD_TO) | BIT(FIELD_THREAD),
+    [OP_COLLECT] = BIT(FIELD_NOISE) | BIT(FIELD_THREAD),
+    [OP_OVERRUN] = BIT(FIELD_THREAD),
+    [OP_REOPEN] = BIT(FIELD_THREAD),
+    [OP_UNROOT] = BIT(FIELD_THREAD),
+    [OP_CRASH] = BIT(FIELD_BARRIER) | BIT(FIELD_MASK) | BIT(FIELD_THREAD),
 };
 
 // ## Formatting
@@ -108,23 +105,21 @@ static uint64_t field_value(const struct operation *operation, unsigned field) {
 
 void operation_format(const struct record *record, uint32_t slots, char *text, size_t size) {
   struct operation operation = record_operation(record);
-  const struct shape *shape = &shapes[operation.kind];
+  enum slot_use slot = operation_slot_use(operation.kind);
   size_t used = (size_t)snprintf(text, size, "%s", operation_name(operation.kind));
-  if (shape->slot && used < size)
+  if (slot && used < size)
     used += (size_t)snprintf(text + used, size - used, " %" PRIu32,
-                             operation.slot & (shape->slot == SLOT ? slots - 1 : UINT32_MAX));
+                             operation.slot & (slot == SLOT_NAMES ? slots - 1 : UINT32_MAX));
   for (unsigned i = 0; i < OPERATION_FIELDS && used < size; i++) {
     const struct field *field = &operation_fields[i];
     uint64_t value = field_value(&operation, i);
     if (i == FIELD_TO) value &= slots - 1;
-    bool shown = shape->fields & BIT(i) && (field->required || value != field->value);
+    bool shown = shapes[operation.kind] & BIT(i) && (field->required || value != field->value);
     if (shown)
       used += (size_t)snprintf(text + used, size - used,
                                field->hex ? " %s=0x%" PRIx64 : " %s=%" PRIu64, field->name, value);
   }
 }
-
-bool operation_takes_slot(enum operation_kind kind) { return shapes[kind].slot == SLOT; }
 
 void heap_format(const struct heap *heap, char *text, size_t size) {
   char threads[24] = "";
@@ -302,7 +297,7 @@ bool operation_parse(const char *line, struct record *record, char *reason, size
     return reject(&reader, word, "unknown operation '%s'", show(word, shown));
 
   uint64_t slot = 0;
-  if (shapes[kind].slot) {
+  if (operation_slot_use(kind)) {
     struct token token = next_token(&reader);
     if (token.length == 0) return reject(&reader, token, "the slot is missing");
     if (!parse_number(&reader, token, &slot)) return false;
@@ -312,7 +307,7 @@ bool operation_parse(const char *line, struct record *record, char *reason, size
   struct field fields[FIELDS_MAX];
   unsigned count = 0, which[FIELDS_MAX];
   for (unsigned i = 0; i < OPERATION_FIELDS; i++)
-    if (shapes[kind].fields & BIT(i)) {
+    if (shapes[kind] & BIT(i)) {
       which[count] = i;
       fields[count++] = operation_fields[i];
     }
@@ -375,7 +370,7 @@ static bool parse_line(struct program *program, const char *line, char *reason, 
   } else {
     if (!operation_parse(line, &record, reason, reason_size, column)) return false;
     uint32_t slots = program_heap(program).slots;
-    bool any = shapes[record_operation(&record).kind].slot == CHOICE;
+    bool any = operation_slot_use(record_kind(&record)) == SLOT_CHOOSES;
     if (record.slot >= slots && !any) {
       *column = 1;
       snprintf(reason, reason_size, "slot %" PRIu32 " is not below the heap's slots=%" PRIu32,

@@ -1,18 +1,16 @@
 #include "harness/shadow.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
-enum { FIRST_CAPACITY = 256, MAX_SLOTS = 1 << 24 };
+#include "harness/lazy.h"
+#include "harness/limits.h"
 
 bool shadow_init(struct shadow *self, const void *base, size_t size) {
   *self = (struct shadow){0};
   if (!occupancy_init(&self->occupancy, (uintptr_t)base, size)) return false;
-  void *slots = mmap(NULL, MAX_SLOTS * sizeof *self->slots, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  self->blocks = malloc(FIRST_CAPACITY * sizeof *self->blocks);
-  self->capacity = FIRST_CAPACITY;
-  if (slots != MAP_FAILED) self->slots = slots;
+  self->slots = lazy_map(SHADOW_SLOTS * sizeof *self->slots);
+  self->blocks = malloc(SHADOW_BLOCKS * sizeof *self->blocks);
+  self->capacity = SHADOW_BLOCKS;
   if (self->slots && self->blocks) return true;
   shadow_free(self);
   return false;
@@ -20,7 +18,7 @@ bool shadow_init(struct shadow *self, const void *base, size_t size) {
 
 void shadow_free(struct shadow *self) {
   occupancy_free(&self->occupancy);
-  if (self->slots) munmap(self->slots, MAX_SLOTS * sizeof *self->slots);
+  if (self->slots) lazy_unmap(self->slots, SHADOW_SLOTS * sizeof *self->slots);
   free(self->blocks);
   *self = (struct shadow){0};
 }

@@ -4,7 +4,6 @@
 
 #include "harness/concurrent.h"
 #include "harness/forbid.h"
-#include "harness/program_file.h"
 #include "harness/run.h"
 
 struct run *run_in_progress;
@@ -36,14 +35,14 @@ static void describe_place(const struct run *run, const struct place *place, cha
     snprintf(text, size, "operation %zu, %s", place->index, operation_name(op->kind));
   else
     snprintf(text, size, "operation %zu, %s of slot %u%s", place->index, operation_name(op->kind),
-             op->slot & (run->heap.slots - 1), thread);
+             (unsigned)(op->slot & (run->heap.slots - 1)), thread);
 }
 
 const char *run_name_block(const struct run *run, const struct shadow_block *block,
                            char name[BLOCK_NAME_SIZE]) {
   intptr_t start = arena_offset(&run->oracle->arena, (const void *)block->start);
   char slot[32] = "a block that no slot names";
-  if (block->slot != SHADOW_NO_SLOT) snprintf(slot, sizeof slot, "slot %u", block->slot);
+  if (block->slot != SHADOW_NO_SLOT) snprintf(slot, sizeof slot, "slot %u", (unsigned)block->slot);
   snprintf(name, BLOCK_NAME_SIZE, "%s at %#tx..%#tx", slot, start, start + (intptr_t)block->size);
   return name;
 }

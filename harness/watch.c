@@ -15,7 +15,7 @@
 #include "harness/forbid.h"
 
 static struct watch_place places[WATCH_PLACES];
-_Thread_local struct watch_place *watch_here = &places[0];
+WATCH_PER_THREAD struct watch_place *watch_here = &places[0];
 atomic_bool watch_races;
 
 static watch_handler *handler;

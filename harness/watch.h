@@ -51,7 +51,12 @@ struct watch_place {
   atomic_ulong progress;
   atomic_ulong copies;
 };
-extern _Thread_local struct watch_place *watch_here;
+#if __STDC_HOSTED__
+#define WATCH_PER_THREAD _Thread_local
+#else  // there is one
+#define WATCH_PER_THREAD
+#endif
+extern WATCH_PER_THREAD struct watch_place *watch_here;
 
 // Gives the calling thread, which is not the main one, its place (1 .. WATCH_PLACES - 1), until it
 // ends.
