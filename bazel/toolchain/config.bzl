@@ -128,6 +128,9 @@ def _features():
         feature(name = "m32", flag_sets = [
             _flags(_COMPILE + _LINK, ["-m32"]),
             _flags(_COMPILE, ["-D_FILE_OFFSET_BITS=64"]),
+            # Headers of the kernel. Debian's gcc-multilib has them for both widths in a place that
+            # compilers look in by themselves, but cannot be installed beside compilers for other machines.
+            _flags(_COMPILE, ["-idirafter", "/usr/include/x86_64-linux-gnu"]),
         ]),
         # -O2 for one variant, whatever the compilation mode; -c dbg still means dbg.
         feature(name = "optimize", flag_sets = [_flags(_COMPILE, ["-O2"], off = ["dbg"])]),
