@@ -180,7 +180,7 @@ static void *acquire_pages(struct source *source, size_t size) {
     if (end == self->top) end = self->pages;
     if (need <= end - page) break;
     if (end >= self->pages) {
-      self->exhausted = true;
+      self->exhausted = self->crowded = true;
       return NULL;
     }
     page = find_bit(self->taken, end, self->pages, false);

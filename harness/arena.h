@@ -47,6 +47,7 @@ struct arena {
   size_t adopted;       // HEAP_FIXED: of those held, bytes that an earlier life left
   struct crash *crash;  // told of barriers; NULL: nobody
   bool exhausted;       // refused for want of addresses, not of capacity
+  bool crowded;         // HEAP_PAGES: that was so once since arena_init
   const void *damaged;  // a canary byte that had changed when its place was used again
 };
 

@@ -460,14 +460,6 @@ static void report(struct run *run) {
   }
 }
 
-bool concurrent_possible(const struct strategy *strategy, const struct heap *heap) {
-  // References between blocks are booked one by one, blocks of adapters lie anywhere, and those of
-  // no bytes have none that two threads could meet in.
-  const unsigned without = STRATEGY_COLLECTS | STRATEGY_FOREIGN | STRATEGY_C_EDGES;
-  const unsigned with = STRATEGY_CONCURRENT | STRATEGY_ALLOCATES_CONCURRENTLY;
-  return heap->threads > 1 && strategy->traits & with && !(strategy->traits & without);
-}
-
 bool concurrent_run(struct run *run) {
   if (run->index < run->alone || run->crash_barrier) return false;
   bool mixed;

@@ -28,7 +28,13 @@
 #include "harness/run.h"
 
 // Whether programs on such a heap may run on several threads.
-bool concurrent_possible(const struct strategy *strategy, const struct heap *heap);
+static inline bool concurrent_possible(const struct strategy *strategy, const struct heap *heap) {
+  // References between blocks are booked one by one, blocks of adapters lie anywhere, and those of
+  // no bytes have none that two threads could meet in.
+  const unsigned without = STRATEGY_COLLECTS | STRATEGY_FOREIGN | STRATEGY_C_EDGES;
+  const unsigned with = STRATEGY_CONCURRENT | STRATEGY_ALLOCATES_CONCURRENTLY;
+  return heap->threads > 1 && strategy->traits & with && !(strategy->traits & without);
+}
 
 // If that is so: carries out the operations from run->index on that may run side by side, and moves
 // run->index behind them. False, and nothing done, if the next one is to be carried out by itself.
