@@ -462,12 +462,15 @@ bool oracle_make_room(struct oracle *self, const struct strategy *strategy,
 
 bool oracle_run(struct oracle *self, const struct strategy *strategy,
                 const struct program *program) {
-  struct run run = {.oracle = self,
-                    .strategy = strategy,
-                    .program = program,
-                    .heap = oracle_heap(strategy, program),
-                    .releases_again = strategy->traits & STRATEGY_DETECTS_DOUBLE_RELEASE &&
-                                      releases_again(program)};
+  // Not on the stack: where a fault has left the allocator, and the stack is that of others by
+  // then, it is told of the run all the same.
+  static struct run run;
+  run = (struct run){.oracle = self,
+                     .strategy = strategy,
+                     .program = program,
+                     .heap = oracle_heap(strategy, program),
+                     .releases_again = strategy->traits & STRATEGY_DETECTS_DOUBLE_RELEASE &&
+                                       releases_again(program)};
   if (!prepare(self, &run.heap, program_length(program))) return false;
   struct passes passes = choose_passes(self, strategy, program);
   // Threads meet differently each time, foreign blocks lie anywhere, and who keeps state is not the
