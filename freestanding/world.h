@@ -39,9 +39,13 @@ size_t world_read(uint64_t offset, void *buffer, size_t size);
 // Memory for the harness, aligned to 16 bytes, zeroed, the same at every call; its size to *size.
 void *world_pool(size_t *size);
 
-// Memory for the heap under test, WORLD_HEAP_SIZE bytes and what the world can place around them:
-// aligned to 4096 bytes where there are pages, else to 16.
-void *world_heap(void);
+// Memory for heaps under test, and its size to *size: at least WORLD_HEAP_SPACE bytes, and 8 MiB
+// where there is room for more than one heap at a time. Aligned to WORLD_HEAP_ALIGN, so that heaps
+// lie in it as they do in any other world. Where the world has pages, those just below and above it
+// cannot be accessed.
+#define WORLD_HEAP_ALIGN 65536
+#define WORLD_HEAP_SPACE (WORLD_HEAP_SIZE + 512)
+void *world_heap(size_t *size);
 
 // Instructions executed so far, or 0: this world cannot tell.
 uint64_t world_instructions(void);
@@ -50,6 +54,9 @@ uint64_t world_instructions(void);
 // Calls do not nest, but body may be called again after a fault: registers and interrupt state are
 // as at the call; what it wrote to memory stays.
 bool world_guarded(void (*body)(void *), void *context, enum world_fault *fault);
+
+// After a WORLD_FAULT_MEMORY: where the access was. False: this world cannot tell.
+bool world_fault_address(const void **address);
 
 // Leaves the body that world_guarded runs, from any depth; without one it exits with 2.
 _Noreturn void world_leave(void);
