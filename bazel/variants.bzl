@@ -188,7 +188,7 @@ def _skipped_impl(ctx):
     )
     return [DefaultInfo(executable = script, runfiles = ctx.runfiles(files = [script]))]
 
-_skipped_test = rule(
+skipped_because_test = rule(
     implementation = _skipped_impl,
     attrs = {"reason": attr.string(mandatory = True)},
     doc = "Stands for a test that this machine cannot run: says so, which ci/count_tests.py counts.",
@@ -207,7 +207,7 @@ def skipped_test(name, variant, **kwargs):
       variant: one for which has_variant says no.
       **kwargs: tags and size of the test.
     """
-    _skipped_test(
+    skipped_because_test(
         name = name,
         reason = "%s needs a 32-bit C and C++ library: install g++-multilib (ci/setup)" % variant,
         **kwargs

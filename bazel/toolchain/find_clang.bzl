@@ -4,6 +4,8 @@ The repository made here holds nothing but what was found (`found.bzl`); config.
 into a toolchain. So the search runs once per Bazel server and the rest stays plain Starlark.
 """
 
+load(":cross_tools.bzl", "CROSS_ENVIRONMENT", "find_cross_tools")
+
 _OLDEST = 14
 _NEWEST = 30
 
@@ -95,16 +97,19 @@ def _impl(ctx):
         best.version,
         "" if afl_dir else ", without AFL++ (run ci/setup for it)",
     ))
+    cross, cross_versions = find_cross_tools(ctx)
     found = struct(
         afl = str(afl) if afl_dir else "missing",
         clang = best.path,
         cpu = cpu,
+        cross_versions = cross_versions,
         include_dirs = [best.resource_dir] + ([afl_dir] if afl_dir else []),
         llvm_cov = _tool(ctx, best, "llvm-cov"),
         llvm_profdata = _tool(ctx, best, "llvm-profdata"),
         m32 = _has_m32(ctx, best, cpu),
         symbolizer = _tool(ctx, best, "llvm-symbolizer"),
         version = best.version,
+        **cross
     )
     ctx.file("BUILD", "")
     ctx.file("found.bzl", "\"\"\"What find_clang found.\"\"\"\n\nFOUND = %r\n" % found)
@@ -112,7 +117,7 @@ def _impl(ctx):
 find_clang = repository_rule(
     implementation = _impl,
     doc = "Makes @<name>//:found.bzl with the struct FOUND.",
-    environ = ["PATH"],
+    environ = ["PATH"] + CROSS_ENVIRONMENT,
     # Looks at the machine, so look again at every start of the Bazel server.
     local = True,
 )

@@ -7,6 +7,7 @@
 #include "collections/writer_descriptor.h"
 #include "freestanding/linux/context.h"
 #include "freestanding/linux/system_call.h"
+#include "freestanding/paint.h"
 
 // ## Numbers of the kernel's interface, the same on every processor that is known here
 
@@ -107,7 +108,7 @@ static void *guarded;  // its stack; NULL: nothing is
 static enum world_fault fault_of_body;
 static const void *fault_address;
 
-enum { WATCHDOG_SECONDS = 5 };  // of the processor
+enum { WATCHDOG_SECONDS = 3 };  // of the processor
 
 static void set_watchdog(long seconds) {
   const struct kernel_timer timer = {.seconds = seconds};
@@ -169,24 +170,10 @@ bool world_fault_address(const void **address) {
 
 uint64_t world_instructions(void) { return 0; }
 
-enum { PAINTED = 1 << 18, PAINT = 0x5A, BETWEEN = 256 };
-
-// Down from what callers may still use.
-static __attribute__((noinline)) void paint(volatile unsigned char *top) {
-  for (size_t i = BETWEEN; i < PAINTED; i++) *(top - i) = PAINT;
-}
-
-static __attribute__((noinline)) size_t painted(const volatile unsigned char *top) {
-  size_t left = PAINTED - 1;
-  while (left > BETWEEN && *(top - left) == PAINT) left--;
-  return left;
-}
+enum { PAINTED = 1 << 18 };
 
 size_t world_stack_used(void (*body)(void *), void *context) {
-  volatile unsigned char *top = __builtin_frame_address(0);
-  paint(top);
-  body(context);
-  return painted(top);
+  return paint_measure(0, PAINTED, body, context);
 }
 
 // ## The beginning
