@@ -90,6 +90,9 @@ enum strategy_trait {
   // An adapter: of a refused request C promises only that live blocks stay as they are. What comes
   // after it may be answered otherwise than without it.
   STRATEGY_REFUSALS_LEAVE_TRACES = 1u << 20,
+  // No allocator: a collection over strategies, to be judged by `driver`. Of the table only name,
+  // summary, traits, invariants and driver mean anything.
+  STRATEGY_COLLECTION = 1u << 21,
 };
 
 enum release_result {
@@ -174,7 +177,8 @@ struct collection {
   void *context;
 };
 
-struct allocator;  // each strategy's own; lies in memory of its source
+struct allocator;          // each strategy's own; lies in memory of its source
+struct collection_driver;  // of who judges
 
 struct strategy {
   const char *name;     // of the registry; [a-z_]+
@@ -274,6 +278,9 @@ struct strategy {
   // the bound promises nothing, as a strategy with a fixed heap takes one of default size. Needs no
   // allocator: it is a promise, not a measurement.
   size_t (*footprint)(size_t size, size_t align, size_t page_size);
+
+  // How a collection is judged; else NULL.                                  STRATEGY_COLLECTION
+  const struct collection_driver *driver;
 };
 
 #endif

@@ -34,9 +34,41 @@ static const struct {
     {PROPERTY_race, THREADS, 0, STRATEGY_COLLECTS | STRATEGY_FOREIGN | STRATEGY_C_EDGES},
     // Of two strategies, not of one.
     {PROPERTY_differential, 0, 0, ~0u},
+    {PROPERTY_model, STRATEGY_COLLECTION, 0, 0},
+    {PROPERTY_leak, STRATEGY_COLLECTION, 0, 0},
+    {PROPERTY_misuse, STRATEGY_COLLECTION, 0, 0},
 };
 
+// What a collection is asked, and the strategy beneath it on the way.
+static bool applies_to_collections(enum property property) {
+  switch (property) {
+  case PROPERTY_alignment:
+  case PROPERTY_bounds:
+  case PROPERTY_overlap:
+  case PROPERTY_failed_op_changed_state:
+  case PROPERTY_spurious_oom:
+  case PROPERTY_source_leak:
+  case PROPERTY_release_refused:
+  case PROPERTY_nondeterministic:
+  case PROPERTY_overlapping_copy:
+  case PROPERTY_outside_heap:
+  case PROPERTY_invariant:
+  case PROPERTY_walk:
+  case PROPERTY_statistics:
+  case PROPERTY_undefined_behaviour:
+  case PROPERTY_crash:
+  case PROPERTY_hang:
+  case PROPERTY_model:
+  case PROPERTY_leak:
+  case PROPERTY_misuse:
+    return true;
+  default:
+    return false;
+  }
+}
+
 bool property_applies(enum property property, const struct strategy *strategy) {
+  if (strategy->traits & STRATEGY_COLLECTION) return applies_to_collections(property);
   if (property == PROPERTY_invariant) return strategy->invariants && strategy->invariants[0];
   // A bound that promises no request at all.
   if (property == PROPERTY_spurious_oom)

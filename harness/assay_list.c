@@ -40,6 +40,7 @@ static const struct {
     {STRATEGY_C_EDGES, "c-edges"},
     {STRATEGY_PLACED, "placed"},
     {STRATEGY_REFUSALS_LEAVE_TRACES, "refusals-leave-traces"},
+    {STRATEGY_COLLECTION, "collection"},
 };
 
 static void print_strategy(const struct strategy *strategy) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "allocators/arithmetic.h"
+#include "harness/collection.h"
 #include "harness/concurrent.h"
 #include "harness/cpu_time.h"
 #include "harness/forbid.h"
@@ -29,14 +30,14 @@ struct source *run_open_sources(struct run *run, struct source *bottom) {
   return &run->faults.base;
 }
 
-static struct source *open_heap(struct run *run) {
+struct source *run_open_heap(struct run *run) {
   bool elsewhere = run->pass == PASS_ELSEWHERE;
   bool moves = elsewhere && !(run->strategy->traits & STRATEGY_PLACED);
   return run_open_sources(run, arena_open(&run->oracle->arena, &run->heap, moves,
                                           elsewhere ? SECOND_DIRT : ARENA_DIRT));
 }
 
-static void create(struct run *run, struct source *source) {
+void run_create(struct run *run, struct source *source) {
   struct strategy_options options = {.variant = run->heap.variant};
   run->phase = "create";
   run_enter(run);
@@ -59,7 +60,7 @@ static void create(struct run *run, struct source *source) {
                  (size_t)run->heap.capacity, run_overhead(run) + least);
 }
 
-static void destroy(struct run *run) {
+void run_destroy(struct run *run) {
   run->phase = "destroy";
   run_enter(run);
   run->strategy->destroy(run->allocator);
@@ -90,12 +91,12 @@ static bool same_heap(const struct heap *a, const struct heap *b) {
 
 // Whether an allocator made for this question gives this much.
 static bool fresh_gives(struct run *run, size_t size) {
-  create(run, open_heap(run));
+  run_create(run, run_open_heap(run));
   bool gives = false;
   if (run->allocator) {
     run->phase = "fresh heap";
     gives = could_have(run, size);
-    destroy(run);
+    run_destroy(run);
   }
   arena_close(&run->oracle->arena);
   return gives;
@@ -109,14 +110,14 @@ static struct fresh_heap *learn_fresh(struct run *run) {
   struct fresh_heap *known =
       &run->oracle->fresh[(hash * 0x9E3779B97F4A7C15u >> 32) % ORACLE_FRESH_HEAPS];
   if (known->strategy == run->strategy && same_heap(&known->heap, heap)) return known;
-  create(run, open_heap(run));
+  run_create(run, run_open_heap(run));
   *known = (struct fresh_heap){.strategy = run->strategy, .heap = *heap};
   if (run->allocator) {
     run->phase = "fresh heap";
     known->walk = inspect(run).hash;
     known->walk_cost = run->walk_cost;
     known->largest = find_largest(run, could_have);
-    destroy(run);
+    run_destroy(run);
   }
   arena_close(&run->oracle->arena);
   // The questions change the answer where what is released or reset does not come back.
@@ -225,7 +226,7 @@ static void count_acquisitions(struct run *run) {
 }
 
 // The allocator and its memory are dropped.
-static void abandon_heap(struct run *run) {
+void run_abandon_heap(struct run *run) {
   shadow_clear(&run->oracle->shadow);
   arena_close(&run->oracle->arena);
   run->allocator = NULL;
@@ -247,7 +248,7 @@ static void run_once(struct run *run) {
   run->marks_count = 0;
   run->crash_barrier = 0;
   bool threaded = concurrent_possible(run->strategy, &run->heap);
-  struct source *source = open_heap(run);
+  struct source *source = run_open_heap(run);
   // Faults before anything else strike create.
   for (; run->index < length; run->index++) {
     struct operation operation = record_operation(program_at(program, run->index));
@@ -255,7 +256,7 @@ static void run_once(struct run *run) {
     source_faults_arm(&run->faults, operation.size, SIZE_MAX);
     if (run->noted) oracle->answers[run->index] = (struct first_answer){0};
   }
-  create(run, source);
+  run_create(run, source);
   if (!run->allocator) {
     pass_walk(run, 0);
     count_acquisitions(run);
@@ -279,7 +280,7 @@ static void run_once(struct run *run) {
       if (threaded && concurrent_run(run)) continue;
       step(run, program_at(program, run->index));
       if (run->difference.found) {
-        abandon_heap(run);
+        run_abandon_heap(run);
         return;
       }
       run->index++;
@@ -301,9 +302,9 @@ static void run_once(struct run *run) {
       block_release(run, &oracle->shadow.blocks[oracle->shadow.count - 1]);
     blocks_abandon(run);
     verify_canaries(run);
-    destroy(run);
+    run_destroy(run);
   }
-  abandon_heap(run);
+  run_abandon_heap(run);
 }
 
 // Which passes follow the first one.
@@ -369,7 +370,7 @@ static void *grow(void *memory, size_t count, size_t size) {
   return grown;
 }
 
-static bool prepare(struct oracle *self, const struct heap *heap, size_t length) {
+bool run_prepare(struct oracle *self, const struct heap *heap, size_t length) {
   if (!arena_fits(&self->arena, heap)) {
     shadow_free(&self->shadow);
     arena_free(&self->arena);
@@ -415,7 +416,12 @@ static unsigned variants_of(const struct strategy *strategy) {
 }
 
 struct heap oracle_heap(const struct strategy *strategy, const struct program *program) {
-  struct heap heap = program_heap(program);
+  if (strategy->traits & STRATEGY_COLLECTION)
+    return strategy->driver->oracle->heap(strategy, program);
+  return run_fit_heap(strategy, program_heap(program));
+}
+
+struct heap run_fit_heap(const struct strategy *strategy, struct heap heap) {
   heap.variant %= variants_of(strategy);
   if (strategy->needs & SOURCE_RECLAIMS) heap.source = HEAP_PAGES;
   if (strategy->needs & SOURCE_PERSISTS) heap.source = HEAP_FIXED;
@@ -435,19 +441,38 @@ struct heap oracle_heap(const struct strategy *strategy, const struct program *p
   return heap;
 }
 
+// Whether a program has its further passes, and all of them.
+static bool once_more(const struct oracle *self, const struct program *program, bool *all,
+                      uint64_t *turn) {
+  bool some = false;
+  *all = self->settings.tier == TIER_PARANOID;
+  *turn = 0;
+  if (self->settings.tier == TIER_FULL) {
+    *turn = self->settings.twice ? 0 : hash_program(program);
+    *all = self->settings.twice;
+    some = *turn % ONCE_MORE_ONE_IN == 0;
+  }
+  return *all || some;
+}
+
+bool run_once_more(const struct oracle *self, const struct program *program) {
+  bool all;
+  uint64_t turn;
+  return once_more(self, program, &all, &turn);
+}
+
+bool run_goes_elsewhere(const struct strategy *strategy) {
+  return strategy->max_align <= ORACLE_ELSEWHERE_ALIGN || strategy->traits & STRATEGY_PLACED;
+}
+
 static struct passes choose_passes(const struct oracle *self, const struct strategy *strategy,
                                    const struct program *program) {
-  bool all = self->settings.tier == TIER_PARANOID, some = false;
-  uint64_t turn = 0;
-  if (self->settings.tier == TIER_FULL) {
-    turn = self->settings.twice ? 0 : hash_program(program);
-    all = self->settings.twice;
-    some = turn % ONCE_MORE_ONE_IN == 0;
-  }
+  bool all;
+  uint64_t turn;
+  bool more = once_more(self, program, &all, &turn);
   return (struct passes){
-      .elsewhere = (all || some) && (strategy->max_align <= ORACLE_ELSEWHERE_ALIGN ||
-                                     strategy->traits & STRATEGY_PLACED),
-      .without_refused = all || (some && turn / ONCE_MORE_ONE_IN % 2 == 0),
+      .elsewhere = more && run_goes_elsewhere(strategy),
+      .without_refused = all || (more && turn / ONCE_MORE_ONE_IN % 2 == 0),
       .either = !all,
   };
 }
@@ -456,12 +481,16 @@ void oracle_watch(void) { run_watch(); }
 
 bool oracle_make_room(struct oracle *self, const struct strategy *strategy,
                       const struct program *program) {
+  if (strategy->traits & STRATEGY_COLLECTION)
+    return strategy->driver->oracle->make_room(self, strategy, program);
   struct heap heap = oracle_heap(strategy, program);
-  return prepare(self, &heap, program_length(program));
+  return run_prepare(self, &heap, program_length(program));
 }
 
 bool oracle_run(struct oracle *self, const struct strategy *strategy,
                 const struct program *program) {
+  if (strategy->traits & STRATEGY_COLLECTION)
+    return strategy->driver->oracle->run(self, strategy, program);
   // Not on the stack: where a fault has left the allocator, and the stack is that of others by
   // then, it is told of the run all the same.
   static struct run run;
@@ -471,7 +500,7 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
                      .heap = oracle_heap(strategy, program),
                      .releases_again = strategy->traits & STRATEGY_DETECTS_DOUBLE_RELEASE &&
                                        releases_again(program)};
-  if (!prepare(self, &run.heap, program_length(program))) return false;
+  if (!run_prepare(self, &run.heap, program_length(program))) return false;
   struct passes passes = choose_passes(self, strategy, program);
   // Threads meet differently each time, foreign blocks lie anywhere, and who keeps state is not the
   // same in the next pass.

@@ -250,6 +250,9 @@ static bool cannot_see(enum property property) {
     return !(current_build() & (ASAN | VALGRIND));
   case PROPERTY_race:          // threads_oracle_test.c
   case PROPERTY_differential:  // differential_test.c
+  case PROPERTY_model:         // collection_test.c
+  case PROPERTY_leak:
+  case PROPERTY_misuse:
     return true;
   default:
     return false;

@@ -39,7 +39,10 @@
   X(crash, "crash", "the allocator crashed")                                                       \
   X(hang, "hang", "an operation of the allocator does not end")                                    \
   X(race, "race", "two threads access the same bytes, one writes, and nothing orders them")        \
-  X(differential, "differential", "two strategies disagree where both promise the same")
+  X(differential, "differential", "two strategies disagree where both promise the same")           \
+  X(model, "model", "a collection is not what the model of it is")                                 \
+  X(leak, "leak", "a collection that was dropped has not released all of its blocks")              \
+  X(misuse, "misuse", "a collection asked its allocator for what makes no sense")
 
 enum property {
   PROPERTY_NONE,  // clean

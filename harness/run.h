@@ -11,6 +11,7 @@ enum pass {
   PASS_ELSEWHERE,        // at other addresses, with other dirt
   PASS_WITHOUT_REFUSED,  // what was refused is left out
   PASS_AGAIN,            // the very same: does a difference show all the same?
+  PASS_REFUSING,         // collections: some requests are refused
 };
 
 // Where a pass was not like the first one.
@@ -71,6 +72,10 @@ struct run {
   size_t marks_count;      // that can be rolled back to
   unsigned crash_barrier;  // at which the next operation dies; 0: it lives
   uint64_t crash_mask;
+  // Of collections.
+  const char *verb;    // of the operation in progress; NULL: no collection is judged
+  const char *acting;  // the strategy beneath, while it and not the collection is called
+  const char *note;    // on the pass, for its violations; NULL: none
 };
 
 // What a walk saw.
@@ -91,6 +96,23 @@ void run_leave(struct run *run);
 // The sources of the run over the one at the bottom, as for a heap that begins: what is returned is
 // the allocator's.
 struct source *run_open_sources(struct run *run, struct source *bottom);
+
+// ## A heap's life (oracle.c)
+
+// Room for heaps and programs like these, as oracle_make_room.
+bool run_prepare(struct oracle *oracle, const struct heap *heap, size_t length);
+// The heap, as far as the strategy can live on it.
+struct heap run_fit_heap(const struct strategy *strategy, struct heap heap);
+struct source *run_open_heap(struct run *run);
+// run->allocator may be NULL afterwards, rightly.
+void run_create(struct run *run, struct source *source);
+void run_destroy(struct run *run);
+// The allocator and its memory are dropped.
+void run_abandon_heap(struct run *run);
+// Whether a program is run once more, as its tier says; and whether, at other addresses, the
+// strategy must answer as before.
+bool run_once_more(const struct oracle *oracle, const struct program *program);
+bool run_goes_elsewhere(const struct strategy *strategy);
 
 // Ends the run with a violation; the text says what is wrong, without naming the operation.
 _Noreturn void run_violated(struct run *run, enum property property, const char *format, ...)

@@ -31,6 +31,8 @@ static void describe_place(const struct run *run, const struct place *place, cha
     snprintf(thread, sizeof thread, " by thread %u", op->thread & (run->heap.threads - 1));
   if (place->phase)
     snprintf(text, size, "%s", place->phase);
+  else if (run->verb)
+    snprintf(text, size, "operation %zu, %s", place->index, run->verb);
   else if (!operation_takes_slot(op->kind))
     snprintf(text, size, "operation %zu, %s", place->index, operation_name(op->kind));
   else
@@ -56,7 +58,13 @@ static const char *const pass_text[] = {
     [PASS_ELSEWHERE] = " (in the second pass, at other addresses)",
     [PASS_WITHOUT_REFUSED] = " (in the second pass, without what was refused)",
     [PASS_AGAIN] = " (in the second pass)",
+    [PASS_REFUSING] = "",
 };
+
+static const char *place_name(const struct run *run, const struct place *place) {
+  if (place->phase) return place->phase;
+  return run->verb ? run->verb : operation_name(place->operation->kind);
+}
 
 static struct verdict compose(const struct run *run, unsigned thread, enum property property,
                               const char *text, const char *function) {
@@ -68,10 +76,10 @@ static struct verdict compose(const struct run *run, unsigned thread, enum prope
   char where[80];
   describe_place(run, &place, where, sizeof where);
   snprintf(verdict.id, sizeof verdict.id, "%s", property_id(property));
-  snprintf(verdict.diagnosis, sizeof verdict.diagnosis, "%s: %s%s", where, text,
-           pass_text[run->pass]);
-  snprintf(verdict.site, sizeof verdict.site, "%s%s%s",
-           place.phase ? place.phase : operation_name(place.operation->kind),
+  snprintf(verdict.diagnosis, sizeof verdict.diagnosis, "%s%s%s: %s%s%s", where,
+           run->acting ? ", in the strategy beneath, " : "", run->acting ? run->acting : "", text,
+           pass_text[run->pass], run->note ? run->note : "");
+  snprintf(verdict.site, sizeof verdict.site, "%s%s%s", place_name(run, &place),
            function ? " in " : "", function ? function : "");
   return verdict;
 }
@@ -110,6 +118,7 @@ void run_broken_invariant(struct run *run, const struct broken_invariant *broken
 static enum property classify(const struct run *run, const void *address, size_t size) {
   const struct arena *arena = &run->oracle->arena;
   if (!range_within(address, 1, arena->mapping, arena->mapping_size)) return PROPERTY_crash;
+  if (run->verb) return PROPERTY_outside_heap;
   return arena_holds(arena, address, size) ? PROPERTY_touched_live_block : PROPERTY_outside_heap;
 }
 
@@ -166,7 +175,7 @@ static void on_watch(const struct watch_report *report) {
   const struct arena *arena = &run->oracle->arena;
   if (report->address && range_within(report->address, 1, arena->mapping, arena->mapping_size)) {
     char owner[BLOCK_NAME_SIZE + 40] = "";
-    const struct shadow_block *block = run_block_at(run, report->address);
+    const struct shadow_block *block = run->verb ? NULL : run_block_at(run, report->address);
     if (block) {
       char name[BLOCK_NAME_SIZE];
       snprintf(owner, sizeof owner, ", byte %zu of live %s",
@@ -192,7 +201,7 @@ void run_enter(struct run *run) {
   run->errors = memory_errors();
   run->calls += !run->misuse;
   // Touching a foreign block is a crash.
-  if (MEMORY_SHOWS_TOUCHES && run->oracle->shadow.count > 0 && !run->misuse &&
+  if (MEMORY_SHOWS_TOUCHES && run->oracle->shadow.count > 0 && !run->misuse && !run->verb &&
       !(run->strategy->traits & STRATEGY_FOREIGN))
     run_exercise(run, PROPERTY_touched_live_block);
   watch_tick();
@@ -203,7 +212,10 @@ void run_leave(struct run *run) {
   watch_leave();
   if (memory_errors() == run->errors) return;
   verify_canaries(run);
-  run_violated(run, run->misuse ? run->misuse : PROPERTY_touched_live_block,
+  run_violated(run,
+               run->misuse ? run->misuse
+               : run->verb ? PROPERTY_outside_heap
+                           : PROPERTY_touched_live_block,
                "see Valgrind's report of the access");
 }
 
