@@ -7,6 +7,18 @@
 #define MOST_SLOTS ((size_t)1 << 31)
 #define TAKEN ((uint32_t)1 << 31)
 
+const char *const hash_map_invariants[] = {
+    "an entry is a key, then a value, each aligned; as many bytes as keep the next one aligned",
+    "without slots there is no block; else slots are a power of two, at least 8, and the entries "
+    "come behind the tags, aligned",
+    "count is the number of slots taken, which is at most 7/8 of all",
+    "a slot's tag is the one that the hash of its key makes",
+    "an entry has come at most one slot further from where it wants to be than the one before it "
+    "has; behind an empty slot, it has not come at all",
+    "no two keys are equal",
+    NULL,
+};
+
 // ## SipHash-1-3
 
 static uint64_t rotate(uint64_t x, unsigned bits) { return x << bits | x >> (64 - bits); }
@@ -45,7 +57,9 @@ uint64_t hash_map_hash_bytes(const uint64_t seed[2], const void *bytes, size_t s
 
 // ## Keys
 
-static uint32_t tag_of(const struct hash_map_options *options, const void *key) {
+static uint32_t tag_of(const struct hash_map *self, const void *key) {
+  const struct hash_map_options *options = &self->options;
+  if (self->entry_size == SIZE_MAX) return TAKEN;  // no such key can be there, nor be read
   uint64_t hash = options->hash ? options->hash(options, key)
                                 : hash_map_hash_bytes(options->seed, key, options->key_size);
   // A product's high bits depend on all bits; the low ones choose the slot.
@@ -245,7 +259,7 @@ size_t hash_map_room(const struct hash_map *self) {
 
 void *hash_map_get(const struct hash_map *self, const void *key) {
   if (self->count == 0) return NULL;
-  struct place place = find(self, tag_of(&self->options, key), key);
+  struct place place = find(self, tag_of(self, key), key);
   return place.found ? value_at(self, place.slot) : NULL;
 }
 
@@ -277,20 +291,20 @@ static void set_value(struct hash_map *self, size_t slot, const void *value) {
 }
 
 enum result hash_map_insert(struct hash_map *self, const void *key, const void *value) {
-  uint32_t tag = tag_of(&self->options, key);
+  uint32_t tag = tag_of(self, key);
   struct place place = find(self, tag, key);
   return place.found ? RESULT_EXISTS : insert_at(self, place.slot, tag, key, value);
 }
 
 enum result hash_map_replace(struct hash_map *self, const void *key, const void *value) {
-  struct place place = find(self, tag_of(&self->options, key), key);
+  struct place place = find(self, tag_of(self, key), key);
   if (!place.found) return RESULT_NOT_FOUND;
   set_value(self, place.slot, value);
   return RESULT_OK;
 }
 
 enum result hash_map_put(struct hash_map *self, const void *key, const void *value) {
-  uint32_t tag = tag_of(&self->options, key);
+  uint32_t tag = tag_of(self, key);
   struct place place = find(self, tag, key);
   if (!place.found) return insert_at(self, place.slot, tag, key, value);
   set_value(self, place.slot, value);
@@ -298,7 +312,7 @@ enum result hash_map_put(struct hash_map *self, const void *key, const void *val
 }
 
 enum result hash_map_remove(struct hash_map *self, const void *key, void *value) {
-  struct place place = find(self, tag_of(&self->options, key), key);
+  struct place place = find(self, tag_of(self, key), key);
   if (!place.found) return RESULT_NOT_FOUND;
   if (value) memmove(value, value_at(self, place.slot), self->options.value_size);
   remove_slot(self, place.slot);
@@ -393,8 +407,7 @@ struct broken_invariant hash_map_check(const struct hash_map *self) {
   for (size_t i = 0; i < self->slots; i++) {
     if (!self->tags[i]) continue;
     size_t before = slot_before(self, i);
-    if (self->tags[i] != tag_of(&self->options, entry_at(self, i)))
-      return broken(4, entry_at(self, i));
+    if (self->tags[i] != tag_of(self, entry_at(self, i))) return broken(4, entry_at(self, i));
     if (distance_of(self, i) > (self->tags[before] ? distance_of(self, before) + 1 : 0))
       return broken(5, entry_at(self, i));
     if (key_comes_again(self, i)) return broken(6, entry_at(self, i));

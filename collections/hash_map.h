@@ -155,4 +155,7 @@ uint64_t hash_map_hash_bytes(const uint64_t seed[2], const void *bytes, size_t s
 // should be; calls your functions, with keys of the map.
 struct broken_invariant hash_map_check(const struct hash_map *self);
 
+// Their texts: hash_map_invariants[n - 1] is that of I<n>. Ended by NULL.
+extern const char *const hash_map_invariants[];
+
 #endif

@@ -8,6 +8,14 @@ struct list_node {
   struct list_node *previous;
 };
 
+const char *const list_invariants[] = {
+    "links come first in a block, the element next to them, aligned; all of it has a size",
+    "the first has none before it, the last none behind it; one is there if the other is",
+    "whom an element has behind it, has that element before it; nodes are aligned",
+    "count is how many there are from the first to the last",
+    NULL,
+};
+
 // ## Accessors: no other function adds to an address
 
 static void *element_of(const struct list *self, const struct list_node *node) {

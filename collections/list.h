@@ -106,4 +106,7 @@ enum result list_clone(const struct list *self, struct list *copy);
 // of a damaged list may lead anywhere, but it takes no more steps than there should be elements.
 struct broken_invariant list_check(const struct list *self);
 
+// Their texts: list_invariants[n - 1] is that of I<n>. Ended by NULL.
+extern const char *const list_invariants[];
+
 #endif
