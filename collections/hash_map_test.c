@@ -301,8 +301,10 @@ static void test_sizes_that_overflow(void) {
     begin(&map, &wrong[i]);
     CHECK(hash_map_check(&map).number == 0);
     CHECK(hash_map_reserve(&map, 1) == RESULT_NO_MEMORY);
-    CHECK(hash_map_insert(&map, &key, &key) == RESULT_NO_MEMORY && !hash_map_get(&map, &key));
-    CHECK(hash_map_remove(&map, &key, NULL) == RESULT_NOT_FOUND);
+    if (map.entry_size == SIZE_MAX) {  // else the key would have to be there
+      CHECK(hash_map_insert(&map, &key, &key) == RESULT_NO_MEMORY && !hash_map_get(&map, &key));
+      CHECK(hash_map_remove(&map, &key, NULL) == RESULT_NOT_FOUND);
+    }
     CHECK(hash_map_count(&map) == 0 && hash_map_room(&map) == 0);
     CHECK(hash_map_clone(&map, &copy) == RESULT_OK && hash_map_shrink(&map) == RESULT_OK);
     CHECK(rig.requests == 0 || rig.largest == 0);

@@ -3,4 +3,6 @@
 load(":collections.bzl", "collection")  # buildifier: disable=load
 
 COLLECTIONS = [
+    collection("hash_map"),
+    collection("list"),
 ]
