@@ -26,6 +26,7 @@ struct hints {
   uint32_t concurrent;  // whether several threads can be in the allocator at once
   uint32_t align_log2;  // of the largest alignment that it serves
   uint32_t asks_zero;   // whether size 0 is a request that has more than one right answer
+  uint32_t verbs;  // of a collection; 0: it is an allocator. A collection has no sizes or kinds
   uint32_t sizes_count;
   shared_word sizes[HINTS_SIZES];  // bytes: the largest requests with their footprint, ascending
   shared_word answers[HINTS_ANSWERS];  // bytes: usable sizes, distances between blocks and offsets

@@ -1,10 +1,16 @@
 #include "fuzz/hints_learn.h"
 
+#include "harness/collection.h"
+
 // Sizes beyond are told from the heap, not from classes.
 #define LARGEST ((size_t)1 << 20)
 
 // Programs say their page size themselves: this is the one that most of them mean.
 enum { PAGE_SIZE = 4096 };
+
+// Of a collection: the strategies beneath, and variants of these. More than there are come round to
+// the first.
+enum { COLLECTION_VARIANTS = 64 };
 
 #define THREADS (STRATEGY_CONCURRENT | STRATEGY_ALLOCATES_CONCURRENTLY)
 
@@ -38,7 +44,18 @@ static void describe_sizes(struct hints *hints, const struct strategy *strategy)
   hints->sizes_count = count;
 }
 
+// What a verb takes for a number is its own affair.
+static void describe_collection(struct hints *hints, const struct collection_driver *driver) {
+  hints->variants = COLLECTION_VARIANTS;
+  hints->verbs = (uint32_t)driver->verb_count;
+  __atomic_store_n(&hints->offered, (1u << OP_CODES) - 1, __ATOMIC_RELEASE);
+}
+
 void hints_describe(struct hints *hints, const struct strategy *strategy) {
+  if (strategy->traits & STRATEGY_COLLECTION) {
+    describe_collection(hints, strategy->driver);
+    return;
+  }
   uint32_t offered = 0, dying = 0;
   for (unsigned kind = 0; kind < OP_KINDS; kind++) {
     bool offers = operation_offered((enum operation_kind)kind, strategy);

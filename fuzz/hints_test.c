@@ -10,12 +10,18 @@
 #include "allocators/check.h"
 #include "allocators/registry.h"
 #include "fuzz/hints_learn.h"
+#include "harness/collection.h"
 
 static void hints_are_true_of_every_strategy(void) {
   for (const struct registry_entry *entry = registry; entry->name; entry++) {
     const struct strategy *strategy = entry->strategy;
     struct hints hints = {0};
     hints_describe(&hints, strategy);
+    CHECK((hints.verbs > 0) == ((strategy->traits & STRATEGY_COLLECTION) != 0));
+    if (hints.verbs > 0) {
+      CHECK(hints.verbs == strategy->driver->verb_count && hints.offered != 0);
+      continue;
+    }
     for (unsigned kind = 0; kind < OP_KINDS; kind++)
       CHECK((hints.offered >> kind & 1) == operation_offered((enum operation_kind)kind, strategy));
     CHECK((hints.dying != 0) == ((strategy->traits & STRATEGY_PERSISTS) != 0));

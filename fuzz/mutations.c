@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fuzz/generate.h"
+#include "fuzz/mutations_collection.h"
 
 enum { MAX_CAPACITY = 1 << 20, PIECE = 8, BURST = 40, RUN = 32 };
 
@@ -291,7 +292,7 @@ static bool crash(struct draft *draft, size_t index) {
 
 // ## The heap, and threads
 
-static bool change_heap(struct draft *draft, size_t index) {
+bool change_heap(struct draft *draft, size_t index) {
   (void)index;
   struct heap *heap = &draft->heap;
   struct chance *chance = &draft->chance;
@@ -375,6 +376,10 @@ const struct mutation *mutation_choose(struct chance *chance) {
 
 void mutate(struct draft *draft) {
   enum { TRIES = 8 };
+  if (draft->hints->verbs > 0) {
+    mutate_collection(draft);
+    return;
+  }
   if (draft_length(draft) == 0) {
     // Nothing to change yet, but what it runs on.
     if (one_in(&draft->chance, 8))

@@ -18,8 +18,12 @@ extern const struct mutation mutations[];
 // One of them, as often as its weight says.
 const struct mutation *mutation_choose(struct chance *chance);
 
-// Chooses one that can be done, and does it.
+// Chooses one that can be done, and does it; of collections' programs, as mutations_collection.h
+// has it.
 void mutate(struct draft *draft);
+
+// One that all programs share: of what they run on. `index` means nothing.
+bool change_heap(struct draft *draft, size_t index);
 
 // Copies `count` operations that begin at `from` and came from elsewhere in front of `index`, as
 // far as they fit; with their slots as they are, or all shifted by the same chance amount.

@@ -411,6 +411,45 @@ static void sizes_come_from_hints(void) {
   CHECK(with == 0x3f && without != 0x3f);
 }
 
+// Of a collection with a single verb and of one with many: all verbs and refusals, and all that
+// their arguments can be, in programs that become short and long.
+static void programs_of_collections_are_of_their_verbs(void) {
+  static uint8_t bytes[MAX_SIZE];
+  static struct record records[LIMIT];
+  for (uint32_t verbs = 1; verbs <= OP_CODES - 1; verbs += 7) {
+    struct hints hints = {.offered = (1u << OP_CODES) - 1, .variants = 64, .verbs = verbs};
+    uint32_t codes = 0, counts = 0, slots = 0, others = 0;
+    size_t size = 0, longest = 0, shortened = 0, huge = 0, largest_small = 0;
+    unsigned last_variant = 0;
+    for (uint32_t seed = 0; seed < 6000; seed++) {
+      if (seed % 512 == 0) size = 0;
+      size_t former = size;
+      size = mutator_mutate(&hints, bytes, size, MAX_SIZE, seed);
+      CHECK(size <= MAX_SIZE && size % RECORD_SIZE == 0 && size > 0);
+      shortened += size < former;
+      if (size > longest) longest = size;
+      struct program program;
+      program_decode_into(&program, records, bytes, size);
+      if (program_heap(&program).variant > last_variant)
+        last_variant = program_heap(&program).variant;
+      for (size_t i = 0; i < program_length(&program); i++) {
+        const struct record *record = program_at(&program, i);
+        codes |= 1u << record->code % OP_CODES;
+        counts |= 1u << record->code / OP_CODES;
+        slots |= 1u << record->slot % 4;  // a copied piece may be shifted
+        others |= 1u << record->thread;
+        huge += record->size > UINT64_MAX - 20;
+        if (record->align > largest_small) largest_small = record->align;
+      }
+    }
+    uint32_t offered = 1u << OP_FAULT;
+    for (unsigned verb = 0; verb < verbs; verb++) offered |= 1u << (verb + (verb >= OP_FAULT));
+    CHECK(codes == offered && counts == 0xFFFF && slots == 0xF && others == 0xF);
+    CHECK(longest == MAX_SIZE && shortened > 0 && huge > 0 && largest_small == 255);
+    CHECK(last_variant == 63);
+  }
+}
+
 static void the_same_seed_gives_the_same(void) {
   struct hints hints = all_hints();
   for (uint32_t seed = 0; seed < ROUNDS; seed++) {
@@ -457,6 +496,7 @@ int main(void) {
   only_what_is_offered_is_made();
   without_hints_everything_occurs();
   sizes_come_from_hints();
+  programs_of_collections_are_of_their_verbs();
   the_same_seed_gives_the_same();
   a_crossing_has_parts_of_both();
   return 0;
