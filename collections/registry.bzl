@@ -5,4 +5,5 @@ load(":collections.bzl", "collection")  # buildifier: disable=load
 COLLECTIONS = [
     collection("hash_map"),
     collection("list"),
+    collection("string", parts = ["utf8"]),
 ]
