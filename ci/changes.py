@@ -1,4 +1,5 @@
-"""Which strategies a change can affect: those whose sources, headers included, it touches."""
+"""Which strategies and collections a change can affect: those whose sources, headers included, it
+touches. A collection is tested over all strategies, but it is not their test."""
 import fnmatch
 import os
 import re
@@ -10,17 +11,20 @@ from ci.workbench import ROOT, CannotRun
 sys.path.insert(0, os.path.join(ROOT, "fuzz"))
 import build_targets  # noqa: E402  # pylint: disable=wrong-import-position
 
-_INCLUDE = re.compile(r'^\s*#\s*include\s+"(allocators/[^"]+)"', re.MULTILINE)
+_INCLUDE = re.compile(r'^\s*#\s*include\s+"((?:allocators|collections)/[^"]+)"', re.MULTILINE)
 
 # What every fuzz target is made of. Tests, and what Python does around the targets, are not.
 _OF_ALL = ["harness/*.c", "harness/*.h", "fuzz/*.c", "fuzz/*.h", "fuzz/*.bzl", "corpus/*/*",
            "*/BUILD", "allocators/source_*.c", "allocators/registry.c",
-           "allocators/generate_registry.py", "allocators/strategies.bzl", "bazel/*", ".bazelrc",
-           "WORKSPACE"]
+           "allocators/generate_registry.py", "allocators/strategies.bzl",
+           "collections/collections.bzl", "bazel/*", ".bazelrc", "WORKSPACE"]
 _OF_NONE = ["*_test.c", "ci/*", "reports/*", "bench/*", "harness/assay_*.c", "harness/*_preload.c",
-            "harness/preload/*"]
+            "harness/preload/*", "harness/drive_*.c", "harness/drive_*.h", "corpus/collections/*"]
 
-_REGISTRY = "allocators/registry.bzl"
+# Of all collections, and of no strategy.
+_OF_COLLECTIONS = ["corpus/collections/*"]
+
+_REGISTRIES = ("allocators/registry.bzl", "collections/registry.bzl")
 
 
 def _matches(path, patterns):
@@ -58,17 +62,24 @@ def changed_files(base, root=ROOT):
     return sorted({path for path in (differing + new).split("\0") if path})
 
 
-def _registry_names(base, root):
-    """Names that stand on changed lines of the registry."""
-    lines = _git("diff", "-U0", base, "--", _REGISTRY, root=root) or ""
+def _registry_names(registry, base, root):
+    """Names that stand on changed lines of a registry."""
+    lines = _git("diff", "-U0", base, "--", registry, root=root) or ""
     return {name for line in lines.splitlines() if re.match(r"[+-][^+-]", line)
             for name in re.findall(r'"(\w+)"', line)}
 
 
+def _own(strategy, known):
+    """The C files that a strategy or a collection is compiled from."""
+    if hasattr(strategy, "parts"):
+        return ["harness/drive_%s.c" % strategy.name] + ["collections/" + s for s in strategy.sources]
+    return ["allocators/" + strategy.source] + ["allocators/" + known[inner].source
+                                                for inner in strategy.inner]
+
+
 def _sources(strategy, known, root):
-    """All files of allocators/ that a strategy is compiled from."""
-    waiting = ["allocators/" + strategy.source]
-    waiting += ["allocators/" + known[inner].source for inner in strategy.inner]
+    """The same, and all headers of the floor that these include."""
+    waiting = _own(strategy, known)
     found = set()
     while waiting:
         path = waiting.pop()
@@ -86,7 +97,8 @@ def _sources(strategy, known, root):
 def affected(files, base, root=ROOT):
     """(names of strategies in the registry's order, why these in one line)."""
     try:
-        strategies = build_targets.read_strategies()
+        collections = build_targets.read_collections()
+        strategies = build_targets.read_strategies() + collections
     except build_targets.CannotBuild as error:
         raise CannotRun(str(error)) from error
     of_all = [path for path in files if _matches(path, _OF_ALL) and not _matches(path, _OF_NONE)]
@@ -94,8 +106,11 @@ def affected(files, base, root=ROOT):
         return [s.name for s in strategies], "all, for every target is made of %s%s" % (
             of_all[0], " and others" if len(of_all) > 1 else "")
     touched = set(files)
-    named = _registry_names(base, root) if _REGISTRY in touched else set()
+    named = {name for registry in _REGISTRIES if registry in touched
+             for name in _registry_names(registry, base, root)}
     known = {s.name: s for s in strategies}
+    seeds = any(_matches(path, _OF_COLLECTIONS) for path in files)
     found = [s.name for s in strategies
-             if touched & _sources(s, known, root) or named & {s.name, *s.inner}]
+             if touched & _sources(s, known, root) or s in collections and seeds or
+             named & {s.name, *getattr(s, "inner", ())}]
     return found, "their sources changed" if found else "no strategy's sources changed"

@@ -1,8 +1,10 @@
-"""Which sources a strategy, or a planted bug, is made of: a finding is about these and no others."""
+"""Which sources a strategy, a collection or a planted bug is made of: a finding is about these and no
+others."""
 import collections
 import glob
 import hashlib
 import os
+import re
 
 from ci import workbench
 
@@ -11,6 +13,24 @@ from ci import workbench
 # the vtable.
 Elsewhere = collections.namedtuple("Elsewhere", "paths functions", defaults=({},))
 foreign = {}
+
+
+_INCLUDE = re.compile(r'^#include "collections/(\w+)\.h"', re.MULTILINE)
+
+
+def _of_collection(name, root):
+    """A collection's file and its header, and those that it is built on, such as string on utf8."""
+    path = "collections/%s.c" % name
+    try:
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            included = _INCLUDE.findall(file.read())
+    except OSError:
+        return
+    yield path
+    yield "collections/%s.h" % name
+    for other in included:
+        if other != name:
+            yield from _of_collection(other, root)
 
 
 def _parts(strategy):
@@ -29,7 +49,8 @@ def files_of(strategy, root=workbench.ROOT):
     """Their paths from the root; of what comes from elsewhere, as they were given."""
     if strategy in foreign:
         return list(foreign[strategy].paths)
-    return [os.path.relpath(path, root) for pattern in _parts(strategy)
+    patterns = [*_parts(strategy), *_of_collection(strategy.partition("+")[0], root)]
+    return [os.path.relpath(path, root) for pattern in patterns
             for path in sorted(glob.glob(os.path.join(glob.escape(root), pattern)))]
 
 

@@ -13,8 +13,8 @@ The compiler, its flags and the engine come from the environment alone:
 
 https://google.github.io/oss-fuzz/getting-started/new-project-guide/#buildsh
 
-Strategies come from allocators/registry.bzl and everything else from what lies in the folders, so
-that a new strategy or fuzz target needs no line here. Each target <x> is one file, with
+Strategies come from allocators/registry.bzl, collections from collections/registry.bzl, and everything
+else from what lies in the folders, so that a new one or a new fuzz target needs no line here. Each target <x> is one file, with
 <x>_seed_corpus.zip, <x>.options and <x>.dict beside it.
 """
 import argparse
@@ -33,7 +33,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # No part of any target: mains of other programs, tests, and what Bazel builds apart from the rest.
 _LEFT_OUT = ["*_test.c", "*_fuzz.c", "*_preload.c", "assay_*.c", "mutator_afl.c", "bug_benchmark.c",
-             "foreign_probe.c",
+             "foreign_probe.c", "drive_*.c",
              "import_inflate.c", "import_zip.c", "import_zstd.c", "import_unpackers.c"]
 
 # The testbed's parsers are fuzzed as well, and so they are covered: //harness:program and :import.
@@ -74,12 +74,10 @@ class CannotBuild(Exception):
     """One line that says why, or a compiler's own words."""
 
 
-def read_strategies():
-    """STRATEGIES of allocators/registry.bzl. Starlark is Python as far as these two files go."""
-    folder = os.path.join(ROOT, "allocators")
-
-    def run(name, scope):
-        path = os.path.join(folder, name)
+def _read_registry(folder, name):
+    """A list of <folder>/registry.bzl. Starlark is Python as far as these files go."""
+    def run(leaf, scope):
+        path = os.path.join(ROOT, folder, leaf)
         with open(path, encoding="utf-8") as file:
             code = compile(file.read(), path, "exec")
         exec(code, scope)  # pylint: disable=exec-used
@@ -93,9 +91,19 @@ def read_strategies():
 
     scope = {"load": load, "struct": types.SimpleNamespace}
     try:
-        return run("registry.bzl", scope)["STRATEGIES"]
+        return run("registry.bzl", scope)[name]
     except (OSError, KeyError, NameError, TypeError) as error:
-        raise CannotBuild("allocators/registry.bzl: %s" % error) from error
+        raise CannotBuild("%s/registry.bzl: %s" % (folder, error)) from error
+
+
+def read_strategies():
+    """STRATEGIES of allocators/registry.bzl."""
+    return _read_registry("allocators", "STRATEGIES")
+
+
+def read_collections():
+    """COLLECTIONS of collections/registry.bzl."""
+    return _read_registry("collections", "COLLECTIONS")
 
 
 def sources(folder, *patterns):
@@ -103,6 +111,13 @@ def sources(folder, *patterns):
     return ["%s/%s" % (folder, name) for name in sorted(os.listdir(os.path.join(ROOT, folder)))
             if any(fnmatch.fnmatch(name, pattern) for pattern in patterns) and
             not any(fnmatch.fnmatch(name, pattern) for pattern in _LEFT_OUT)]
+
+
+def seeds(*folders):
+    """Paths of the inputs in these folders of corpus/."""
+    return sorted(os.path.join(folder, name)
+                  for folder, _, files in os.walk(os.path.join(ROOT, "corpus")) for name in files
+                  if os.path.basename(folder) in folders)
 
 
 def words(name, default=""):
@@ -168,12 +183,22 @@ class Build:
                          [o for n in closure(s.name) for o in known[n].linkopts])
                 for s in strategies}
 
-    def _registry(self, name, strategies):
-        """The object that defines registry[] with these strategies."""
+    def _collections(self, collections):
+        """{name: objects of its own and of its driver}."""
+        flags = ["-ffreestanding"]
+        if self._engine == "libfuzzer" and not self._coverage:
+            flags += _COUNTERS_ONLY
+        return {c.name: [self._compile("collections/" + source, flags) for source in c.sources] +
+                [self._compile("harness/drive_%s.c" % c.name, ["-D_GNU_SOURCE="], testbed=True)]
+                for c in collections}
+
+    def _registry(self, name, strategies, beneath=()):
+        """The object that defines registry[] with these strategies or collections."""
         table = os.path.join(self._work, name + "_table.c")
         command = [sys.executable, "allocators/generate_registry.py", "--output", table]
-        for s in strategies:
-            command += ["--strategy", s.name, ""]
+        for option, named in (("--strategy", strategies), ("--beneath", beneath)):
+            for s in named:
+                command += [option, s.name, ""]
         self._run(command)
         return self._compile(table, [], testbed=True, name=name + "_table")
 
@@ -192,11 +217,11 @@ class Build:
         self._run(words("CXX", "clang++") + words("CXXFLAGS") + words("LDFLAGS") + objects + [archive] +
                   engine + [archive] + _LINK + options + ["-o", os.path.join(self._out, name)])
 
-    def _beside(self, name, seeds):
+    def _beside(self, name, inputs):
         """What belongs to a target, named after it."""
         with zipfile.ZipFile(os.path.join(self._out, name + "_seed_corpus.zip"), "w",
                              zipfile.ZIP_DEFLATED) as corpus:
-            for path in seeds:
+            for path in inputs:
                 # The date that ZIP files begin with, so that the same seeds give the same file.
                 with open(path, "rb") as file:
                     corpus.writestr(zipfile.ZipInfo(os.path.basename(path)), file.read())
@@ -212,19 +237,24 @@ class Build:
         self._nothing = os.path.join(self._work, "uninstrumented.txt")
         with open(self._nothing, "w", encoding="utf-8") as file:
             file.write("src: *\n")
-        strategies = read_strategies()
+        strategies, collections = read_strategies(), read_collections()
+        # What collections are tested over.
+        beneath = [s for s in strategies if s.freestanding]
         others = [name[:-len("_fuzz.c")] for name in sorted(os.listdir(os.path.join(ROOT, "fuzz")))
                   if name.endswith("_fuzz.c")]
-        names = [s.name for s in strategies] + others
+        names = [s.name for s in strategies + collections] + others
         unknown = [name for name in wanted if name not in names]
         if unknown:
             raise CannotBuild("no fuzz target '%s'; there is: %s" % (unknown[0], " ".join(names)))
         wanted = wanted or names
+        driven = [c for c in collections if c.name in wanted]
         needed = strategies if "differential" in wanted else [
-            s for s in strategies if any(s.name in [w] + getattr(k, "inner", [])
-                                         for w in wanted for k in strategies if k.name == w)]
+            s for s in strategies if driven and s in beneath or
+            any(s.name in [w] + getattr(k, "inner", [])
+                for w in wanted for k in strategies if k.name == w)]
 
         built = self._strategies(needed)
+        built_collections = self._collections(driven)
         hosted = ["-D_GNU_SOURCE="]
         support = [self._compile(s, hosted, testbed=not any(fnmatch.fnmatch(s, p) for p in _PARSED))
                    for s in sources("harness", "*.c")]
@@ -243,6 +273,11 @@ class Build:
             if s.name in wanted:
                 objects, options = built[s.name]
                 plans[s.name] = (parts + mutator + [self._registry(s.name, [s])] + objects, options)
+        for c in driven:
+            objects = [o for s in beneath for o in built[s.name][0]]
+            options = [o for s in beneath for o in built[s.name][1]]
+            plans[c.name] = (parts + mutator + [self._registry(c.name, [c], beneath)] +
+                             built_collections[c.name] + list(dict.fromkeys(objects)), options)
         for name in others:
             if name not in wanted:
                 continue
@@ -256,16 +291,13 @@ class Build:
                 options = [o for s in strategies for o in built[s.name][1]]
             plans[name] = (objects, options)
         archive = self._archive(support)
-        seeds = sorted(os.path.join(folder, name)
-                       for folder, _, files in os.walk(os.path.join(ROOT, "corpus"))
-                       for name in files
-                       if os.path.basename(folder) in ("seeds", "regression"))
         links = [self._pool.submit(self._link, name, engine + objects, archive, options)
                  for name, (objects, options) in plans.items()]
         for link in links:
             link.result()
         for name in plans:
-            self._beside(name, seeds)
+            of_collections = name in built_collections
+            self._beside(name, seeds("collections" if of_collections else "seeds", "regression"))
         return list(plans)
 
 
@@ -277,7 +309,7 @@ def main():
     options = parser.parse_args()
     try:
         if options.list:
-            print("\n".join(s.name for s in read_strategies()))
+            print("\n".join(s.name for s in read_strategies() + read_collections()))
             return 0
         out = os.environ.get("OUT")
         if not out:
