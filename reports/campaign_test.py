@@ -237,6 +237,9 @@ class JunitTest(Case):
         self.assertEqual(len(found), len(by_key))
         return by_key
 
+    def group(self, job):
+        return junit.class_name(job, job.strategy == "vector")
+
     def outcome(self, case):
         return next((child.tag for child in case if child.tag != "system-out"), "passed")
 
@@ -246,7 +249,7 @@ class JunitTest(Case):
             for property_ in self.results.properties:
                 cell = self.results.cell(job.strategy, property_.id)
                 self.assertEqual(cell.state != matrix.NOT_APPLICABLE,
-                                 (junit.class_name(job), property_.id) in cases)
+                                 (self.group(job), property_.id) in cases)
 
     def test_outcomes(self):
         cases = self.cases()
@@ -263,7 +266,8 @@ class JunitTest(Case):
                 ("afl.none", "tlsf", junit.RUNS, "error"),
                 ("afl.none", "tlsf", "overlap", "skipped"),
                 ("libfuzzer.none", "bump", junit.RUNS, "skipped"),
-                ("corpus.none", "buddy", "overlap", "passed")):
+                ("corpus.none", "buddy", "overlap", "passed"),
+                ("libfuzzer.address", "collections.vector", "overlap", "passed")):
             case = cases["assay.%s.%s" % (strategy, engine), name]
             self.assertEqual(expected, self.outcome(case), (strategy, engine, name))
 
@@ -271,7 +275,7 @@ class JunitTest(Case):
         cases = self.cases()
         for job in self.results.jobs:
             for name in [property_.id for property_ in self.results.properties]:
-                case = cases.get((junit.class_name(job), name))
+                case = cases.get((self.group(job), name))
                 if case is not None and self.outcome(case) == "passed":
                     self.assertGreater(job.exercised.get(name, 0), 0)
 
@@ -379,6 +383,14 @@ class SarifTest(Case):
         self.assertLessEqual({name for name, _ in sample_campaign.PROPERTIES}, set(by_id))
         self.assertIn("A block overlaps another live block.", by_id["overlap"]["help"]["text"])
         self.assertIn("Free ones are linked.", by_id["invariant:buddy.I2"]["help"]["text"])
+
+    def test_a_finding_of_a_collection_says_so(self):
+        made = self.fresh()
+        made.findings[0].strategy = "vector"
+        kinds = {result["properties"]["strategy"]: result["properties"]["kind"]
+                 for result in sarif.document(made)["runs"][0]["results"]}
+        self.assertEqual({"collection", "strategy"}, set(kinds.values()))
+        self.assertEqual("collection", kinds["vector"])
 
     def test_location_is_the_guilty_line(self):
         location, = self.by_signature()["0000a001"]["locations"]

@@ -76,7 +76,7 @@ def matrix(results):
     counts = rules.counts(results)
     survivors = _survivors(results)
     return SimpleNamespace(
-        strategies=strategies, rows=rows if results.matrix else [], never=never,
+        strategies=results.strategies, rows=rows if results.matrix else [], never=never,
         never_pairs=counts[rules.NEVER], survivors=survivors, says=_matrix_says(results, counts),
         states=[(state, label) for state, label in _FILTERS if state in seen])
 

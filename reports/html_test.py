@@ -162,6 +162,10 @@ class PageTest(unittest.TestCase):
         self.assertIn("their turn did not come", words)
         self.assertIn("AFL++ ended with exit code 1", words)
 
+    def test_the_matrix_tells_collections_from_strategies(self):
+        self.assertEqual(["vector"], [head["data-strategy"]
+                                      for head in self.page.all("th", class_="collection")])
+
     def test_the_matrix_shows_each_cell_as_the_rules_say(self):
         kinds = {"finding": ("new", "flaky"), "known": ("known",), "never exercised": ("never",),
                  "weak": ("weak",), "green": ("clean",), "not applicable": ("inapplicable",)}

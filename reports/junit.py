@@ -1,5 +1,5 @@
 """The report as JUnit XML: a test case for each property of each job, where a job is a strategy on an
-engine with a sanitizer.
+engine with a sanitizer, and a collection counts as one.
 
 A finding is a failure; one that is accepted is skipped, and so is a check that never ran, each with a
 message that says so: neither passes. Each job has one more case, `runs`, which is an error if it could
@@ -17,9 +17,10 @@ RUNS = "runs"
 _LIMIT = 2000
 
 
-def class_name(job):
-    parts = ["assay", job.strategy, job.engine] + [job.sanitizer] * bool(job.sanitizer)
-    return text.printable(".".join(parts))
+def class_name(job, collection=False):
+    """`assay.<strategy>.<engine>.<sanitizer>`; collections have a package of their own."""
+    parts = ["assay"] + ["collections"] * collection + [job.strategy, job.engine]
+    return text.printable(".".join(parts + [job.sanitizer] * bool(job.sanitizer)))
 
 
 def _details(finding):
@@ -78,8 +79,8 @@ class _Suite:
         return bool(findings)
 
 
-def _runs(suite, job):
-    case = suite.case(class_name(job), RUNS, job.seconds)
+def _runs(suite, group, job):
+    case = suite.case(group, RUNS, job.seconds)
     if job.verdict == R.COULD_NOT_RUN:
         # `error`, not `failure`: nothing is known about the strategy.
         suite.outcome(case, "error", text.one_line(job.problem or "executed nothing", 400),
@@ -102,14 +103,14 @@ def _never(job):
     return "never exercised, in " + text.count(job.executions, "execution")
 
 
-def _check(suite, job, cell, found):
+def _check(suite, group, job, cell, found):
     """The case of one property; none where it does not apply, and nothing was found either."""
     times = job.exercised.get(cell.property, 0)
     # A replay does not count what it exercises: of each property, that would be told.
     uncounted = job.engine == "corpus" and not job.exercised
     if (cell.state == matrix.NOT_APPLICABLE or uncounted) and not found:
         return
-    case = suite.case(class_name(job), cell.property)
+    case = suite.case(group, cell.property)
     if not suite.findings(case, found) and not times:
         suite.outcome(case, "skipped", _never(job))
     out = ET.SubElement(case, "system-out")
@@ -117,15 +118,16 @@ def _check(suite, job, cell, found):
         text.count(times, "time"), "; weak: " + text.one_line(cell.why) if cell.survived else "")
 
 
-def _job(suite, job, results, told):
+def _job(suite, job, results, collections, told):
     """`told`: names of findings that have a case."""
     names = set(job.findings) | set(job.known_findings)
     mine = [finding for finding in results.findings
             if finding.name in names and finding.strategy == job.strategy]
-    runs = _runs(suite, job)
+    group = class_name(job, job.strategy in collections)
+    runs = _runs(suite, group, job)
     cells = [cell for cell in results.matrix if cell.strategy == job.strategy]
     for cell in cells:
-        _check(suite, job, cell, [finding for finding in mine if finding.family == cell.property])
+        _check(suite, group, job, cell, [finding for finding in mine if finding.family == cell.property])
     # Without a matrix they have no case of their own.
     listed = {cell.property for cell in cells}
     suite.findings(runs, [finding for finding in mine if finding.family not in listed])
@@ -148,8 +150,9 @@ def _campaign(suite, results):
 def render(results):
     """Returns the document as bytes."""
     suite, told = _Suite(), set()
+    collections = {strategy.name for strategy in results.strategies if strategy.collection}
     for job in results.jobs:
-        _job(suite, job, results, told)
+        _job(suite, job, results, collections, told)
     for finding in results.findings:
         # One that no job of this campaign hit, but a replay still shows.
         if finding.name not in told and finding.status != R.FIXED:

@@ -126,7 +126,7 @@ def _matrix(results):
                 cells.setdefault(cell.state, []).append(cell)
         power = [cell.power for cell in results.matrix
                  if cell.strategy == strategy.name and cell.power]
-        rows.append([code(strategy.name), text.number(len(cells.get(matrix.GREEN, ())))] + [
+        rows.append([_of(strategy), text.number(len(cells.get(matrix.GREEN, ())))] + [
             ", ".join(code(cell.property) for cell in cells.get(state, ())) or _NOTHING
             for state in (matrix.FINDING, matrix.KNOWN, matrix.NEVER, matrix.WEAK)] + [
                 "%d of %d" % tuple(map(sum, zip(*power))) if power else _NOTHING])
@@ -137,14 +137,18 @@ def _matrix(results):
               "that nothing reported, over its checks. Weak: such a one survived."]
     if results.kills_from:
         lines[-1] += " Some were last tried on %s." % escape(results.kills_from)
-    names = [strategy.name for strategy in results.strategies]
+    names = {strategy.name: _of(strategy) for strategy in results.strategies}
     by_key = {(cell.strategy, cell.property): cell for cell in results.matrix}
     full = [[code(each.id)] + [_cell(by_key.get((name, each.id))) for name in names]
             for each in results.properties]
     full = [row for row in full if set(row[1:]) != {_NOTHING}]
     return lines + [""] + _details(
         "How often each property was judged",
-        _rows(["property"] + [code(name) for name in names], full, [code(name) for name in names]))
+        _rows(["property", *names.values()], full, list(names.values())))
+
+
+def _of(strategy):
+    return code(strategy.name) + (" (collection)" if strategy.collection else "")
 
 
 def _cell(cell):

@@ -170,6 +170,11 @@ class Strategy:
     source: str = ""         # hash of its sources
     file: str = ""           # its own source, from the sources' root
 
+    @property
+    def collection(self):
+        """Whether it is no allocator, but a collection over all of them."""
+        return "collection" in self.traits
+
 
 @dataclasses.dataclass
 class Cell:

@@ -50,6 +50,8 @@ STRATEGIES = [
      {"zeroed", "race"}, 3500),
     ("tlsf", "two-level segregated fit", "releases resizes zeroes coalesces walks-blocks",
      {"double-release-missed", "race"}, 3000),
+    ("vector", "elements of one size in one block", "collection",
+     {"zeroed", "double-release-missed", "race", "resize-prefix"}, 2000),
 ]
 
 JOBS = [("libfuzzer", "address"), ("afl", "none"), ("libfuzzer", "none")]
@@ -131,7 +133,8 @@ def catalogue_document():
     return {"schema": catalogue.SCHEMA,
             "properties": [{"id": name, "text": text} for name, text in PROPERTIES],
             "strategies": [{"name": name, "summary": summary, "traits": traits.split(),
-                            "source": "allocators/%s.c" % name,
+                            "source": "%s/%s.c" % ("collections" if traits == "collection" else
+                                                   "allocators", name),
                             "invariants": ["spans lie one behind the other", "free ones are linked"],
                             "properties": [each for each in ids if each not in without]}
                            for name, summary, traits, without, _ in STRATEGIES]}

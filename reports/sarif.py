@@ -92,7 +92,7 @@ def _markdown(finding):
     return "\n".join(lines)
 
 
-def _result(finding, index, sources, compared):
+def _result(finding, index, sources, collections, compared):
     message = "%s: %s" % (finding.strategy, finding.diagnosis or finding.property)
     if finding.commands.get("repro"):
         message += " (reproduce: %s)" % finding.commands["repro"]
@@ -104,6 +104,7 @@ def _result(finding, index, sources, compared):
         "partialFingerprints": {"assayIdentity/v1": fingerprint(finding)},
         "occurrenceCount": max(1, sum(finding.inputs.values())),
         "properties": {"status": finding.status, "strategy": text.one_line(finding.strategy),
+                       "kind": "collection" if finding.strategy in collections else "strategy",
                        "signature": text.one_line(finding.signature),
                        "program": text.one_line(finding.path, 4096),
                        "operations": finding.operations, "replays": finding.replays}}
@@ -152,6 +153,7 @@ def document(results):
     rules = _rules(results)
     index = {rule["id"]: i for i, rule in enumerate(rules)}
     sources = {strategy.name: strategy.file for strategy in results.strategies}
+    collections = {strategy.name for strategy in results.strategies if strategy.collection}
     details = {"id": "assay/%s/%s" % (results.command or "fuzz", results.campaign)}
     run = {
         "tool": {"driver": {"name": "Assay", "version": results.version or "unknown",
@@ -160,7 +162,7 @@ def document(results):
         "originalUriBaseIds": {_ROOT: {"description": {"text": "The top folder of Assay's sources."}}},
         "columnKind": "utf16CodeUnits",
         "invocations": [_invocation(results)],
-        "results": [_result(finding, index[text.one_line(finding.property)], sources,
+        "results": [_result(finding, index[text.one_line(finding.property)], sources, collections,
                             bool(results.baseline)) for finding in results.findings],
         "properties": {"verdict": results.verdict, "executions": results.executions,
                        "seconds": round(results.seconds, 3) if math.isfinite(results.seconds)
