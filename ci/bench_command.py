@@ -149,7 +149,7 @@ class Bench:
 
     def _choose_strategies(self):
         """Names, and behind each the variants that have a bound."""
-        known = self._bench.strategies()
+        known = self._bench.allocators()
         wanted = self._options.strategies
         workbench.choose([name.partition(":")[0] for name in wanted], known, "strategy")
         chosen = []

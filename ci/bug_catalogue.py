@@ -18,7 +18,7 @@ from hunt import MUTATORS  # noqa: E402,F401
 # Folders of fuzz/ by the name of the set.
 SETS = {"bugs": ("bugs",), "plants": ("plants",), "all": ("bugs", "plants")}
 
-_PATCHED = re.compile(r"^--- a/(allocators/[a-z0-9_]+\.c)", re.MULTILINE)
+_PATCHED = re.compile(r"^--- a/((?:allocators|collections)/[a-z0-9_]+\.c)", re.MULTILINE)
 
 
 @dataclasses.dataclass
@@ -47,7 +47,7 @@ def _read(tree, path):
         with open(path, encoding="utf-8") as file:
             patched = _PATCHED.search(file.read())
         if not patched:
-            raise apply_plant.BadPlant("no `--- a/allocators/...` says what it is a diff of")
+            raise apply_plant.BadPlant("no `--- a/allocators/...` or `--- a/collections/...` says what it is a diff of")
         with tempfile.TemporaryDirectory() as folder:
             apply_plant.apply(path, os.path.join(tree, patched.group(1)),
                               os.path.join(folder, "patched.c"))

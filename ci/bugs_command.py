@@ -296,11 +296,12 @@ class Session:
             self._programs = self._bench.copy(wanted, self._claim.join("tmp", "programs"))
         except OSError as error:
             raise CannotRun(run_folder.explain(error, self._folder)) from error
-        self._seeds = []
-        if options.corpus == "seeds":
-            folder = os.path.join(options.tree, "corpus", "seeds")
-            self._seeds = sorted(os.path.join(folder, name) for name in os.listdir(folder))
         return planned
+
+    def _seeds(self, subject):
+        if self._options.corpus != "seeds":
+            return []
+        return workbench.inputs_of(workbench.seed_folder(subject, self._options.tree))
 
     def _input(self, engine, mutator, subject, seed):
         return self._claim.join("inputs", "-".join(
@@ -308,7 +309,7 @@ class Session:
 
     def _job(self, planned):
         return {"engine": planned.engine, "program": self._programs[program_of(planned)],
-                "seed": planned.seed, "seeds": self._seeds, "cpu_seconds": planned.seconds,
+                "seed": planned.seed, "seeds": self._seeds(planned.subject), "cpu_seconds": planned.seconds,
                 "mutator": planned.mutator or "operations",
                 "afl_mutator": self._programs.get(workbench.MUTATOR, ""),
                 "keep": self._input(planned.engine, planned.mutator, planned.subject, planned.seed)}

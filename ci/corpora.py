@@ -11,15 +11,16 @@ from reports import results
 
 
 class Corpora:
-    """{strategy: Corpus}, in DIR/corpus; `seeds` are folders of inputs that all begin with."""
+    """{strategy: Corpus}, in DIR/corpus; `seeds(strategy)` are the folders of inputs that each begins
+    with."""
 
-    def __init__(self, folder, strategies, seeds=()):
+    def __init__(self, folder, strategies, seeds=lambda strategy: ()):
         self._corpora = {}
         self._sizes = {}         # strategy: (when to count again, inputs)
         for strategy in dict.fromkeys(strategies):
             corpus = corpus_folder.Corpus(folder.join("corpus", strategy))
             corpus.sweep(math.inf)
-            corpus.start_from(seeds)
+            corpus.start_from(seeds(strategy))
             self._corpora[strategy] = corpus
 
     def __getitem__(self, strategy):

@@ -109,8 +109,8 @@ def run_tool(command, message):
 
 def _kit_sources():
     """All that the kit is made of, as (path, size, time)."""
-    for pattern in ("allocators/*.[ch]", "allocators/*.bzl", "allocators/BUILD", "harness/*", "fuzz/*.[ch]",
-                    "fuzz/*.bzl", "fuzz/BUILD", "bazel/**", "WORKSPACE", ".bazelrc*"):
+    for pattern in ("allocators/*.[ch]", "allocators/*.bzl", "allocators/BUILD", "collections/*.h",
+                    "harness/*", "fuzz/*.[ch]", "fuzz/*.bzl", "fuzz/BUILD", "bazel/**", "WORKSPACE", ".bazelrc*"):
         for path in glob.glob(os.path.join(glob.escape(ROOT), pattern), recursive=True):
             status = os.stat(path)
             yield path, status.st_size, status.st_mtime_ns

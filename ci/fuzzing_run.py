@@ -233,8 +233,9 @@ class FuzzingRun:
         self.sleuth = detective.Detective(self.assay, self.campaign, environments,
                                           self._on_finding, self.known, **self.detection())
         recovery.recover(self.history, folder, self.sleuth.report, programs)
-        self.corpora = corpora.Corpora(folder, self.strategies, [
-            os.path.join(workbench.ROOT, "corpus", name) for name in ("seeds", "regression")])
+        regression = os.path.join(workbench.ROOT, "corpus", "regression")
+        self.corpora = corpora.Corpora(folder, self.strategies, lambda strategy: [
+            workbench.seed_folder(strategy), regression])
         self.chief = supervisor.Supervisor(
             self.campaign, self.jobs, programs, self.corpora, self.sleuth, self.status,
             seed=self.options.seed, environments=environments,

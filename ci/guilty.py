@@ -3,7 +3,7 @@
 The best witness there is:
  1. a sanitizer that stops at the instruction: the innermost line of the allocator in its stack;
  2. the walk or check that found an invariant broken: where that invariant is declared;
- 3. the guilty operation: the strategy's function that it called.
+ 3. the guilty operation: the strategy's or the collection's function that it called.
 
 Only the first names a culprit; the words say so.
 """
@@ -18,7 +18,8 @@ from ci import provenance, workbench
 _FRAME = re.compile(r"^\s*#\d+ (?:0x[0-9a-f]+ in )?(\S+) (\S+?):(\d+)(?::\d+)?(?:\s|$)", re.MULTILINE)
 
 # Where bazel puts the sources of a planted bug.
-_PLANTED = re.compile(r"(?:^|/)fuzz/planted/([^/]+)\.c$")
+# Those of a collection, in a folder of the bug's name.
+_PLANTED = re.compile(r"(?:^|/)fuzz/planted/([^/]+?)(?:/([^/]+))?\.c$")
 
 _INVARIANT = re.compile(r"\bI(\d+) does not hold[^:]*: (.*)")
 _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
@@ -92,27 +93,33 @@ def _of_planted(file):
     return ", whose planted bug is a patch of this file" if _PLANTED.search(file) else ""
 
 
+def _floor(path):
+    """The folder of what is tested that a path from the root lies in, or None."""
+    folder = os.path.dirname(path)
+    return folder if folder in ("allocators", "collections") else None
+
+
 def _in_tree(file, line, root):
-    """(path below the root, line) of a source of allocators/, or None. Of a planted bug's source:
-    that of the file that was patched."""
+    """(path below the root, line) of a source of allocators/ or collections/, or None. Of a planted
+    bug's source: that of the file that was patched."""
     planted = _PLANTED.search(file)
     if planted:
-        return _before_patch(planted.group(1), line, root)
-    _, found, name = ("/" + file).rpartition("/allocators/")
-    name = "allocators/" + name
-    if not found or not os.path.isfile(os.path.join(root, name)):
-        return None
-    return name, line
+        return _before_patch(planted.group(1), line, root, planted.group(2))
+    name = "/".join(file.split("/")[-2:])
+    return (name, line) if _floor(name) and os.path.isfile(os.path.join(root, name)) else None
 
 
-def _before_patch(bug, line, root):
-    """Of a line of fuzz/planted/<bug>.c: where it is, or would be, without the patch."""
+def _before_patch(bug, line, root, leaf=None):
+    """Of a line of fuzz/planted/<bug>.c, or <bug>/<leaf>.c: where it is, or would be, without the
+    patch."""
     for patch in glob.glob(os.path.join(glob.escape(root), "fuzz", "*", glob.escape(bug) + ".patch")):
         name, old, new = "", 1, 1
         with open(patch, encoding="utf-8") as f:
             for text in f:
                 if text.startswith("--- a/"):
                     name = text[6:].split()[0]
+                    if leaf and leaf + ".c" != os.path.basename(name):
+                        return "collections/%s.c" % leaf, line    # a copy as it is
                     continue
                 hunk = _HUNK.match(text)
                 if hunk:
@@ -154,7 +161,8 @@ def _sources(strategy, root):
         except OSError:
             continue
         names += [match.group(1) for match in map(
-            re.compile(r'#include "(allocators/\w+\.h)"').match, sources[name]) if match]
+            re.compile(r'#include "(%s/\w+\.h)"' % (_floor(name) or "allocators")).match,
+            sources[name]) if match]
     return sources
 
 
@@ -187,31 +195,48 @@ def _by_invariant(finding, root):
 
 
 def _by_operation(finding, story, root):
+    sources = _sources(finding.strategy, root)
+    if _floor(next(iter(sources), "")) == "collections":
+        return _by_verb(finding, story, sources)
     slot, words = _ANSWERS.get(finding.property), "which gave the answer"
     if not slot:
         slot = _SLOTS.get(finding.site.split(" ")[0].rstrip(":"))
         words = "which the guilty operation called"
     if not slot:
         slot, words = _last_slot(story), "the last that was called before it showed"
-    sources = _sources(finding.strategy, root)
     elsewhere = provenance.foreign.get(finding.strategy)
     function = elsewhere.functions.get(slot) if elsewhere else _in_vtable(sources, slot)
     if elsewhere:
         sources = {_shown(path, root): lines for path, lines in sources.items()}
+    return _at(sources, function, words)
+
+
+def _at(sources, function, words):
+    """The Line where a function is defined, or None."""
     place = function and _find(sources, r"^[a-z].*\b%s\((?:.*\{|[^;]*$)" % re.escape(function))
-    if not place:
-        return None
-    return Line(*place, function, "the function %s, %s" % (function, words))
+    return Line(*place, function, "the function %s, %s" % (function, words)) if place else None
+
+
+def _by_verb(finding, story, sources):
+    """A collection's verbs are called like its functions."""
+    tried = [(finding.site.split(" ")[0].rstrip(":"), "which the guilty operation called")]
+    tried += [(verb, "the last that was called before it showed") for verb in _carried_out(story)]
+    for verb, words in tried:
+        line = _at(sources, "%s_%s" % (finding.strategy.partition("+")[0], verb), words)
+        if line:
+            return line
+    return None
+
+
+def _carried_out(story):
+    """The first words of the operations that were carried out, the last one first."""
+    return [step.get("text", "").split(" ")[0] for step in reversed((story or {}).get("steps", []))
+            if step.get("result") in ("done", "refused", "violated")]
 
 
 def _last_slot(story):
     """Of the last operation that was carried out and calls the allocator for more than a look."""
-    steps = (story or {}).get("steps", [])
-    for step in reversed(steps):
-        slot = _SLOTS.get(step.get("text", "").split(" ")[0])
-        if slot and step.get("result") in ("done", "refused", "violated"):
-            return slot
-    return None
+    return next(filter(None, map(_SLOTS.get, _carried_out(story))), None)
 
 
 def _in_vtable(sources, slot):

@@ -70,11 +70,6 @@ def in_turn(history, campaign, bugs, version):
     return [(bug, seed) for _, _, _, bug, seed in waiting]
 
 
-def _seeds(tree):
-    folder = os.path.join(tree, "corpus", "seeds")
-    return sorted(os.path.join(folder, name) for name in os.listdir(folder))
-
-
 def measure(bench, history, campaign, strategies, seconds, stop, say=lambda line: None, folder=None,
             tree=workbench.ROOT, at_once=None):
     """The phase of a campaign: the bugs of the strategies, as many as there is time for in about
@@ -94,11 +89,9 @@ def measure(bench, history, campaign, strategies, seconds, stop, say=lambda line
     say("power: building the program with %s" % text.count(len(bugs), "planted bug"))
     bench.build([workbench.label_of(PROGRAM)])
     program = bench.program(PROGRAM)
-    seeds = _seeds(tree)
-
     def job(planned):
         return {"engine": ENGINE, "program": program, "strategy": planned.subject,
-                "seed": planned.seed, "seeds": seeds, "runs": _EXECUTIONS,
+                "seed": planned.seed, "seeds": workbench.inputs_of(workbench.seed_folder(planned.subject, tree)), "runs": _EXECUTIONS,
                 "cpu_seconds": planned.seconds, "mutator": MUTATOR, "keep": ""}
 
     journal = _Journal(history, campaign, bugs, version)

@@ -129,12 +129,17 @@ def manners(strategy):
 
 def list_strategies(bench):
     for strategy in json.loads(bench.assay("list", "--json"))["strategies"]:
+        if "collection" in strategy["traits"]:
+            continue
         print("%-17s %s" % (strategy["name"], "; ".join(manners(strategy))))
 
 
 def choose_strategy(options, bench):
     """The full name, and the object to preload for it."""
     known = {s["name"]: s for s in json.loads(bench.assay("list", "--json"))["strategies"]}
+    collections = [name for name in known if "collection" in known[name]["traits"]]
+    if options.strategy.partition("+")[0] in collections:
+        raise CannotRun("%s is a collection: it serves no requests for memory" % options.strategy)
     strategy = known.get(options.strategy)
     if strategy:
         variants = strategy["variants"]
@@ -147,7 +152,8 @@ def choose_strategy(options, bench):
     if workbench.plants_called(options.strategy, plants):
         return workbench.choose_plant(options.strategy, plants), PLANTED
     raise CannotRun("unknown strategy '%s'; there is: %s, and the planted bugs that `ci/fuzz --plant "
-                    "list` lists" % (options.strategy, " ".join(known)))
+                    "list` lists" % (options.strategy, " ".join(
+                        name for name in known if name not in collections)))
 
 
 def preloaded(path, environment):

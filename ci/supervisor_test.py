@@ -60,7 +60,7 @@ class SupervisorTest(unittest.TestCase):
         self.addCleanup(history.close)
         night = campaign.Campaign.begin(history, folder, "fuzz")
         sleuth = detective.Detective(assay, night, environments)
-        stored = corpora.Corpora(folder, ["alpha"], seeds)
+        stored = corpora.Corpora(folder, ["alpha"], lambda strategy: seeds)
         chief = self.chief = supervisor.Supervisor(
             night, {key: job}, {key: os.path.join(self.tree, "fuzz", "alpha_%s.elf" % engine)},
             stored, sleuth, self.status, environments=environments,

@@ -160,6 +160,11 @@ class Workbench:
         """Names, in the order of the registry."""
         return self.assay("list", "--names").split()
 
+    def allocators(self):
+        """Those of them that are no collections."""
+        told = json.loads(self.assay("list", "--json"))["strategies"]
+        return [strategy["name"] for strategy in told if "collection" not in strategy["traits"]]
+
     def threaded(self):
         """Those of our own that several threads may call at once."""
         found, name = [], ""
@@ -219,6 +224,18 @@ def choose_plant(name, plants):
     width = max(len(plant) for plant in plants)
     raise CannotRun("unknown planted bug '%s'; there is:\n%s" % (name, "\n".join(
         "  %-*s  %s" % (width, plant, text) for plant, text in plants.items())))
+
+
+def seed_folder(strategy, tree=ROOT):
+    """What fuzzing a strategy or one of its planted bugs starts from: programs of collections mean
+    nothing to allocators."""
+    collection = os.path.join(tree, "collections", strategy.partition("+")[0] + ".c")
+    return os.path.join(tree, "corpus", "collections" if os.path.exists(collection) else "seeds")
+
+
+def inputs_of(folder):
+    """Paths of the files in it."""
+    return sorted(os.path.join(folder, name) for name in os.listdir(folder))
 
 
 def usual_sanitizer(engine):
