@@ -179,18 +179,27 @@ variant_test = rule(
     test = True,
 )
 
+# For people, and in the form of JUnit for ci/count_tests.py.
+_SKIPPED = """#!/bin/sh
+echo 'SKIPPED: {reason}'
+[ -z "${{XML_OUTPUT_FILE:-}}" ] || cat >"$XML_OUTPUT_FILE" <<'END'
+<testsuites><testsuite name="{name}" tests="1" failures="0" errors="0" skipped="1">
+<testcase name="{name}"><skipped message="{reason}"/></testcase>
+</testsuite></testsuites>
+END
+"""
+
 def _skipped_impl(ctx):
     script = ctx.actions.declare_file(ctx.label.name)
-    ctx.actions.write(
-        script,
-        "#!/bin/sh\necho 'SKIPPED: %s'\n" % ctx.attr.reason,
-        is_executable = True,
-    )
+    ctx.actions.write(script, _SKIPPED.format(
+        name = ctx.label.name,
+        reason = ctx.attr.reason,
+    ), is_executable = True)
     return [DefaultInfo(executable = script, runfiles = ctx.runfiles(files = [script]))]
 
 skipped_because_test = rule(
     implementation = _skipped_impl,
-    attrs = {"reason": attr.string(mandatory = True)},
+    attrs = {"reason": attr.string(doc = "Plain text: none of <>&'\".", mandatory = True)},
     doc = "Stands for a test that this machine cannot run: says so, which ci/count_tests.py counts.",
     test = True,
 )

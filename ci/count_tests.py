@@ -5,17 +5,13 @@ usage: count_tests.py EVENTS.json EXIT_CODE
 
 The run's own event file says which test targets belong to it: bazel-testlogs also holds results of
 earlier runs. Whether a target passed is read from its JUnit file. A test that could not be built
-failed. One that says it was skipped did neither, and is told in a line before. Exit codes: 0 all
-passed, 1 some failed, 2 nothing ran.
+failed. One whose JUnit file says that it was skipped did neither, and is told in a line before. Exit
+codes: 0 all passed, 1 some failed, 2 nothing ran.
 """
 import json
 import sys
 import urllib.parse
 import xml.etree.ElementTree as ET
-
-# The last line of a test that stands for one that cannot be run here (//bazel:variants.bzl).
-SKIPPED = "SKIPPED: "
-
 
 def read_events(path):
     with open(path, encoding="utf-8") as f:
@@ -68,20 +64,24 @@ def collect(path):
     return targets, results
 
 
+def skip_reason(uri):
+    """Why the test at a JUnit file was skipped, or None. What a test prints says nothing: Bazel may lose
+    the output of one that is over at once."""
+    try:
+        mark = ET.parse(local_path(uri)).getroot().find(".//testcase/skipped")
+    except (OSError, ET.ParseError):
+        return None
+    return None if mark is None else mark.get("message", "")
+
+
 def skipped(path):
     """Returns {label: reason} of the tests that only said that this machine cannot run them."""
     reasons = {}
     for event in read_events(path):
         for output in event.get("testResult", {}).get("testActionOutput", []):
-            if output.get("name") != "test.log":
-                continue
-            try:
-                with open(local_path(output["uri"]), encoding="utf-8", errors="replace") as f:
-                    lines = f.read().splitlines()
-            except OSError:
-                continue
-            if lines and lines[-1].startswith(SKIPPED):
-                reasons[event["id"]["testResult"]["label"]] = lines[-1][len(SKIPPED):]
+            reason = skip_reason(output["uri"]) if output.get("name") == "test.xml" else None
+            if reason is not None:
+                reasons[event["id"]["testResult"]["label"]] = reason
     return reasons
 
 

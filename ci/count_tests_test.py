@@ -24,21 +24,23 @@ class CountTest(unittest.TestCase):
             f.write(text)
         return "file://" + path
 
-    def target(self, label, log="", passed=True, ran=True):
+    def target(self, label, skipped="", passed=True, ran=True):
         self.events.append({"id": {"targetConfigured": {"label": label}},
                             "configured": {"targetKind": "sh_test rule"}})
         if not ran:
             return
         name = label.strip("/:")
         junit = "<testsuites><testsuite><testcase>%s</testcase></testsuite></testsuites>"
+        inside = "" if passed else "<failure/>"
+        if skipped:
+            inside += '<skipped message="%s"/>' % skipped
         self.events.append({
             "id": {"testResult": {"label": label}},
             "testResult": {
                 "status": "PASSED" if passed else "FAILED",
                 "testActionOutput": [
-                    {"name": "test.log", "uri": self.file(name + ".log", log)},
-                    {"name": "test.xml",
-                     "uri": self.file(name + ".xml", junit % ("" if passed else "<failure/>"))}]}})
+                    {"name": "test.log", "uri": self.file(name + ".log", "SKIPPED: as others say")},
+                    {"name": "test.xml", "uri": self.file(name + ".xml", junit % inside)}]}})
 
     def count(self, code):
         uri = self.file("events", "".join(json.dumps(e) + "\n" for e in self.events))
@@ -47,19 +49,19 @@ class CountTest(unittest.TestCase):
         return ran.returncode, ran.stdout.splitlines()
 
     def test_skipped_is_not_passed(self):
-        self.target("//:right", "it works\n")
-        self.target("//:one", "exec ...\n-----\nSKIPPED: no library\n")
-        self.target("//:two", "SKIPPED: no library\n")
+        self.target("//:right")
+        self.target("//:one", "no library")
+        self.target("//:two", "no library")
         self.assertEqual(self.count(0), (0, ["SKIPPED 2 tests: no library", "1 passed, 0 failed"]))
 
     def test_failed_is_not_skipped(self):
-        self.target("//:wrong", "SKIPPED: no library\n", passed=False)
+        self.target("//:wrong", "no library", passed=False)
         self.target("//:unbuilt", ran=False)
         self.assertEqual(self.count(3), (1, ["FAILED //:unbuilt (not run)", "FAILED //:wrong",
                                              "0 passed, 2 failed"]))
 
     def test_speaking_of_it_is_not_skipping(self):
-        self.target("//:right", "SKIPPED: that is what others say\nit works\n")
+        self.target("//:right")
         self.assertEqual(self.count(0), (0, ["1 passed, 0 failed"]))
 
 

@@ -2,6 +2,7 @@
 """ci/setup on a machine made of fake commands: what it installs, and that no nginx is started by it, and
 none is touched that was there before."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -79,6 +80,41 @@ class SetupTest(unittest.TestCase):
         for package in ("nginx", "chromium", "python3-selenium", "python3-jsonschema"):
             self.assertIn(package, self.setup("--check", "--test")[1])
         self.assertIn("libjemalloc2", self.setup("--check", "--bench")[1])
+
+    def test_worlds(self):
+        tools = os.path.join(os.path.dirname(SETUP), "..", "bazel", "toolchain", "cross_tools.bzl")
+        with open(tools, encoding="utf-8") as file:
+            packages = re.findall('package = "([^"]+)"', file.read())
+        self.assertGreater(len(packages), 3)
+        for option in ("--worlds", "--all"):
+            said = self.setup("--check", option)[1]
+            for package in packages:
+                self.assertIn(package, said)
+        for package in packages:
+            self.assertNotIn(package, self.setup("--check", "--test", "--bench")[1])
+        # Those that are there are not asked for again.
+        self.program("qemu-aarch64", "#!/bin/sh\n")
+        self.assertNotIn("qemu-user", self.setup("--check", "--worlds")[1])
+        self.assertIn("gcc-aarch64-linux-gnu", self.setup("--check", "--worlds")[1])
+
+    def test_all_is_all(self):
+        said = self.setup("--check", "--all")[1]
+        for option in ("--test", "--cache", "--bench", "--worlds"):
+            for package in self.setup("--check", option)[1].split()[2:]:
+                self.assertIn(package, said.split())
+
+    def test_what_can_be_done_without_keeps_nothing_away(self):
+        refused = 'case "$*" in *libjemalloc2*) exit 100 ;; esac\n[ ! -e'
+        self.program("apt-get", _APT.replace("[ ! -e", refused))
+        code, said, called = self.setup("--all")
+        self.assertEqual(code, 0, said)
+        self.assertIn("ci/bench can do without libjemalloc2", said)
+        self.assertNotIn("will be skipped", said)
+        self.assertIn("gcc-arm-none-eabi", self.installed(called))
+        last = said.splitlines()[-1]
+        self.assertIn("installed ", last)
+        self.assertIn("gcc-arm-none-eabi", last)
+        self.assertNotIn("libjemalloc2", last)
 
     def test_a_new_nginx_is_disabled(self):
         code, said, called = self.setup("--cache")
