@@ -28,9 +28,11 @@ struct hints {
   uint32_t asks_zero;   // whether size 0 is a request that has more than one right answer
   uint32_t verbs;  // of a collection; 0: it is an allocator. A collection has no sizes or kinds
   uint32_t sizes_count;
+  uint8_t verb_fields[16];         // enum collection_field, of each verb
   shared_word sizes[HINTS_SIZES];  // bytes: the largest requests with their footprint, ascending
   shared_word answers[HINTS_ANSWERS];  // bytes: usable sizes, distances between blocks and offsets
-                                       // of blocks, the latest HINTS_ANSWERS
+                                       // of blocks, the latest HINTS_ANSWERS; of
+                                       // collections, lengths
   shared_word answers_count;           // since the target started
 };
 

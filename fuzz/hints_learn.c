@@ -47,6 +47,8 @@ static void describe_sizes(struct hints *hints, const struct strategy *strategy)
 // What a verb takes for a number is its own affair.
 static void describe_collection(struct hints *hints, const struct collection_driver *driver) {
   hints->variants = COLLECTION_VARIANTS;
+  for (size_t i = 0; i < driver->verb_count; i++)
+    hints->verb_fields[i] = (uint8_t)driver->verbs[i].fields;
   hints->verbs = (uint32_t)driver->verb_count;
   __atomic_store_n(&hints->offered, (1u << OP_CODES) - 1, __ATOMIC_RELEASE);
 }
@@ -84,6 +86,10 @@ void hints_begin(struct hints_learner *learner, const struct strategy *strategy,
 
 void hints_learn(void *context, const struct step *step) {
   struct hints_learner *learner = context;
+  if (learner->hints->verbs) {
+    if (step->size > 0) hints_answer(learner->hints, step->size);
+    return;
+  }
   if (step->skipped || step->refused) return;
   switch (step->operation->kind) {
   case OP_USE:

@@ -418,6 +418,7 @@ static void programs_of_collections_are_of_their_verbs(void) {
   static struct record records[LIMIT];
   for (uint32_t verbs = 1; verbs <= OP_CODES - 1; verbs += 7) {
     struct hints hints = {.offered = (1u << OP_CODES) - 1, .variants = 64, .verbs = verbs};
+    memset(hints.verb_fields, 0xFF, sizeof hints.verb_fields);
     uint32_t codes = 0, counts = 0, slots = 0, others = 0;
     size_t size = 0, longest = 0, shortened = 0, huge = 0, largest_small = 0;
     unsigned last_variant = 0;

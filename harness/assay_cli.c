@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/collection.h"
 #include "harness/import.h"
 #include "harness/json.h"
 #include "harness/program_file.h"
@@ -124,6 +125,12 @@ bool cli_parse(const struct cli_syntax *syntax, struct cli_job *job, void *conte
     }
   }
   if (!job->no_strategy && !find_strategy(strategy, &job->entry)) return false;
+  if (job->entry && job->allocators_only && job->entry->strategy->traits & STRATEGY_COLLECTION) {
+    cli_error("%s is a collection, and %s is about allocators; `assay run` judges collections",
+              job->entry->name, syntax->command);
+    return false;
+  }
+  collection_speak(job->entry ? job->entry->strategy : NULL);
   return find_files(syntax, job, argc, argv);
 }
 

@@ -50,6 +50,7 @@ struct cli_job {
   bool json;                           // --json
   bool no_strategy;                    // --strategy may be missing; set before cli_parse
   bool no_files;                       // the same of files
+  bool allocators_only;                // --strategy may be no collection; likewise
   char **files;
   int files_count;
 };

@@ -367,7 +367,7 @@ int command_enumerate(int argc, char **argv) {
       .page = 256,
       .findings = 1,
       .output = "."};
-  struct cli_job job = {.tier = TIER_PARANOID};
+  struct cli_job job = {.tier = TIER_PARANOID, .allocators_only = true};
   int result;
   if (!cli_parse(&syntax, &job, &request, argc, argv, &result)) return result;
   return run(&request, &job);

@@ -248,7 +248,7 @@ int command_replay(int argc, char **argv) {
                                           {NULL, 0, NULL, 0}};
   struct request request = {0};
   static const struct cli_syntax syntax = {"replay", help, "trace", true, options, take};
-  struct cli_job job = {.tier = TIER_FAST};
+  struct cli_job job = {.tier = TIER_FAST, .allocators_only = true};
   int result;
   if (!cli_parse(&syntax, &job, &request, argc, argv, &result)) return result;
   return cli_each_trace(&job, replay_program, &request);

@@ -177,7 +177,7 @@ int command_score(int argc, char **argv) {
                                           {NULL, 0, NULL, 0}};
   static const struct cli_syntax syntax = {"score", help, "trace", true, options, take};
   struct request request = {.seconds = 1, .limit = 60};
-  struct cli_job job = {.no_files = true};
+  struct cli_job job = {.no_files = true, .allocators_only = true};
   int result;
   if (!cli_parse(&syntax, &job, &request, argc, argv, &result)) return result;
   struct total total = {0};

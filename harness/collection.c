@@ -168,6 +168,7 @@ static void apply(struct collection_run *self, const struct record *record, int 
   self->driver->apply(self, main, (unsigned)verb, &arguments);
   leave(self);
   run->refused = self->guard.refused > 0;
+  if (self->driver->length) run->step.size = self->driver->length(main);
   bool paranoid = run_at_least(run, TIER_PARANOID), full = run_at_least(run, TIER_FULL);
   if (paranoid) {
     verify_all(self);
@@ -197,9 +198,9 @@ static void step(struct collection_run *self, const struct record *record) {
   struct run *run = &self->run;
   const struct oracle_settings *settings = &run->oracle->settings;
   bool first = run->pass == PASS_FIRST;
-  int verb = collection_verb(self->driver, record);
+  int verb = verb_of(record, self->driver->verb_count);
   run->operation = record_operation(record);
-  run->verb = collection_verb_name(self->driver, record);
+  run->verb = verb < 0 ? "fault" : self->driver->verbs[verb].name;
   run->refused = false;
   self->guard.refused = 0;
   run->step = (struct step){.index = run->index, .operation = &run->operation};
@@ -219,7 +220,7 @@ static void step(struct collection_run *self, const struct record *record) {
 
 static void drop_all(struct collection_run *self) {
   self->run.phase = "drop";
-  self->guard.mask = 0;
+  guard_arm(&self->guard, 0);
   self->guard.refused = 0;
   for (unsigned i = 0; i < COLLECTION_INSTANCES; i++) {
     if (!self->made[i]) continue;
@@ -340,8 +341,11 @@ static bool run_collection(struct oracle *oracle, const struct strategy *collect
             collection->name);
     exit(2);
   }
-  self->run = (struct run){
-      .oracle = oracle, .strategy = collection, .program = program, .heap = heap_beneath(program)};
+  self->run = (struct run){.oracle = oracle,
+                           .strategy = collection,
+                           .program = program,
+                           .heap = heap_beneath(program),
+                           .told_faults = &self->guard.faults};
   if (!run_prepare(oracle, &self->run.heap, program_length(program))) return false;
   self->guard.refusing = REFUSING_NONE;
   self->collection = collection;
@@ -365,6 +369,30 @@ static bool run_collection(struct oracle *oracle, const struct strategy *collect
   }
   run_in_progress = NULL;
   return true;
+}
+
+// ## Words
+
+static struct program_verbs words_of(const struct collection_driver *driver) {
+  return (struct program_verbs){driver->name, driver->verbs, driver->verb_count};
+}
+
+static const struct program_verbs *find_words(const char *name, size_t length) {
+  static struct program_verbs found;
+  for (const struct registry_entry *entry = registry; entry->name; entry++) {
+    if (!(entry->strategy->traits & STRATEGY_COLLECTION)) continue;
+    found = words_of(entry->strategy->driver);
+    if (strlen(found.name) == length && memcmp(found.name, name, length) == 0) return &found;
+  }
+  return NULL;
+}
+
+void collection_speak(const struct strategy *strategy) {
+  static struct program_verbs words;
+  program_knows_verbs(find_words);
+  bool is_one = strategy && strategy->traits & STRATEGY_COLLECTION;
+  if (is_one) words = words_of(strategy->driver);
+  program_speak(is_one ? &words : NULL);
 }
 
 const struct collection_oracle collection_oracle = {

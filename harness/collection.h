@@ -36,25 +36,10 @@
 
 #include "allocators/strategy.h"
 #include "collections/handle.h"
-#include "harness/program.h"
+#include "harness/program_verbs.h"
 
 struct oracle;
 struct collection_run;
-
-enum { COLLECTION_INSTANCES = 4, COLLECTION_VERBS = 15 };
-
-// Fields of a record that mean something to a verb.
-enum collection_field {
-  COLLECTION_OTHER = 1u << 0,
-  COLLECTION_VALUE = 1u << 1,
-  COLLECTION_COUNT = 1u << 2,
-  COLLECTION_SMALL = 1u << 3,
-};
-
-struct collection_verb {
-  const char *name;  // [a-z_]+, and not "fault"
-  unsigned fields;   // besides the instance, which all verbs have
-};
 
 struct collection_arguments {
   void *other;  // instance, of verbs with COLLECTION_OTHER; may be the same one. Else NULL
@@ -71,6 +56,8 @@ struct collection_driver {
   const struct collection_verb *verbs;
   size_t verb_count;     // 1 .. COLLECTION_VERBS
   size_t instance_size;  // bytes, aligned to max_align_t and zeroed
+  // How many elements it has, for those who make up programs and tell of them. NULL: not known.
+  size_t (*length)(const void *instance);
   // Initialises collection and model; allocates nothing through the handle.
   void (*create)(struct collection_run *run, void *instance, struct handle handle);
   void (*apply)(struct collection_run *run, void *instance, unsigned verb,
@@ -135,21 +122,10 @@ extern const struct collection_oracle collection_oracle;
 // The strategy that the program's collection is over; NULL: the registry has none.
 const struct strategy *collection_beneath(const struct program *program);
 
-// The verb of an operation's record, by its index; -1: it is `fault`.
-static inline int collection_verb(const struct collection_driver *driver,
-                                  const struct record *record) {
-  unsigned code = record->code % OP_CODES;
-  if (code == OP_FAULT) return -1;
-  return (int)((code > OP_FAULT ? code - 1 : code) % driver->verb_count);
-}
-static inline const char *collection_verb_name(const struct collection_driver *driver,
-                                               const struct record *record) {
-  int verb = collection_verb(driver, record);
-  return verb < 0 ? "fault" : driver->verbs[verb].name;
-}
-// The code, without a count, that means a verb.
-static inline uint8_t collection_verb_code(unsigned verb) {
-  return (uint8_t)(verb >= OP_FAULT ? verb + 1 : verb);
-}
+// ## For commands
+
+// From now on, programs in texts are read in the words of all collections of the registry, and
+// printed in those of this one; an allocator's: in those of allocators.
+void collection_speak(const struct strategy *strategy);
 
 #endif

@@ -236,13 +236,14 @@ static void quarantine(struct guard *self, struct guard_block *block) {
 static bool judge_request(struct guard *self, size_t size, size_t align) {
   struct run *run = self->run;
   self->trace = mix(mix(self->trace, size), align);
-  uint64_t number = self->requests++, in_mask = number - self->mask_from;
+  uint64_t number = self->requests++;
+  size_t in_mask = self->faults.acquisitions++;
   run_exercise(run, PROPERTY_misuse);
   if (align == 0 || align & (align - 1))
     run_violated(run, PROPERTY_misuse, "%zu bytes were asked for with an alignment of %zu", size,
                  align);
   if (size == 0) return false;  // by the contract; it says nothing about memory
-  bool injected = (in_mask < 64 && self->mask >> in_mask & 1) ||
+  bool injected = (in_mask < 64 && self->faults.mask >> in_mask & 1) ||
                   (self->refusing == REFUSING_ONE && number == self->refuse_at) ||
                   (self->refusing == REFUSING_ALL_FROM && number >= self->refuse_at);
   self->injected += injected;
@@ -464,8 +465,8 @@ void guard_free(struct guard *self) {
 }
 
 void guard_arm(struct guard *self, uint64_t mask) {
-  self->mask = mask;
-  self->mask_from = self->requests;
+  self->faults.mask = mask;
+  self->faults.acquisitions = 0;
 }
 
 void guard_verify_nothing_left(struct guard *self) {

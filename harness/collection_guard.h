@@ -41,13 +41,12 @@ struct guard {
   uint32_t quarantine[GUARD_QUARANTINE];  // a ring
   unsigned oldest, quarantined;
   size_t quarantined_bytes;
-  uint64_t requests;  // in this pass
-  uint64_t releases;  // and resizes
-  uint64_t injected;  // of the requests, refused by the guard itself
-  uint64_t trace;     // hash of all requests and releases
-  uint64_t refused;   // since the caller set it to 0
-  uint64_t mask;      // bit i: refuse request `mask_from` + i
-  uint64_t mask_from;
+  uint64_t requests;            // in this pass
+  uint64_t releases;            // and resizes
+  uint64_t injected;            // of the requests, refused by the guard itself
+  uint64_t trace;               // hash of all requests and releases
+  uint64_t refused;             // since the caller set it to 0
+  struct source_faults faults;  // mask, and acquisitions: requests since it was armed
   enum guard_refusing refusing;
   uint64_t refuse_at;  // the first request is 0
   unsigned char dirt;

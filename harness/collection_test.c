@@ -48,6 +48,9 @@ struct pile {
   size_t count, capacity;
 };
 
+// By its address, as files that are built for machines without a libc call it.
+static void *(*volatile copy_numbers)(void *, const void *, size_t) = memcpy;
+
 static bool pile_grow(struct pile *self) {
   size_t capacity = self->capacity ? 2 * self->capacity : 2, align = _Alignof(uint64_t);
   if (damage == DAMAGE_ASKS_UNALIGNED) align = 24;
@@ -84,7 +87,7 @@ static bool pile_pop(struct pile *self, uint64_t *number) {
   if (damage == DAMAGE_ABORTS) abort();
   if (self->count == 0) return false;
   if (damage == DAMAGE_OVERLAPPING_COPY && self->count > 1)
-    memcpy(self->numbers, (char *)self->numbers + self->count, self->count * 4);
+    copy_numbers(self->numbers, (char *)self->numbers + self->count, self->count * 4);
   *number = self->numbers[--self->count];
   if (damage == DAMAGE_WRONG_ANSWER && self->count == 2) ++*number;
   if (damage == DAMAGE_INVARIANT && self->count == 2) self->count = self->capacity + 1;
@@ -213,16 +216,16 @@ static void program_make(struct program *program, const char *letters, unsigned 
     struct record record = {.slot = 0, .size = 100 * i + 5};
     switch (letters[i]) {
     case 'p':
-      record.code = collection_verb_code(PUSH);
+      record.code = verb_code(PUSH);
       break;
     case 'P':
-      record.code = (uint8_t)(collection_verb_code(PUSH) + 15 * OP_CODES);
+      record.code = (uint8_t)(verb_code(PUSH) + 15 * OP_CODES);
       break;
     case 'o':
-      record.code = collection_verb_code(POP);
+      record.code = verb_code(POP);
       break;
     case 'u':
-      record.code = collection_verb_code(POUR);
+      record.code = verb_code(POUR);
       record.thread = (uint16_t)i;
       break;
     case 'f':
@@ -324,7 +327,8 @@ static void test_damages(void) {
 }
 
 static void test_clean_everywhere(void) {
-  for (unsigned variant = 0; variant < 64; variant++) {
+  unsigned step = MEMORY_ON_VALGRIND ? 9 : 1;
+  for (unsigned variant = 0; variant < 64; variant += step) {
     struct isolated_run result = run("pppooPufPPuPoofpuuPPPPP", variant, TIER_PARANOID);
     if (result.verdict.property)
       fprintf(stderr, "variant %u: %s\n", variant, result.verdict.diagnosis);

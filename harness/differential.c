@@ -247,6 +247,10 @@ static bool choose_one(struct contender *contender, char *name, char *error, siz
     snprintf(error, size, "unknown strategy '%s'; `assay list` shows them", name);
     return false;
   }
+  if (entry->strategy->traits & STRATEGY_COLLECTION) {
+    snprintf(error, size, "%s is a collection, and only allocators are compared", name);
+    return false;
+  }
   *contender = (struct contender){entry->name, entry->strategy, -1};
   if (!variant) return true;
   const char *const *variants = entry->strategy->variants;
@@ -265,7 +269,8 @@ bool differential_choose(struct differential *self, const char *names, char *err
   self->count = 0;
   if (strcmp(names, "all") == 0) {
     for (const struct registry_entry *entry = registry; entry->name; entry++)
-      if (!entry->bug && self->count < CONTENDERS_MAX)
+      if (!entry->bug && !(entry->strategy->traits & STRATEGY_COLLECTION) &&
+          self->count < CONTENDERS_MAX)
         self->contenders[self->count++] = (struct contender){entry->name, entry->strategy, -1};
   } else {
     char *list = self->names = strdup(names);

@@ -468,6 +468,7 @@ static const struct {
 };
 
 bool operation_offered(enum operation_kind kind, const struct strategy *strategy) {
+  if (strategy->traits & STRATEGY_COLLECTION) return kind == OP_FAULT;  // all else are verbs
   // Where memory never runs out, nor does it by chance.
   if (kind == OP_FAULT && strategy->least_heap != 0) return false;
   unsigned needs = operations[kind].needs;

@@ -516,7 +516,8 @@ bool oracle_run(struct oracle *self, const struct strategy *strategy,
 }
 
 const struct source_faults *oracle_faults(void) {
-  return run_in_progress ? &run_in_progress->faults : NULL;
+  if (!run_in_progress) return NULL;
+  return run_in_progress->told_faults ? run_in_progress->told_faults : &run_in_progress->faults;
 }
 
 const struct allocator *oracle_allocator(const struct arena **arena, const struct shadow **shadow) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/program_file.h"
+#include "harness/program_verbs.h"
 
 // ## What may stand on a line
 
@@ -16,13 +17,20 @@ struct field {
   const char *name;
   uint64_t value;  // the default, until parsed
   uint64_t least, most;
-  enum { PLAIN, POWER, ALIGNMENT, SOURCE } rule;
+  enum { PLAIN, POWER, ALIGNMENT, SOURCE, VERBS } rule;
   bool required;
   bool hex;  // as it is printed
   bool seen;
 };
 
 static const char *const source_names[HEAP_SOURCES] = {"fixed", "pages"};
+
+static const struct program_verbs *spoken;
+static find_verbs *known_verbs;
+
+void program_speak(const struct program_verbs *verbs) { spoken = verbs; }
+const struct program_verbs *program_spoken(void) { return spoken; }
+void program_knows_verbs(find_verbs *find) { known_verbs = find; }
 
 enum {
   HEAP_SOURCE,
@@ -32,6 +40,7 @@ enum {
   HEAP_VARIANT,
   HEAP_SLOTS,
   HEAP_THREADS,
+  HEAP_VERBS,
   HEAP_FIELDS
 };
 static const struct field heap_fields[HEAP_FIELDS] = {
@@ -42,6 +51,7 @@ static const struct field heap_fields[HEAP_FIELDS] = {
     [HEAP_VARIANT] = {.name = "variant", 0, 0, 255},
     [HEAP_SLOTS] = {.name = "slots", 64, 1, 1 << 24, .rule = POWER},
     [HEAP_THREADS] = {.name = "threads", 1, 1, 8, .rule = POWER},
+    [HEAP_VERBS] = {.name = "verbs", .rule = VERBS},
 };
 
 enum {
@@ -94,7 +104,52 @@ static const unsigned shapes[OP_KINDS] = {
     [OP_CRASH] = BIT(FIELD_BARRIER) | BIT(FIELD_MASK) | BIT(FIELD_THREAD),
 };
 
+// Those of verbs.
+enum { VERB_VALUE, VERB_COUNT, VERB_SMALL, VERB_OTHER, VERB_FIELDS };
+static const struct field verb_fields[VERB_FIELDS] = {
+    [VERB_VALUE] = {.name = "value", 0, 0, UINT64_MAX},
+    [VERB_COUNT] = {.name = "count", 1, 1, 16},
+    [VERB_SMALL] = {.name = "small", 0, 0, 255},
+    [VERB_OTHER] = {.name = "other", 0, 0, COLLECTION_INSTANCES - 1},
+};
+static const unsigned verb_bits[VERB_FIELDS] = {
+    [VERB_VALUE] = COLLECTION_VALUE,
+    [VERB_COUNT] = COLLECTION_COUNT,
+    [VERB_SMALL] = COLLECTION_SMALL,
+    [VERB_OTHER] = COLLECTION_OTHER,
+};
+
 // ## Formatting
+
+static uint64_t verb_value(const struct record *record, unsigned field) {
+  switch (field) {
+  case VERB_VALUE:
+    return record->size;
+  case VERB_COUNT:
+    return record->code / OP_CODES + 1u;
+  case VERB_SMALL:
+    return record->align;
+  default:
+    return record->thread % COLLECTION_INSTANCES;
+  }
+}
+
+static void verb_format(const struct record *record, char *text, size_t size) {
+  int verb = verb_of(record, spoken->count);
+  if (verb < 0) {
+    snprintf(text, size, "fault mask=0x%" PRIx64, record->size);
+    return;
+  }
+  const struct collection_verb *word = &spoken->verbs[verb];
+  size_t used =
+      (size_t)snprintf(text, size, "%s %" PRIu32, word->name, record->slot % COLLECTION_INSTANCES);
+  for (unsigned i = 0; i < VERB_FIELDS && used < size; i++) {
+    uint64_t value = verb_value(record, i);
+    if (word->fields & verb_bits[i] && value != verb_fields[i].value)
+      used +=
+          (size_t)snprintf(text + used, size - used, " %s=%" PRIu64, verb_fields[i].name, value);
+  }
+}
 
 // The member of an operation that a field says.
 static uint64_t field_value(const struct operation *operation, unsigned field) {
@@ -104,6 +159,10 @@ static uint64_t field_value(const struct operation *operation, unsigned field) {
 }
 
 void operation_format(const struct record *record, uint32_t slots, char *text, size_t size) {
+  if (spoken) {
+    verb_format(record, text, size);
+    return;
+  }
   struct operation operation = record_operation(record);
   enum slot_use slot = operation_slot_use(operation.kind);
   size_t used = (size_t)snprintf(text, size, "%s", operation_name(operation.kind));
@@ -122,8 +181,9 @@ void operation_format(const struct record *record, uint32_t slots, char *text, s
 }
 
 void heap_format(const struct heap *heap, char *text, size_t size) {
-  char threads[24] = "";
-  if (heap->threads > 1) snprintf(threads, sizeof threads, " threads=%u", heap->threads);
+  char threads[32] = "";
+  if (heap->threads > 1 && !spoken) snprintf(threads, sizeof threads, " threads=%u", heap->threads);
+  if (spoken) snprintf(threads, sizeof threads, " verbs=%.20s", spoken->name);
   snprintf(text, size,
            "heap source=%s capacity=%" PRIu64 " page=%zu skew=%u variant=%u slots=%" PRIu32 "%s",
            source_names[heap->source], heap->capacity, heap->page_size, heap->skew, heap->variant,
@@ -151,6 +211,7 @@ struct reader {
   char *reason;
   size_t reason_size;
   size_t *column;
+  const struct program_verbs *verbs;  // that the heap's line named
 };
 
 struct token {
@@ -225,8 +286,16 @@ static bool parse_source(struct reader *reader, struct token token, uint64_t *va
                 show(token, shown));
 }
 
+static bool parse_verbs(struct reader *reader, struct token token) {
+  char shown[TOKEN_SHOWN + 4];
+  reader->verbs = known_verbs ? known_verbs(token.start, token.length) : NULL;
+  if (reader->verbs) return true;
+  return reject(reader, token, "this program knows no collection '%s'", show(token, shown));
+}
+
 static bool parse_value(struct reader *reader, struct token token, struct field *field) {
   if (field->rule == SOURCE) return parse_source(reader, token, &field->value);
+  if (field->rule == VERBS) return parse_verbs(reader, token);
   if (!parse_number(reader, token, &field->value)) return false;
   uint64_t value = field->value;
   if (value < field->least || value > field->most)
@@ -285,9 +354,48 @@ static void set_field(struct operation *operation, unsigned field, uint64_t valu
     operation->thread = (unsigned)value;
 }
 
+static bool verb_parse(struct reader *reader, struct record *record) {
+  char shown[TOKEN_SHOWN + 4];
+  const struct program_verbs *verbs = reader->verbs;
+  struct token word = next_token(reader);
+  if (token_is(word, "heap")) return reject(reader, word, "a second heap line");
+  unsigned verb = 0;
+  while (verb < verbs->count && !token_is(word, verbs->verbs[verb].name)) verb++;
+  if (verb == verbs->count) {
+    if (token_is(word, "fault"))
+      return operation_parse(reader->line, record, reader->reason, reader->reason_size,
+                             reader->column);
+    return reject(reader, word, "'%s' is no verb of %s", show(word, shown), verbs->name);
+  }
+  struct token token = next_token(reader);
+  uint64_t slot;
+  if (token.length == 0) return reject(reader, token, "the instance is missing");
+  if (!parse_number(reader, token, &slot)) return false;
+  if (slot >= COLLECTION_INSTANCES)
+    return reject(reader, token, "instance %" PRIu64 " is not below %d", slot,
+                  COLLECTION_INSTANCES);
+  struct field fields[VERB_FIELDS];
+  unsigned count = 0, which[VERB_FIELDS];
+  for (unsigned i = 0; i < VERB_FIELDS; i++)
+    if (verbs->verbs[verb].fields & verb_bits[i]) {
+      which[count] = i;
+      fields[count++] = verb_fields[i];
+    }
+  if (!parse_fields(reader, fields, count)) return false;
+  *record = (struct record){.code = verb_code(verb), .slot = (uint32_t)slot};
+  for (unsigned i = 0; i < count; i++) {
+    uint64_t value = fields[i].value;
+    if (which[i] == VERB_VALUE) record->size = value;
+    if (which[i] == VERB_COUNT) record->code = (uint8_t)(record->code + (value - 1) * OP_CODES);
+    if (which[i] == VERB_SMALL) record->align = (uint8_t)value;
+    if (which[i] == VERB_OTHER) record->thread = (uint16_t)value;
+  }
+  return true;
+}
+
 bool operation_parse(const char *line, struct record *record, char *reason, size_t reason_size,
                      size_t *column) {
-  struct reader reader = {line, line, reason, reason_size, column};
+  struct reader reader = {line, line, reason, reason_size, column, NULL};
   char shown[TOKEN_SHOWN + 4];
   struct token word = next_token(&reader);
   enum operation_kind kind;
@@ -318,9 +426,9 @@ bool operation_parse(const char *line, struct record *record, char *reason, size
   return true;
 }
 
-bool heap_parse(const char *line, struct heap *heap, char *reason, size_t reason_size,
-                size_t *column) {
-  struct reader reader = {line, line, reason, reason_size, column};
+static bool parse_heap(const char *line, struct heap *heap, char *reason, size_t reason_size,
+                       size_t *column, const struct program_verbs **verbs) {
+  struct reader reader = {line, line, reason, reason_size, column, NULL};
   struct token word = next_token(&reader);
   if (!token_is(word, "heap"))
     return reject(&reader, word, "the first line must be the heap's: 'heap capacity=65536'");
@@ -336,7 +444,14 @@ bool heap_parse(const char *line, struct heap *heap, char *reason, size_t reason
       .slots = (uint32_t)fields[HEAP_SLOTS].value,
       .threads = (unsigned)fields[HEAP_THREADS].value,
   };
+  *verbs = reader.verbs;
   return true;
+}
+
+bool heap_parse(const char *line, struct heap *heap, char *reason, size_t reason_size,
+                size_t *column) {
+  const struct program_verbs *verbs;
+  return parse_heap(line, heap, reason, reason_size, column, &verbs);
 }
 
 // ## Whole texts
@@ -359,14 +474,18 @@ bool text_is_program(const char *text, size_t size) {
   return find_operation(word, &kind) && at < size && is_blank(text[at]);
 }
 
-// Parses the line (in `line`, ended by 0) into the next record of the program.
+// Parses the line (in `line`, ended by 0) into the next record of the program, in the words that
+// the heap's line names.
 static bool parse_line(struct program *program, const char *line, char *reason, size_t reason_size,
-                       size_t *column) {
+                       size_t *column, const struct program_verbs **verbs) {
   struct record record;
   if (program->count == 0) {
     struct heap heap;
-    if (!heap_parse(line, &heap, reason, reason_size, column)) return false;
+    if (!parse_heap(line, &heap, reason, reason_size, column, verbs)) return false;
     record = heap_record(&heap);
+  } else if (*verbs) {
+    struct reader reader = {line, line, reason, reason_size, column, *verbs};
+    if (!verb_parse(&reader, &record)) return false;
   } else {
     if (!operation_parse(line, &record, reason, reason_size, column)) return false;
     uint32_t slots = program_heap(program).slots;
@@ -387,6 +506,7 @@ static bool parse_line(struct program *program, const char *line, char *reason, 
 static bool parse_lines(struct program *program, const char *text, size_t size, char *reason,
                         size_t reason_size, size_t *line_number, size_t *column) {
   size_t start = 0;
+  const struct program_verbs *verbs = NULL;
   for (*line_number = 1; start < size; ++*line_number) {
     const char *newline = memchr(text + start, '\n', size - start);
     size_t end = newline ? (size_t)(newline - text) : size;
@@ -408,7 +528,7 @@ static bool parse_lines(struct program *program, const char *text, size_t size, 
     memcpy(line, text + start, length);
     line[length] = '\0';
     if (line[strspn(line, " \t\r")] != '\0' &&
-        !parse_line(program, line, reason, reason_size, column))
+        !parse_line(program, line, reason, reason_size, column, &verbs))
       return false;
     start = end + 1;
   }

@@ -76,6 +76,7 @@ struct run {
   const char *verb;    // of the operation in progress; NULL: no collection is judged
   const char *acting;  // the strategy beneath, while it and not the collection is called
   const char *note;    // on the pass, for its violations; NULL: none
+  const struct source_faults *told_faults;  // of its requests, instead of `faults`; else NULL
 };
 
 // What a walk saw.
