@@ -7,7 +7,7 @@
 #include "harness/forbid.h"
 #include "harness/lazy.h"
 
-enum { WORD = 64, MIN_PAGE = 64, MAPS = 3, MAX_SKEW = 63 };
+enum { WORD = 64, MIN_PAGE = 64, MAPS = 3, MAX_SKEW = 63, GRANULE = 512 };
 
 static size_t used;  // bytes of the world's memory for heaps
 
@@ -17,7 +17,8 @@ void space_begin(void) { used = 0; }
 static size_t addresses_for(uint64_t capacity) {
   size_t around = 2 * (size_t)ARENA_SHIFT + MAX_SKEW + ARENA_CANARY_SIZE + ARENA_AHEAD;
   if (capacity > SIZE_MAX / 2 / ARENA_COPIES) return SIZE_MAX;
-  return ARENA_COPIES * (size_t)capacity + around;
+  // What lies just behind it looks like a block's address: strategies are asked about that, too.
+  return (ARENA_COPIES * (size_t)capacity + around + GRANULE - 1) & ~(size_t)(GRANULE - 1);
 }
 
 // Of arenas that lie one behind the other, each begins where such a one may.

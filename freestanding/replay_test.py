@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""The same verdicts in a world without a libc as by the full oracle of the host.
+
+    replay_test.py --assay PROGRAM --world RUNNER --pack PACK [--unfit REASON=MOST]... [--only NAME...]
+
+RUNNER replays the pack, and PROGRAM runs the same programs at tier full; each verdict must be the
+same property or invariant. What RUNNER calls unfit needs a reason that is allowed, and no more
+than so many times. With --only NAME... RUNNER must have judged entries of these strategies.
+"""
+import argparse
+import collections
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from freestanding import pack  # noqa: E402
+
+LINE = re.compile(r"^(judged|unfit) (\d+) (\S+) (\S+)$")
+END = re.compile(r"^pack: (\d+) judged, (\d+) unfit$")
+
+
+def replay(runner, path):
+    """{index: (judged or unfit, strategy, answer)} of what the world says."""
+    ran = subprocess.run([runner, path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         text=True, errors="replace", check=False)
+    lines = ran.stdout.replace("\r", "").splitlines()
+    answers = {}
+    for line in lines:
+        found = LINE.match(line)
+        if found:
+            answers[int(found[2])] = (found[1], found[3], found[4])
+    end = END.match(lines[-1]) if lines else None
+    if ran.returncode != 0 or not end:
+        sys.exit("%s: exit code %d, and at last:\n%s" % (runner, ran.returncode,
+                                                        "\n".join(lines[-20:])))
+    counts = collections.Counter(answer[0] for answer in answers.values())
+    assert (counts["judged"], counts["unfit"]) == (int(end[1]), int(end[2])), (counts, end[0])
+    return answers
+
+
+def host_verdicts(assay, entries):
+    """{index: verdict} of entries, (index, strategy, program): a process for each strategy."""
+    verdicts = {}
+    by_strategy = collections.defaultdict(list)
+    for index, strategy, program in entries:
+        by_strategy[strategy].append((index, program))
+    with tempfile.TemporaryDirectory() as folder:
+        environment = dict(os.environ, ASSAY_HANG_MS="500")
+        for strategy, programs in by_strategy.items():
+            paths = []
+            for index, program in programs:
+                paths.append(os.path.join(folder, str(index)))
+                with open(paths[-1], "wb") as file:
+                    file.write(program)
+            ran = subprocess.run([assay, "run", "--json", "--quiet", "--strategy", strategy, *paths],
+                                 stdout=subprocess.PIPE, text=True, check=False,
+                                 env=environment)
+            assert ran.returncode in (0, 1), "%s: exit code %d" % (strategy, ran.returncode)
+            for line in ran.stdout.splitlines():
+                verdict = json.loads(line)
+                verdicts[int(os.path.basename(verdict["file"]))] = verdict["verdict"]
+    return verdicts
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--assay", required=True)
+    parser.add_argument("--world", required=True)
+    parser.add_argument("--pack", required=True)
+    parser.add_argument("--unfit", action="append", default=[], metavar="REASON=MOST")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
+    options = parser.parse_args()
+
+    with open(options.pack, "rb") as file:
+        entries = pack.decode(file.read())
+    answers = replay(os.path.abspath(options.world), options.pack)
+    judged = {i: answer for i, (word, _, answer) in answers.items() if word == "judged"}
+    hosts = host_verdicts(os.path.abspath(options.assay),
+                          [(i, *entries[i]) for i in sorted(judged)])
+
+    failures = ["entry %d, %s: %s here, %s on the host" % (i, entries[i][0], judged[i], hosts[i])
+                for i in sorted(judged) if judged[i] != hosts[i]]
+    failures += ["entry %d is said to be for %s, and is for %s" % (i, name, entries[i][0])
+                 for i, (_, name, _) in answers.items() if name != entries[i][0]]
+    unfit = collections.Counter(answer for word, _, answer in answers.values() if word == "unfit")
+    most = {reason: int(number) for reason, number in (u.split("=") for u in options.unfit)}
+    failures += ["%d programs are unfit for want of %s, and %d may be" % (n, reason,
+                                                                          most.get(reason, 0))
+                 for reason, n in unfit.items() if n > most.get(reason, 0)]
+    names = {entries[i][0] for i in judged}
+    failures += ["nothing was judged on %s" % name for name in options.only if name not in names]
+    found = sum(verdict != "clean" for verdict in judged.values())
+    if not found:
+        failures.append("no program shows a bug: what would a difference show in?")
+    print("%d judged on %d strategies, of these %d not clean; %d unfit: %s; %d of the pack's entries "
+          "are for others" % (len(judged), len(names), found, sum(unfit.values()),
+                              dict(unfit) or "none", len(entries) - len(answers)))
+    print("\n".join("FAILED: " + failure for failure in failures))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
