@@ -172,6 +172,27 @@ def planted_programs(plants, deps, beneath):
                 variant = engine,
             )
 
+def some_plants(plants, known, strategies, each):
+    """A few planted bugs of each strategy, of those with a smallest known program.
+
+    Args:
+      plants: what planted_bugs returned.
+      known: names of files of programs in this package, <folder>/<strategy>.<bug>.txt.
+      strategies: a list of strategy().
+      each: how many of each, at most.
+
+    Returns:
+      A list like `plants`.
+    """
+    chosen = []
+    for s in strategies:
+        chosen += [
+            p
+            for p in plants
+            if p.name.startswith(s.name + ".") and "%s/%s.txt" % (p.folder, p.name) in known
+        ][:each]
+    return chosen
+
 def kill_tests(plants, binary, seeds):
     """One test per plant, kill_<strategy>.<bug>: is it killed by a property that it expects?
 
