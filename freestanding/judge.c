@@ -63,8 +63,8 @@ static bool settle(struct judgement *judgement, enum world_fault fault) {
     world_guarded(tell_fault, &fault, &fault);
   }
   if (judgement->verdict.property != PROPERTY_NONE) return true;
-  if (!heap_refused()) return failed("it aborted");
-  judgement->unfit = "memory";
+  if (!heap_refused() && !space_refused()) return failed("it aborted");
+  judgement->unfit = space_refused() ? "addresses" : "memory";
   return true;
 }
 

@@ -11,7 +11,14 @@ enum { WORD = 64, MIN_PAGE = 64, MAPS = 3, MAX_SKEW = 63, GRANULE = 512 };
 
 static size_t used;  // bytes of the world's memory for heaps
 
-void space_begin(void) { used = 0; }
+static bool refused;
+
+void space_begin(void) {
+  used = 0;
+  refused = false;
+}
+
+bool space_refused(void) { return refused; }
 
 // A buffer that is moved, with what lies around it; or pages with the gaps between them.
 static size_t addresses_for(uint64_t capacity) {
@@ -38,6 +45,7 @@ static bool place(struct arena *self, uint64_t capacity) {
 bool arena_init(struct arena *self, uint64_t capacity) {
   *self = (struct arena){0};
   if (!place(self, capacity)) {
+    refused = true;
     *self = (struct arena){0};
     return false;
   }
