@@ -6,4 +6,5 @@ COLLECTIONS = [
     collection("hash_map"),
     collection("list"),
     collection("string", parts = ["utf8"]),
+    collection("vector"),
 ]
