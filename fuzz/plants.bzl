@@ -76,6 +76,8 @@ def _collection_plant(c, stem, patch):
             "-Icollections",
             "-include",
             "fuzz/" + rename,
+            # A defect may be that something is not called.
+            "-Wno-unused-function",
         ],
         features = ["counters_only"],
         deps = [c.library + "_headers"],
@@ -193,15 +195,17 @@ def some_plants(plants, known, strategies, each):
         ][:each]
     return chosen
 
-def kill_tests(plants, binary, seeds):
+def kill_tests(plants, binary, seeds, collection_seeds):
     """One test per plant, kill_<strategy>.<bug>: is it killed by a property that it expects?
 
     Args:
       plants: what planted_bugs returned.
       binary: name of a libFuzzer variant_binary in this package, with all plants in its registry.
       seeds: a file_list, the start corpus.
+      collection_seeds: the same, of collections.
     """
     for p in plants:
+        start = collection_seeds if p.collection else seeds
         sh_test(
             name = "kill_" + p.name,
             # Most take a second. A slow machine must not make a bug look harder than it is.
@@ -210,14 +214,14 @@ def kill_tests(plants, binary, seeds):
             args = [
                 "--program fuzz/%s.elf" % binary,
                 "--facts $(rootpath %s)" % p.facts,
-                "--seeds $(rootpath %s)" % seeds,
+                "--seeds $(rootpath %s)" % start,
             ],
             data = [
                 "engines.py",
                 "hunt.py",
                 binary,
                 p.facts,
-                seeds,
+                start,
             ],
             tags = ["kill"],
         )
