@@ -74,7 +74,8 @@ def parse_options(arguments):
                         help="CPU time of each run on a clean strategy (as --seconds)")
     parser.add_argument("--no-control", action="store_true", help="run no clean strategies")
     parser.add_argument("--corpus", choices=("seeds", "empty"), default="seeds",
-                        help="what to start from: corpus/seeds/, of collections corpus/collections/, or one byte (%(default)s)")
+                        help="what to start from: corpus/seeds/ (collections: corpus/collections/), or one "
+                             "byte (%(default)s)")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, metavar="N",
                         help="runs at a time; each takes one core (%(default)s)")
     parser.add_argument("--out", metavar="DIR",
