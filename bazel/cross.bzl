@@ -178,7 +178,7 @@ def _aspect_impl(target, ctx):
     )
     return [CrossInfo(objects = depset(objects, transitive = deps))]
 
-_cross_aspect = aspect(
+cross_aspect = aspect(
     implementation = _aspect_impl,
     attr_aspects = ["deps"],
     attrs = {
@@ -197,7 +197,7 @@ def _objects(ctx):
 
 _ATTRS = {
     "copts": attr.string_list(),
-    "deps": attr.label_list(aspects = [_cross_aspect]),
+    "deps": attr.label_list(aspects = [cross_aspect]),
     "parts": attr.label_list(providers = [CrossInfo]),
     "srcs": attr.label_list(allow_files = True),
     "world": attr.string(mandatory = True, values = WORLDS.keys()),

@@ -24,6 +24,9 @@ void judge_begin(void);
 bool judge(struct judgement *judgement, const struct strategy *strategy,
            const struct program *program);
 
+// What is run instead of each strategy from now on; NULL: itself. It must keep all promises of it.
+void judge_through(const struct strategy *(*instead)(const struct strategy *strategy));
+
 // What runs did since judge_begin.
 const struct run_counts *judge_counts(void);
 
