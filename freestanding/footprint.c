@@ -15,19 +15,19 @@
 #include "freestanding/paint.h"
 #include "freestanding/world.h"
 
-#define OPERATIONS(X) \
-  X(create)           \
-  X(destroy)          \
-  X(allocate)         \
-  X(allocate_zeroed)  \
-  X(release)          \
-  X(resize)           \
-  X(usable_size)      \
-  X(reset)            \
-  X(mark)             \
-  X(rollback)         \
-  X(collect)          \
-  X(close)            \
+#define OPERATIONS(X)                                                                              \
+  X(create)                                                                                        \
+  X(destroy)                                                                                       \
+  X(allocate)                                                                                      \
+  X(allocate_zeroed)                                                                               \
+  X(release)                                                                                       \
+  X(resize)                                                                                        \
+  X(usable_size)                                                                                   \
+  X(reset)                                                                                         \
+  X(mark)                                                                                          \
+  X(rollback)                                                                                      \
+  X(collect)                                                                                       \
+  X(close)                                                                                         \
   X(open)
 
 #define NUMBER(name) AT_##name,
@@ -37,7 +37,7 @@ static const char *const names[] = {OPERATIONS(NAME)};
 
 // Strategies that one image may have, heaps that are open at a time, and bytes that no operation's
 // stack reaches.
-enum { STRATEGIES = 32, HEAPS = 8, STACK = 2048 };
+enum { STRATEGIES = 32, HEAPS = 8, STACK = sizeof(void *) > 4 ? 16384 : 1024 };
 
 static struct worst {
   uint32_t calls, instructions;
@@ -53,8 +53,8 @@ static const struct strategy *inner;
 static struct strategy measured;
 static struct worst *mine;
 static struct worst nothing[OPERATION_COUNT];  // what the measuring of a call takes
-static uint64_t outside;                       // instructions of this call that are not the strategy's
-static uint32_t outside_each;                  // that leaving and coming back takes besides
+static uint64_t outside;       // instructions of this call that are not the strategy's
+static uint32_t outside_each;  // that leaving and coming back takes besides
 
 struct call {
   struct allocator *self;
@@ -103,8 +103,10 @@ static void come_back(struct away away) {
     return;
   }
   if (!away.deepest) return;
-  for (volatile uint32_t *word = (volatile uint32_t *)painted; word < away.deepest; word++)
-    *word = PAINT;
+  volatile uint32_t *end;
+  __asm__ volatile(PAINT_READ_STACK_POINTER : "=r"(end));
+  if (away.deepest < end) end = away.deepest;
+  for (volatile uint32_t *word = (volatile uint32_t *)painted; word < end; word++) *word = PAINT;
 }
 
 // A source that does all as the one beneath.
@@ -205,7 +207,8 @@ static void collected(void *context, void *block) {
 static void note(int operation, uint64_t instructions, size_t stack) {
   struct worst *at = mine + operation;
   const struct worst *least = nothing + operation;
-  uint32_t more = instructions > least->instructions ? (uint32_t)instructions - least->instructions : 0;
+  uint32_t more =
+      instructions > least->instructions ? (uint32_t)instructions - least->instructions : 0;
   size_t deeper = stack > least->stack ? stack - least->stack : 0;
   if (mode == INSTRUCTIONS) at->calls++;
   if (mode == CALIBRATING || more > at->instructions) at->instructions = more;
@@ -229,10 +232,10 @@ static __attribute__((noinline)) void measure(int operation, void (*body)(void *
   note(operation, world_instructions() - before - outside, 0);
 }
 
-#define BODY(name, does)                                            \
-  static __attribute__((noinline)) void call_##name(void *context) { \
-    struct call *call = context;                                    \
-    does;                                                           \
+#define BODY(name, does)                                                                           \
+  static __attribute__((noinline)) void call_##name(void *context) {                               \
+    struct call *call = context;                                                                   \
+    does;                                                                                          \
   }
 BODY(create, call->answer.block = inner->create(call->source, call->options))
 BODY(open, call->answer.block = inner->open(call->source, call->options))
@@ -451,7 +454,7 @@ static const struct strategy *through(const struct strategy *strategy) {
   mine = worst[index];
   memset(sources, 0, sizeof sources);
   measured = *strategy;
-#define REPLACE(name) \
+#define REPLACE(name)                                                                              \
   if (measured.name) measured.name = measured_##name;
   OPERATIONS(REPLACE)
   return &measured;
