@@ -4,12 +4,14 @@
     minimize_test.py --assay PROGRAM --facts FILE... --programs FILE...
 
 For each: the result violates the same property, none of its operations can go (each is tried), and
-minimising again gives the same bytes. Some bugs and programs on several threads depend on chance, and
+minimising again gives the same bytes. Programs of a collection are buried among verbs of its other
+ones. Some bugs and programs on several threads depend on chance, and
 the C library's allocator on all that the process did before: they are left out.
 """
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,18 +40,40 @@ def read(path):
     return (lines[0], lines[1:]) if lines[0].startswith("heap") else ("heap", lines)
 
 
-def buried(operations, seed):
-    """The operations in their order, among random ones on slots of their own."""
+def some_request(chance):
+    """An operation on an allocator, with a slot of its own."""
+    slot, kind = chance.randrange(32, 48), chance.random()
+    if kind < 0.5:
+        return "allocate %d size=%d align=%d" % (
+            slot, chance.choice([1, 8, 24, 100, chance.randrange(1, 400)]), chance.choice([1, 8, 16]))
+    return "%s %d" % ("release" if kind < 0.9 else "use", slot)
+
+
+def some_verb(chance, lines):
+    """One of the lines, moved to instances of its own."""
+    line = re.sub(r"(other=)\d+", lambda match: match[1] + str(chance.choice([2, 3])),
+                  chance.choice(lines))
+    return re.sub(r"^(\w+ )\d+", lambda match: match[1] + str(chance.choice([2, 3])), line)
+
+
+def verb_lines(programs):
+    """{collection: the operations of all its programs}"""
+    lines = {}
+    for program in programs:
+        heap, operations = read(program)
+        collection = re.search(r"verbs=(\w+)", heap)
+        if collection:
+            lines.setdefault(collection[1], []).extend(
+                line for line in operations if not line.startswith("fault"))
+    return lines
+
+
+def buried(operations, seed, lines):
+    """The operations in their order, among random ones; `lines`: of a collection, else None."""
     chance = random.Random(seed)
-    free, padding = range(32, 48), []
+    padding = []
     while len(padding) + len(operations) < OPERATIONS:
-        slot, kind = chance.choice(free), chance.random()
-        if kind < 0.5:
-            padding.append("allocate %d size=%d align=%d" % (
-                slot, chance.choice([1, 8, 24, 100, chance.randrange(1, 400)]),
-                chance.choice([1, 8, 16])))
-        else:
-            padding.append("%s %d" % ("release" if kind < 0.9 else "use", slot))
+        padding.append(some_verb(chance, lines) if lines else some_request(chance))
     places = sorted(chance.randrange(len(padding) + 1) for _ in operations)
     for place, operation in reversed(list(zip(places, operations))):
         padding.insert(place, operation)
@@ -68,11 +92,11 @@ def verdicts(options, name, paths):
     return [json.loads(line)["verdict"] for line in output.splitlines()]
 
 
-def check(options, name, program, folder):
+def check(options, name, program, folder, lines):
     """Returns what came of it, or None if the bug does not show among the random operations."""
     heap, operations = read(program)
     paths = [os.path.join(folder, leaf) for leaf in ("big.txt", "small.txt", "again.txt")]
-    write(paths[0], heap, buried(operations, name))
+    write(paths[0], heap, buried(operations, name, lines.get(name.partition("+")[0])))
     found = verdicts(options, name, paths[:1])[0]
     if found == "clean":
         return None
@@ -96,13 +120,14 @@ def check(options, name, program, folder):
 def main():
     options = known_programs.parse(__doc__.splitlines()[0])
     tried = shown = failed = 0
+    lines = verb_lines(options.programs)
     for name, program in known_programs.each(options):
         if name.startswith("system+"):
             continue
         tried += 1
         with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as folder:
             try:
-                result = check(options, name, program, folder)
+                result = check(options, name, program, folder, lines)
                 shown += result is not None
                 print("%s: %s" % (name, result or "does not show among random operations"))
             except AssertionError as error:
