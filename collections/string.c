@@ -209,9 +209,9 @@ size_t string_count(const struct string *self) {
 }
 
 struct broken_invariant string_check(const struct string *self) {
-  if ((self->bytes == NULL) != (self->capacity == 0)) return (struct broken_invariant){1, self};
+  if ((self->bytes == NULL) != (self->capacity == 0)) return (struct broken_invariant){1, NULL};
   if (self->size > self->capacity || self->capacity > PTRDIFF_MAX)
-    return (struct broken_invariant){2, self};
+    return (struct broken_invariant){2, self->bytes};
   size_t valid = utf8_validate(self->bytes, self->size);
   if (valid != self->size) return (struct broken_invariant){3, self->bytes + valid};
   return (struct broken_invariant){0};

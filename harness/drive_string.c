@@ -471,7 +471,10 @@ static void apply(struct collection_run *run, void *instance, unsigned verb,
 
 static void create(struct collection_run *run, void *instance, struct handle handle) {
   (void)run;
-  string_init(&((struct instance *)instance)->string, handle);
+  struct instance *self = instance;
+  string_init(&self->string, handle);
+  // So that there is always a place to count from.
+  self->points = malloc(sizeof *self->points);
 }
 
 static void verify(struct collection_run *run, void *instance) {
@@ -512,6 +515,8 @@ static void destroy(struct collection_run *run, void *instance) {
   free(self->given);
 }
 
+static size_t length(const void *instance) { return ((const struct instance *)instance)->size; }
+
 static const struct collection_driver driver = {
     .oracle = &collection_oracle,
     .name = "string",
@@ -522,6 +527,7 @@ static const struct collection_driver driver = {
     .apply = apply,
     .verify = verify,
     .destroy = destroy,
+    .length = length,
 };
 
 COLLECTION_STRATEGY(string, "UTF-8 that is validated as it enters, in a block that grows by half",
