@@ -40,6 +40,9 @@ _LEFT_OUT = ["*_test.c", "*_fuzz.c", "*_preload.c", "assay_*.c", "mutator_afl.c"
 _PARSED = ["harness/file.c", "harness/import*.c", "harness/program*.c", "harness/record_*.c",
            "harness/trace_build.c"]
 
+# Of collections, the part that no collection needs, and that has a target of its own.
+_PRINT = "collections/print.c"
+
 # What nothing refers to, or only weakly: linked whole, not from the archive.
 _PROGRAM_PARTS = ["fuzz/target.c"]
 _MUTATOR = "fuzz/mutator_libfuzzer.c"
@@ -261,6 +264,7 @@ class Build:
         support += [self._compile(s, [], testbed=True)
                     for s in sources("allocators", "source_*.c", "registry.c") + sources("fuzz", "*.c")
                     if s not in _PROGRAM_PARTS + [_MUTATOR, _MAIN]]
+        support.append(self._compile(_PRINT, ["-ffreestanding"]))
         parts = [self._compile(s, [], testbed=True) for s in _PROGRAM_PARTS]
         engine = []
         if self._engine == "none":
