@@ -14,9 +14,9 @@
 enum { PROT_NONE = 0, PROT_READ_WRITE = 3, MAP_PRIVATE_ANONYMOUS = 0x22, MAP_NORESERVE = 0x4000 };
 enum { MAP_FIXED_NOREPLACE = 0x100000 };
 enum { AT_FDCWD = -100, STDOUT = 1 };
-enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGVTALRM = 26 };
+enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGPROF = 27 };
 enum { SA_SIGINFO = 4, SA_RESTORER = 0x4000000, SA_ONSTACK = 0x8000000, SA_NODEFER = 0x40000000 };
-enum { ITIMER_VIRTUAL = 1, SIGNAL_SET_SIZE = 8 };
+enum { ITIMER_PROF = 2, SIGNAL_SET_SIZE = 8 };
 
 struct kernel_sigaction {
   void (*handler)(int, const void *, void *);
@@ -112,7 +112,7 @@ enum { WATCHDOG_SECONDS = 2 };  // of the processor
 
 static void set_watchdog(long seconds) {
   const struct kernel_timer timer = {.seconds = seconds};
-  system_call4(CALL_SETITIMER, ITIMER_VIRTUAL, (uintptr_t)&timer, 0, 0);
+  system_call4(CALL_SETITIMER, ITIMER_PROF, (uintptr_t)&timer, 0, 0);
 }
 
 static _Noreturn void leave(enum world_fault fault) {
@@ -127,7 +127,7 @@ static _Noreturn void leave(enum world_fault fault) {
 
 static void on_signal(int number, const void *information, void *context) {
   (void)context;
-  if (number == SIGVTALRM) leave(WORLD_FAULT_WATCHDOG);
+  if (number == SIGPROF) leave(WORLD_FAULT_WATCHDOG);
   if (number != SIGSEGV && number != SIGBUS) leave(WORLD_FAULT_OTHER);
   fault_address = *(const void *const *)(const void *)((const char *)information + FAULT_ADDRESS);
   leave(WORLD_FAULT_MEMORY);
@@ -143,7 +143,7 @@ static void install(int number) {
 
 // An allocator that recurses without end has no stack left to handle its signal on.
 static void install_handlers(void) {
-  static const int numbers[] = {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGVTALRM};
+  static const int numbers[] = {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGPROF};
   static _Alignas(16) unsigned char stack[1 << 16];
   const struct kernel_stack alternate = {.start = stack, .size = sizeof stack};
   system_call4(CALL_SIGALTSTACK, (uintptr_t)&alternate, 0, 0, 0);
