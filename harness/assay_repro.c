@@ -22,7 +22,7 @@ static const char help[] =
     "may\n"
     "                   therefore see another property fail sooner\n"
     "  --runs N         run it N times, and say how many violate the property (default 5)\n"
-    "  --emit-c         print a C program against the vtable instead\n"
+    "  --emit-c         print a C program against the vtable instead (of allocators only)\n"
     "  --gdb            start gdb, stopped where the guilty operation calls the allocator\n"
     "  --json           all of it as a JSON object instead; reports/README.md documents it\n";
 
@@ -47,6 +47,11 @@ static bool verdict_of(const struct request *request, struct isolated_run *run) 
 }
 
 static int emit(const struct request *request) {
+  if (request->job->entry->strategy->traits & STRATEGY_COLLECTION)
+    return cli_error(
+        "%s is a collection, and C programs are made for allocators only; `assay repro "
+        "--gdb` stops in its driver",
+        request->job->entry->name);
   struct isolated_run run;
   if (!verdict_of(request, &run)) return CLI_CANNOT_RUN;
   emit_c(stdout, request->job->entry, request->program, &run.verdict);

@@ -46,7 +46,7 @@ static const struct strategy *find_beneath(unsigned variant, unsigned *rest) {
     if (can_be_beneath(entry) && variant-- == 0) return entry->strategy;
 }
 
-const struct strategy *collection_beneath(const struct program *program) {
+static const struct strategy *beneath_of(const struct program *program) {
   unsigned rest;
   return find_beneath(program_heap(program).variant, &rest);
 }
@@ -335,7 +335,7 @@ static struct collection_run kept;  // its storage serves run after run
 static bool run_collection(struct oracle *oracle, const struct strategy *collection,
                            const struct program *program) {
   struct collection_run *self = &kept;
-  const struct strategy *beneath = collection_beneath(program);
+  const struct strategy *beneath = beneath_of(program);
   if (!beneath) {
     fprintf(stderr, "%s is a collection, and this program has no strategy for it to be on\n",
             collection->name);
@@ -396,4 +396,4 @@ void collection_speak(const struct strategy *strategy) {
 }
 
 const struct collection_oracle collection_oracle = {
-    .run = run_collection, .make_room = make_room, .heap = heap_of};
+    .run = run_collection, .make_room = make_room, .heap = heap_of, .beneath = beneath_of};

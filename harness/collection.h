@@ -116,11 +116,10 @@ struct collection_oracle {
   bool (*make_room)(struct oracle *oracle, const struct strategy *collection,
                     const struct program *program);
   struct heap (*heap)(const struct strategy *collection, const struct program *program);
+  // The strategy that the program's collection is over; NULL: the registry has none.
+  const struct strategy *(*beneath)(const struct program *program);
 };
 extern const struct collection_oracle collection_oracle;
-
-// The strategy that the program's collection is over; NULL: the registry has none.
-const struct strategy *collection_beneath(const struct program *program);
 
 // ## For commands
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "harness/collection.h"
 #include "harness/program_file.h"
 
 enum { LINE_SIZE = 200, SPANS_SHOWN = 64, LATER_SHOWN = 8, STEPS_AROUND = 2 };
@@ -19,14 +20,20 @@ static void print_operation(const struct story *story, size_t index, char mark, 
 static void print_step(const struct story *story, size_t index, const char *guilt) {
   const struct story_step *step = &story->steps[index];
   struct operation op = record_operation(program_at(story->program, index));
-  bool left_open = operation_left_open(&op, story->strategy);
+  bool collection = story_of_collection(story);
+  bool left_open = !collection && operation_left_open(&op, story->strategy);
   char rest[64 + VERDICT_ID_SIZE] = "done";
   if (step->result == STEP_SKIPPED)
     snprintf(rest, sizeof rest, "skipped");
   else if (step->result == STEP_REFUSED)
-    snprintf(rest, sizeof rest, "%s", left_open ? "NULL, as C allows" : "refused");
+    snprintf(rest, sizeof rest, "%s",
+             collection  ? "memory was refused"
+             : left_open ? "NULL, as C allows"
+                         : "refused");
   else if (left_open && step->result == STEP_DONE)
     snprintf(rest, sizeof rest, "no bytes at %#tx", step->start);
+  else if (collection && step->size > 0)
+    snprintf(rest, sizeof rest, "done, length %zu", step->size);
   else if (step->size > 0)
     snprintf(rest, sizeof rest, "%#tx..%#tx", step->start, step->start + (intptr_t)step->size);
   if (story->first.property != PROPERTY_NONE && story->first.operation == index) {
@@ -45,8 +52,12 @@ static void print_step(const struct story *story, size_t index, const char *guil
 static bool in_operation(const struct story *story) {
   const struct verdict *verdict = &story->run.verdict;
   if (verdict->property == PROPERTY_NONE || verdict->operation >= story->length) return false;
-  struct operation op = record_operation(program_at(story->program, verdict->operation));
-  const char *name = operation_name(op.kind);
+  const struct record *record = program_at(story->program, verdict->operation);
+  const char *name = operation_name(record_kind(record));
+  if (story_of_collection(story)) {
+    int verb = verb_of(record, story->strategy->driver->verb_count);
+    name = verb < 0 ? "fault" : story->strategy->driver->verbs[verb].name;
+  }
   return story->steps[verdict->operation].result != STEP_NOT_REACHED &&
          strncmp(verdict->site, name, strlen(name)) == 0;
 }
@@ -84,35 +95,40 @@ static void print_extent(char mark, intptr_t start, size_t size) {
   printf("  %c %#8tx..%-#8tx %8zu  ", mark, start, start + (intptr_t)size, size);
 }
 
-static void print_slot(uint32_t slot) {
+static void print_slot(const struct story *story, uint32_t slot) {
   if (slot == SHADOW_NO_SLOT)
     printf("no slot\n");
   else
-    printf("slot %" PRIu32 "\n", slot);
+    printf("%s %" PRIu32 "\n", story_of_collection(story) ? "block" : "slot", slot);
 }
 
 static void print_live_blocks(const struct story *story) {
-  printf("\nLive blocks by the shadow model: %zu, %zu bytes\n", story->live_count,
-         story->live_bytes);
+  if (story_of_collection(story))
+    printf("\nBlocks of %s, with red zones, and with those that were released of late: %zu, %zu "
+           "bytes\n",
+           story->walked->name, story->live_count, story->live_bytes);
+  else
+    printf("\nLive blocks by the shadow model: %zu, %zu bytes\n", story->live_count,
+           story->live_bytes);
   size_t shown = 0;
   for (size_t i = 0; i < story->lives_count; i++) {
     const struct story_life *life = &story->lives[i];
     if (life->end != SIZE_MAX || shown++ >= SPANS_SHOWN) continue;
     print_extent(' ', life->start, life->size);
-    print_slot(life->slot);
+    print_slot(story, life->slot);
   }
   if (story->live_count > SPANS_SHOWN)
     printf("    ... and %zu more\n", story->live_count - SPANS_SHOWN);
 }
 
-static void print_span(char mark, const struct story_span *span) {
+static void print_span(const struct story *story, char mark, const struct story_span *span) {
   static const char *const kinds[] = {"meta", "block", "used", "free"};
   print_extent(mark, span->start, span->size);
   if (span->slot == SHADOW_NO_SLOT) {
     printf("%s\n", kinds[span->kind]);
   } else {
     printf("%-6s", kinds[span->kind]);
-    print_slot(span->slot);
+    print_slot(story, span->slot);
   }
 }
 
@@ -131,7 +147,7 @@ static void print_remarks(const struct story *story, const struct story_state *s
   if (!state->whole) printf("    ... and here the walk breaks off\n");
   if (state->broken)
     printf("    I%u does not hold: %s\n", state->broken,
-           story->strategy->invariants[state->broken - 1]);
+           story->walked->invariants[state->broken - 1]);
 }
 
 // All spans; those that are new since `before` are marked.
@@ -139,7 +155,7 @@ static void print_state(const struct story *story, const struct story_state *sta
                         const struct story_state *before) {
   for (size_t i = 0; i < state->count && i < SPANS_SHOWN; i++) {
     const struct story_span *span = &story->spans[state->first + i];
-    print_span(before && !has_span(story, before, span) ? '+' : ' ', span);
+    print_span(story, before && !has_span(story, before, span) ? '+' : ' ', span);
   }
   if (state->count > SPANS_SHOWN) printf("    ... and %zu more\n", state->count - SPANS_SHOWN);
   print_remarks(story, state);
@@ -151,11 +167,11 @@ static void print_changes(const struct story *story, const struct story_state *s
   size_t changes = 0;
   for (size_t i = 0; i < before->count; i++) {
     const struct story_span *span = &story->spans[before->first + i];
-    if (!has_span(story, state, span) && changes++ < SPANS_SHOWN) print_span('-', span);
+    if (!has_span(story, state, span) && changes++ < SPANS_SHOWN) print_span(story, '-', span);
   }
   for (size_t i = 0; i < state->count; i++) {
     const struct story_span *span = &story->spans[state->first + i];
-    if (!has_span(story, before, span) && changes++ < SPANS_SHOWN) print_span('+', span);
+    if (!has_span(story, before, span) && changes++ < SPANS_SHOWN) print_span(story, '+', span);
   }
   if (changes == 0) printf("    as before\n");
   if (changes > SPANS_SHOWN) printf("    ... and %zu more\n", changes - SPANS_SHOWN);
@@ -190,6 +206,7 @@ void explain(const struct story *story) {
   char line[LINE_SIZE];
   heap_format(&heap, line, sizeof line);
   printf("        %s\n", line);
+  if (story_of_collection(story)) printf("        on %s\n", story->walked->name);
   print_steps(story);
   const struct verdict *verdict = &story->run.verdict;
   if (verdict->property == PROPERTY_NONE) return;
@@ -239,13 +256,18 @@ static explain_entry *entry_of(const struct strategy *strategy, enum operation_k
 
 bool explain_has_entry(const struct strategy *strategy, const struct program *program,
                        size_t operation) {
-  return operation < program_length(program) &&
-         entry_of(strategy, record_kind(program_at(program, operation))) != NULL;
+  if (operation >= program_length(program)) return false;
+  const struct record *record = program_at(program, operation);
+  if (strategy->traits & STRATEGY_COLLECTION)
+    return verb_of(record, strategy->driver->verb_count) >= 0;
+  return entry_of(strategy, record_kind(program_at(program, operation))) != NULL;
 }
 
 static void stop_in_time(void *context, const struct step *step) {
   if (step->index != stop_before) return;
-  explain_call = entry_of(context, step->operation->kind);
+  const struct strategy *strategy = context;
+  explain_call = strategy->traits & STRATEGY_COLLECTION ? (explain_entry *)strategy->driver->apply
+                                                        : entry_of(strategy, step->operation->kind);
   const struct arena *arena;
   const struct shadow *shadow;
   explain_guilty_operation(oracle_allocator(&arena, &shadow), step);

@@ -98,10 +98,22 @@ static size_t number_operations(struct search *search) {
   return length;
 }
 
+// Of a collection, all that is done to an instance; and each fault by itself.
+static size_t number_instances(struct search *search) {
+  size_t count = COLLECTION_INSTANCES;
+  for (size_t i = 0; i < program_length(search->best); i++) {
+    const struct record *record = program_at(search->best, i);
+    bool fault = verb_of(record, search_driver(search)->verb_count) < 0;
+    search->unit[i] = fault ? count++ : record->slot % COLLECTION_INSTANCES;
+  }
+  return count;
+}
+
 // Whole lives of blocks: an allocation with all that is done to its slot until the next one.
 static size_t number_lives(struct search *search) {
   enum { MOST_SLOTS = 1 << 12 };
   struct heap heap = program_heap(search->best);
+  if (search_driver(search)) return number_instances(search);
   if (heap.slots > MOST_SLOTS) return 0;
   size_t lives[MOST_SLOTS], count = 0;  // the slot's current life + 1
   memset(lives, 0, heap.slots * sizeof *lives);

@@ -2,6 +2,7 @@
 #ifndef HARNESS_MINIMIZE_SEARCH_H_
 #define HARNESS_MINIMIZE_SEARCH_H_
 
+#include "harness/collection.h"
 #include "harness/minimize.h"
 
 enum { SEARCH_FAILED = 1 << 14 };
@@ -29,5 +30,29 @@ bool search_simplify_heap(struct search *search);
 bool search_shrink_equal_sizes(struct search *search);
 bool search_simplify_operation(struct search *search, size_t index);
 bool search_rename_slots(struct search *search);
+
+// The same two of a collection's operation.
+bool search_simplify_verb(struct search *search, size_t index);
+bool search_rename_instances(struct search *search);
+
+// ## What they are made of (minimize_values.c)
+
+// Whether the best with another record at that place, counted with the heap's, still shows it.
+bool search_try_record(struct search *search, size_t index, struct record record);
+// Whether it does with the smallest value that does, if smaller ones do not either: halving from
+// both ends.
+bool search_shrink_value(struct search *search, size_t index);
+
+// The driver of the collection that the program is for; NULL: it is for an allocator.
+static inline const struct collection_driver *search_driver(const struct search *search) {
+  const struct strategy *strategy = search->task->strategy;
+  return strategy->traits & STRATEGY_COLLECTION ? strategy->driver : NULL;
+}
+// Which fields of it mean something.
+static inline unsigned search_fields(const struct search *search, const struct record *record) {
+  const struct collection_driver *driver = search_driver(search);
+  int verb = verb_of(record, driver->verb_count);
+  return verb < 0 ? 0 : driver->verbs[verb].fields;
+}
 
 #endif

@@ -14,7 +14,7 @@ static void start_candidate(struct search *search) {
   memcpy(search->scratch, search->best->records, search->best->count * sizeof *search->scratch);
 }
 
-static bool try_record(struct search *search, size_t index, struct record record) {
+bool search_try_record(struct search *search, size_t index, struct record record) {
   if (same(&search->best->records[index], &record)) return false;
   start_candidate(search);
   search->scratch[index] = record;
@@ -22,7 +22,7 @@ static bool try_record(struct search *search, size_t index, struct record record
 }
 
 static bool try_heap(struct search *search, const struct heap *heap) {
-  return try_record(search, 0, heap_record(heap));
+  return search_try_record(search, 0, heap_record(heap));
 }
 
 // The plainest heap that still shows it: field by field, as some may be needed.
@@ -55,11 +55,13 @@ bool search_simplify_heap(struct search *search) {
 }
 
 static bool try_operation(struct search *search, size_t index, const struct operation *op) {
-  return try_record(search, index + 1, operation_record(op));
+  return search_try_record(search, index + 1, operation_record(op));
 }
 
-// Whether the size is a number of bytes.
-static bool has_bytes(enum operation_kind kind) {
+// Whether the size is a number of bytes, or what else a collection is told in numbers.
+static bool has_number(const struct search *search, const struct record *record) {
+  if (search_driver(search)) return search_fields(search, record) & COLLECTION_VALUE;
+  enum operation_kind kind = record_kind(record);
   return kind == OP_ALLOCATE || kind == OP_ALLOCATE_ZEROED || kind == OP_RESIZE;
 }
 
@@ -68,15 +70,15 @@ static bool try_equal(struct search *search, uint64_t from, uint64_t to) {
   start_candidate(search);
   for (size_t i = 1; i < search->best->count; i++) {
     struct record *record = &search->scratch[i];
-    if (has_bytes(record_kind(record)) && record->size == from) record->size = to;
+    if (has_number(search, record) && record->size == from) record->size = to;
   }
   return search_improves(search, search->best->count);
 }
 
 static bool try_size(struct search *search, size_t index, uint64_t size) {
-  struct operation op = record_operation(program_at(search->best, index));
-  op.size = size;
-  return try_operation(search, index, &op);
+  struct record record = *program_at(search->best, index);
+  record.size = size;
+  return search_try_record(search, index + 1, record);
 }
 
 // The smallest size that still shows it, if smaller ones do not show it either: halving from both
@@ -102,14 +104,19 @@ static bool shrink(struct search *search, size_t index, uint64_t high) {
   return high < first;
 }
 
+bool search_shrink_value(struct search *search, size_t index) {
+  uint64_t value = program_at(search->best, index)->size;
+  return value > 0 && (try_size(search, index, 0) || shrink(search, index, value));
+}
+
 bool search_shrink_equal_sizes(struct search *search) {
   bool any = false;
   for (size_t i = 0; i < program_length(search->best); i++) {
     const struct record *record = program_at(search->best, i);
-    bool first = has_bytes(record_kind(record)), again = false;
+    bool first = has_number(search, record), again = false;
     for (size_t j = 0; j < program_length(search->best) && first; j++) {
       const struct record *other = program_at(search->best, j);
-      if (j == i || !has_bytes(record_kind(other)) || other->size != record->size) continue;
+      if (j == i || !has_number(search, other) || other->size != record->size) continue;
       if (j < i) first = false;
       again = true;
     }
@@ -125,7 +132,7 @@ static bool merge_size(struct search *search, size_t index) {
   size_t tried = 0;
   for (size_t i = 0; i < program_length(search->best) && tried < TRIED; i++) {
     const struct record *other = program_at(search->best, i);
-    if (!has_bytes(record_kind(other)) || other->size >= size) continue;
+    if (!has_number(search, other) || other->size >= size) continue;
     tried++;
     if (try_size(search, index, other->size)) return true;
   }
@@ -156,6 +163,7 @@ static bool shrink_size(struct search *search, size_t index) {
 }
 
 bool search_simplify_operation(struct search *search, size_t index) {
+  if (search_driver(search)) return search_simplify_verb(search, index);
   bool any = shrink_size(search, index);
   struct operation op = record_operation(program_at(search->best, index));
   static const uint64_t aligns[] = {1, 8, 16};
@@ -195,6 +203,7 @@ bool search_simplify_operation(struct search *search, size_t index) {
 
 // Slots numbered in the order in which they come, and no thread that the heap does not have.
 bool search_rename_slots(struct search *search) {
+  if (search_driver(search)) return search_rename_instances(search);
   enum { MOST_NAMES = 64 };
   uint32_t names[MOST_NAMES], count = 0;
   uint32_t mask = program_heap(search->best).slots - 1;

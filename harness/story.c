@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/collection.h"
 #include "harness/concurrent.h"
 #include "harness/forbid.h"
 
@@ -113,8 +114,8 @@ static void note_state(size_t before, bool end) {
     property_on_violation(NULL);
     int nowhere = open("/dev/null", O_WRONLY);
     if (nowhere >= 0) dup2(nowhere, STDERR_FILENO);
-    walk.state->broken = telling->strategy->check(allocator).number;
-    telling->strategy->walk(allocator, note_span, &walk);
+    walk.state->broken = telling->walked->check(allocator).number;
+    telling->walked->walk(allocator, note_span, &walk);
     walk.state->whole = walk.state->count < SPANS_OF_STATE;
     _exit(0);
   }
@@ -139,7 +140,7 @@ static void after_step(void *context, const struct step *step) {
   struct story_step *noted = &telling->steps[step->index];
   noted->result = step->skipped ? STEP_SKIPPED : step->refused ? STEP_REFUSED : STEP_DONE;
   noted->start = step->offset;
-  noted->size = step->skipped || step->refused ? 0 : step->size;
+  noted->size = step->skipped || (step->refused && !story_of_collection(telling)) ? 0 : step->size;
   const struct arena *arena;
   const struct shadow *shadow;
   oracle_allocator(&arena, &shadow);
@@ -208,7 +209,9 @@ static struct verdict first_visible(const struct story *story, const struct verd
 
 bool story_tell(struct story *story, enum tier tier, bool quiet, const struct strategy *strategy,
                 const struct program *program) {
-  *story = (struct story){.strategy = strategy, .program = program};
+  *story = (struct story){.strategy = strategy, .walked = strategy, .program = program};
+  if (strategy->traits & STRATEGY_COLLECTION)
+    story->walked = strategy->driver->oracle->beneath(program);
   if (!begin_story(story)) return false;
   telling = story;
   struct isolate_settings settings = {

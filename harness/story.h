@@ -17,12 +17,12 @@ enum story_result { STEP_NOT_REACHED, STEP_BEGUN, STEP_DONE, STEP_SKIPPED, STEP_
 struct story_step {
   enum story_result result;
   intptr_t start;  // of the block that it returned, released or used
-  size_t size;     // 0: no block
+  size_t size;     // 0: no block. Of collections, how many elements there are after it, if known
 };
 
 // A block at one place. One that resize moves or changes has another life then.
 struct story_life {
-  uint32_t slot;    // SHADOW_NO_SLOT: none names it in the end
+  uint32_t slot;    // SHADOW_NO_SLOT: none names it in the end. Of collections, the block's number
   uint32_t serial;  // of the block
   intptr_t start;
   size_t size;
@@ -47,6 +47,8 @@ struct story_state {
 
 struct story {
   const struct strategy *strategy;
+  const struct strategy *walked;  // whose account of the heap is told: of a collection, the one
+                                  // that it is on
   const struct program *program;
   struct isolated_run run;
   // The first violation that a look around every operation finds, where that is an earlier
@@ -74,6 +76,10 @@ enum { STORY_STATES = 64 };
 bool story_tell(struct story *story, enum tier tier, bool quiet, const struct strategy *strategy,
                 const struct program *program);
 void story_free(struct story *story);
+
+static inline bool story_of_collection(const struct story *story) {
+  return story->walked != story->strategy;
+}
 
 // As one JSON object, on one line; schema in reports/README.md. `same` of `runs` replays showed the
 // same property.

@@ -27,6 +27,10 @@ static void print_extent(intptr_t start, size_t size) {
 static void print_heap(const struct story *story) {
   static const char *const sources[] = {"fixed", "pages"};
   struct heap heap = oracle_heap(story->strategy, story->program);
+  if (story_of_collection(story)) {
+    printf(", ");
+    print_text("beneath", story->walked->name);
+  }
   printf(", \"heap\": {\"source\": \"%s\", \"capacity\": %" PRIu64 ", \"page\": %zu, \"skew\": %u, "
          "\"variant\": %u, \"slots\": %" PRIu32 ", \"threads\": %u}",
          sources[heap.source], heap.capacity, heap.page_size, heap.skew, heap.variant, heap.slots,
@@ -45,7 +49,9 @@ static void print_steps(const struct story *story) {
     printf("%s{", i ? ", " : "");
     print_text("text", line);
     printf(", \"result\": \"%s\"", beside ? "begun" : results[step->result]);
-    if (step->size > 0) {
+    if (story_of_collection(story) && step->size > 0) {
+      printf(", \"length\": %zu", step->size);
+    } else if (step->size > 0) {
       printf(", ");
       print_extent(step->start, step->size);
     }
