@@ -35,7 +35,7 @@ enum damage {
   DAMAGE_REFUSED_CRASHES,   // push that is refused
   DAMAGE_REFUSES_FOR_FUN,   // push
   DAMAGE_HANGS,             // pop
-  DAMAGE_READS_FRESH,       // grow asks for as much as fresh memory says
+  DAMAGE_READS_FRESH,       // grow asks for more, as fresh memory says
   DAMAGE_INVARIANT,         // pop
   DAMAGE_OVERLAPPING_COPY,  // pop
   DAMAGE_ABORTS,            // pop
@@ -59,7 +59,8 @@ static bool pile_grow(struct pile *self) {
   uint64_t *former = self->numbers;
   uint64_t *grown = handle_allocate(self->handle, capacity * sizeof *grown, align);
   if (!grown) return false;
-  if (damage == DAMAGE_READS_FRESH && grown[1] & 2) capacity++;
+  if (damage == DAMAGE_READS_FRESH && grown[1] & 2)
+    handle_release(self->handle, handle_allocate(self->handle, 8, 8));
   if (self->count > 0) memcpy(grown, former, self->count * sizeof *grown);
   if (damage != DAMAGE_LEAKS) handle_release(self->handle, former);
   if (damage == DAMAGE_WRITES_RELEASED && former) former[0] = 7;
@@ -324,7 +325,7 @@ static void test_damages(void) {
           (e->says && !strstr(result.verdict.diagnosis, e->says)))
         fprintf(stderr, "damage %d, tier %d: %s, not %s: %s\n", e->damage, tier, result.verdict.id,
                 e->id, result.verdict.diagnosis);
-      CHECK(strcmp(result.verdict.id, e->id) == 0);
+      CHECK(strcmp(result.verdict.id, id) == 0);
       CHECK(!e->says || strstr(result.verdict.diagnosis, e->says));
     }
   }
@@ -378,7 +379,7 @@ static void test_words(void) {
   program_knows_verbs(find_words);
   program_speak(&words);
   char *text = text_of(&program);
-  CHECK(strcmp(text, "heap source=fixed capacity=65536 page=4096 skew=0 variant=3 slots=64 "
+  CHECK(strcmp(text, "heap source=fixed capacity=65536 page=64 skew=0 variant=3 slots=64 "
                      "verbs=pile\n"
                      "push 0 value=5\n"
                      "push 0 value=105 count=16\n"
@@ -395,12 +396,12 @@ static void test_words(void) {
   static const struct {
     const char *text, *says;
   } wrong[] = {
-      {"heap verbs=heap\n", "line 1:6: this program knows no collection 'heap'"},
+      {"heap verbs=heap\n", "line 1:12: this program knows no collection 'heap'"},
       {"heap verbs=pile\nallocate 0 size=1\n", "line 2:1: 'allocate' is no verb of pile"},
       {"heap verbs=pile\npush\n", "line 2:5: the instance is missing"},
-      {"heap verbs=pile\npush 4\n", "line 2:8: instance 4 is not below 4"},
+      {"heap verbs=pile\npush 4\n", "line 2:6: instance 4 is not below 4"},
       {"heap verbs=pile\npop 0 value=1\n", "line 2:7: unknown field 'value'"},
-      {"heap verbs=pile\npush 0 count=17\n", "line 2:8: count=17 is not in 1..16"},
+      {"heap verbs=pile\npush 0 count=17\n", "line 2:14: count=17 is not in 1..16"},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     CHECK(!text_parse(&again, wrong[i].text, strlen(wrong[i].text), "text", &error));
