@@ -5,11 +5,12 @@
 
 #include "harness/applies.h"
 #include "harness/assay_cli.h"
+#include "harness/collection.h"
 #include "harness/json.h"
 
 static const char help[] =
     "usage: assay list [--planted | --properties | --names | --json]\n\n"
-    "Lists the strategies with what they promise.\n\n"
+    "Lists the strategies with what they promise, and the collections with their verbs.\n\n"
     "  --planted     the planted bugs instead, with the properties that may report them\n"
     "  --properties  the properties that the oracle checks\n"
     "  --names       only the names of the strategies, one a line\n"
@@ -48,6 +49,13 @@ static void print_strategy(const struct strategy *strategy) {
   printf("             traits:");
   for (size_t i = 0; i < sizeof traits / sizeof *traits; i++)
     if (strategy->traits & traits[i].trait) printf(" %s", traits[i].name);
+  if (strategy->traits & STRATEGY_COLLECTION) {
+    printf("\n             verbs:");
+    for (size_t i = 0; i < strategy->driver->verb_count; i++)
+      printf(" %s", strategy->driver->verbs[i].name);
+    printf("\n");
+    return;
+  }
   printf("\n             alignment: %zu to %zu\n", strategy->min_align, strategy->max_align);
   if (!strategy->variants) return;
   printf("             variants:");

@@ -32,6 +32,15 @@ resize 0 size=700
 release 1
 """
 
+LIST = """heap capacity=8192 variant=5 verbs=list
+push_back 0 value=3 count=4
+push_front 1 value=9
+splice 0 count=2 small=1 other=1
+fault mask=0x1
+push_back 2 value=7
+clone 0 other=3
+"""
+
 # A planted bug, and a program that shows it at operation 3.
 PLANT = "free_list+resize_forgets_tail"
 PROPERTY = "resize-prefix"
@@ -115,7 +124,7 @@ class AssayTest(unittest.TestCase):
         self.assertEqual("allocators/free_list.c", next(
             each["source"] for each in told["strategies"] if each["name"] == "free_list"))
         for strategy in told["strategies"]:
-            self.assertRegex(strategy["source"], r"^allocators/[a-z_]+\.c$")
+            self.assertRegex(strategy["source"], r"^(allocators|collections)/[a-z_0-9]+\.c$")
         self.assertIn("double-release-missed", applies["free_list"])
         self.assertNotIn("double-release-missed", applies["bump"])
         for plant in told["planted"]:
@@ -363,6 +372,39 @@ release 0
         if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < 1 << 37:
             for tier in ["none", "fast"]:
                 self.refused([*heap, "--tier", tier], "could not be replayed")
+
+    def test_collections(self):
+        program = self.path("list.txt", LIST)
+        for tier in "fast", "full", "paranoid":
+            self.assertEqual(assay("run", "--strategy", "list", "--tier", tier, program)[:2],
+                             (0, program + ": clean\n"))
+        code, output, _ = assay("repro", "--strategy", "list", "--runs", "1", program)
+        self.assertEqual(code, 0)
+        told = [re.sub(r"^ +\d+  (.*?)  .*", r"\1", line) for line in output.splitlines()]
+        for line in LIST.splitlines()[1:]:
+            self.assertIn(line, told)
+        self.assertIn("on free_list", output)
+        self.assertRegex(output, r"push_back 2 value=7 +memory was refused")
+        story = json.loads(assay("repro", "--strategy", "list", "--json", program)[1])
+        self.assertEqual(story["beneath"], "free_list")
+        self.assertEqual([step["text"] for step in story["steps"]], LIST.splitlines()[1:])
+        code, output, _ = assay("faults", "--strategy", "list", "--json", program)
+        coverage = json.loads(output.splitlines()[-1])
+        self.assertEqual((code, coverage["findings"]), (0, 0))
+        self.assertGreater(coverage["acquisitions"], 5)
+        # What is about allocators says so.
+        for command in "enumerate", "score":
+            self.refused([command, "--strategy", "list"], "list is a collection")
+        self.refused(["replay", "--strategy", "list", program], "list is a collection")
+        self.refused(["compare", "--strategies", "list,bump", program], "list is a collection")
+        self.refused(["repro", "--strategy", "list", "--emit-c", program], "list is a collection")
+        agreed = assay("compare", "--strategies", "all", self.path("clean.txt", CLEAN))
+        self.assertEqual(agreed[0], 0, agreed)
+        # Words that are no collection's, and verbs that are not this one's.
+        wrong = self.path("wrong.txt", LIST.replace("verbs=list", "verbs=lisp"))
+        self.refused(["run", "--strategy", "list", wrong], "wrong.txt", "line 1:", "lisp")
+        wrong = self.path("wrong.txt", LIST.replace("clone", "allocate"))
+        self.refused(["run", "--strategy", "list", wrong], "line 7:", "no verb of list")
 
     def test_no_frame_is_named_like_an_allocator_function(self):
         # Triage tools skip such frames, and would lose ours from their stacks.
