@@ -74,6 +74,7 @@ static void enter(struct collection_run *self) {
   watch_enter();
 }
 
+// What Valgrind objects to comes before what follows from it.
 static void leave(struct collection_run *self) {
   watch_leave();
   if (memory_errors() != self->run.errors)
@@ -117,7 +118,7 @@ void collection_expect(struct collection_run *self, bool holds, const char *form
       self->guard.refused > 0 ? PROPERTY_failed_op_changed_state : PROPERTY_model;
   run_exercise(&self->run, property);
   if (holds) return;
-  watch_leave();
+  leave(self);
   char text[VERDICT_TEXT_SIZE];
   va_list arguments;
   va_start(arguments, format);
@@ -130,7 +131,7 @@ void collection_refused(struct collection_run *self) {
   run_exercise(&self->run, PROPERTY_spurious_oom);
   if (self->run.refused) return;
   if (self->guard.refused == 0) {
-    watch_leave();
+    leave(self);
     run_violated(&self->run, PROPERTY_spurious_oom,
                  "it says that memory is out, but its allocator refused nothing");
   }
@@ -139,7 +140,7 @@ void collection_refused(struct collection_run *self) {
 void collection_broken(struct collection_run *self, struct broken_invariant broken) {
   run_exercise(&self->run, PROPERTY_invariant);
   if (broken.number == 0) return;
-  watch_leave();
+  leave(self);
   run_broken_invariant(&self->run, &broken);
 }
 
