@@ -14,7 +14,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import fuzzing_run, shares, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
-from ci.command_line import Interrupt, Parser, amount, positive, seed, steady_output  # noqa: E402
+from ci.command_line import (Interrupt, Parser, amount, names, positive, seed,  # noqa: E402
+                             steady_output)
 from reports import text  # noqa: E402
 
 EPILOG = """\
@@ -41,8 +42,9 @@ def parse_options(arguments):
     parser.add_argument("--minutes", type=amount("minutes", MOST_MINUTES, "2 or 0.5"), metavar="N",
                         help="how long to fuzz, building aside; fractions will do "
                              "(required, unless --plant: %g)" % PLANT_MINUTES)
-    parser.add_argument("--strategy", action="append", default=[], metavar="X",
-                        help="only this one; may be repeated (all that `assay list` shows)")
+    parser.add_argument("--strategy", type=names, action="extend", default=[], metavar="X,Y",
+                        help="only these, collections included; may be repeated (all that `assay list` "
+                             "shows)")
     parser.add_argument("--engine", action="append", default=[], choices=workbench.ENGINES,
                         help="only this one; may be repeated (both)")
     parser.add_argument("--plant", metavar="BUG",
