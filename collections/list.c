@@ -65,7 +65,13 @@ void list_init(struct list *self, struct handle handle, size_t size, size_t alig
 }
 
 void list_drop(struct list *self) {
-  while (self->first) list_remove(self, list_first(self));
+  for (struct list_node *node = self->first; node;) {
+    struct list_node *next = node->next;
+    handle_release(self->handle, node);
+    node = next;
+  }
+  self->first = self->last = NULL;
+  self->count = 0;
 }
 
 // ## To find elements

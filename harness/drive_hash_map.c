@@ -191,11 +191,12 @@ static void set_all(struct collection_run *run, struct instance *self, unsigned 
   check(run, self);
 }
 
-// The value is that of another key, where it lies.
+// The value is that of another key, where it lies: of the next one that is there.
 static void set_own(struct collection_run *run, struct instance *self, unsigned verb,
                     const struct collection_arguments *arguments) {
+  if (self->count == 0) return;
   size_t other = arguments->small % KEYS;
-  if (!self->model[other].there) return;
+  while (!self->model[other].there) other = (other + 1) % KEYS;
   unsigned char bytes[MOST_SIZE];
   const void *from = hash_map_get(&self->map, key_bytes(self, other, bytes));
   collection_expect(run, from != NULL, "key %zu is not there", other);
@@ -288,6 +289,14 @@ static void clone(struct collection_run *run, struct instance *self, struct inst
     return;
   }
   check(run, self);
+  for (size_t key = 0; key < KEYS; key++) {
+    unsigned char bytes[MOST_SIZE];
+    if (!self->model[key].there) continue;
+    const void *at = key_bytes(self, key, bytes);
+    const void *value = hash_map_get(&copy, at);
+    collection_expect(run, value && value != hash_map_get(&self->map, at),
+                      "the copy has the value of key %zu at %p, as the map does", key, value);
+  }
   hash_map_drop(&other->map);
   if (self != other) *other = *self;
   other->map = copy;
@@ -408,6 +417,11 @@ static void destroy(struct collection_run *run, void *instance) {
   hash_map_drop(&self->map);
 }
 
+static size_t length(const void *instance) {
+  const struct instance *self = instance;
+  return hash_map_count(&self->map);
+}
+
 static const struct collection_driver driver = {
     .oracle = &collection_oracle,
     .name = "hash_map",
@@ -418,6 +432,7 @@ static const struct collection_driver driver = {
     .apply = apply,
     .verify = verify,
     .destroy = destroy,
+    .length = length,
 };
 
 COLLECTION_STRATEGY(hash_map, "a hash map with Robin Hood probing and without tombstones", &driver,

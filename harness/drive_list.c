@@ -93,6 +93,28 @@ static void check(struct collection_run *run, const struct instance *self) {
   collection_broken(run, list_check(&self->list));
 }
 
+static void verify(struct collection_run *run, void *instance) {
+  const struct instance *self = instance;
+  check(run, self);
+  size_t count = list_count(&self->list);
+  collection_expect(run, count == self->count, "there are %zu elements, the model has %zu", count,
+                    self->count);
+  const void *place = list_first(&self->list);
+  for (size_t i = 0; i < self->count; i++) {
+    collection_expect(run, place == place_of(self, i), "element %zu is at %p, not at %p", i, place,
+                      place_of(self, i));
+    collection_expect(run, holds(self, place, self->model[i].key), "element %zu is not the model's",
+                      i);
+    place = list_next(&self->list, place);
+  }
+  collection_expect(run, !place, "behind the last element there is %p", place);
+  place = list_last(&self->list);
+  for (size_t i = self->count; i-- > 0; place = list_previous(&self->list, place))
+    collection_expect(run, place == place_of(self, i), "backwards, element %zu is at %p, not at %p",
+                      i, place, place_of(self, i));
+  collection_expect(run, !place, "before the first element there is %p", place);
+}
+
 // ## To add
 
 static enum result insert(struct instance *self, unsigned verb, size_t index, const void *from) {
@@ -175,6 +197,7 @@ static void pop(struct collection_run *run, struct instance *self, bool front, b
   collection_expect(run, !wanted || holds(self, bytes, self->model[index].key),
                     "what was taken is not element %zu of the model", index);
   model_remove(self, index);
+  check(run, self);
 }
 
 static void remove_at(struct collection_run *run, struct instance *self, size_t index) {
@@ -183,13 +206,13 @@ static void remove_at(struct collection_run *run, struct instance *self, size_t 
   collection_expect(run, next == place_of(self, index),
                     "behind the removed element %zu there is %p, not %p", index, next,
                     place_of(self, index));
+  check(run, self);
 }
 
 static void remove_all(struct collection_run *run, struct instance *self,
                        const struct collection_arguments *arguments) {
   for (unsigned i = 0; i < arguments->count && self->count > 0; i++)
     remove_at(run, self, arguments->small % self->count);
-  check(run, self);
 }
 
 // Removes, in a loop, every element that a bit of the pattern stands for.
@@ -201,13 +224,13 @@ static void filter(struct collection_run *run, struct instance *self, uint64_t p
     if (pattern >> met % 64 & 1) {
       place = list_remove(&self->list, place);
       model_remove(self, index);
+      check(run, self);
     } else {
       place = list_next(&self->list, place);
       index++;
     }
   }
   collection_expect(run, met == all, "the loop met %zu elements of %zu", met, all);
-  check(run, self);
 }
 
 // ## To arrange
@@ -247,6 +270,8 @@ static void splice(struct collection_run *run, struct instance *self, struct ins
       model_insert(self, index - 1, element);
     }
   }
+  verify(run, self);
+  verify(run, other);
 }
 
 static void reverse(struct collection_run *run, struct instance *self) {
@@ -256,7 +281,7 @@ static void reverse(struct collection_run *run, struct instance *self) {
     self->model[i] = self->model[self->count - 1 - i];
     self->model[self->count - 1 - i] = swapped;
   }
-  check(run, self);
+  verify(run, self);
 }
 
 // What an order compares: few bits of an element, so that many are equal.
@@ -285,6 +310,7 @@ static void sort(struct collection_run *run, struct instance *self, unsigned mas
       self->model[j] = self->model[j - 1];
     self->model[j] = element;
   }
+  verify(run, self);
 }
 
 // ## Whole lists
@@ -357,7 +383,6 @@ static void apply(struct collection_run *run, void *instance, unsigned verb,
   case POP_FRONT:
     for (unsigned i = 0; i < arguments->count; i++)
       pop(run, self, verb == POP_FRONT, arguments->small % 2 == 0);
-    check(run, self);
     break;
   case REMOVE:
     remove_all(run, self, arguments);
@@ -387,32 +412,15 @@ static void apply(struct collection_run *run, void *instance, unsigned verb,
   }
 }
 
-static void verify(struct collection_run *run, void *instance) {
-  const struct instance *self = instance;
-  check(run, self);
-  size_t count = list_count(&self->list);
-  collection_expect(run, count == self->count, "there are %zu elements, the model has %zu", count,
-                    self->count);
-  const void *place = list_first(&self->list);
-  for (size_t i = 0; i < self->count; i++) {
-    collection_expect(run, place == place_of(self, i), "element %zu is at %p, not at %p", i, place,
-                      place_of(self, i));
-    collection_expect(run, holds(self, place, self->model[i].key), "element %zu is not the model's",
-                      i);
-    place = list_next(&self->list, place);
-  }
-  collection_expect(run, !place, "behind the last element there is %p", place);
-  place = list_last(&self->list);
-  for (size_t i = self->count; i-- > 0; place = list_previous(&self->list, place))
-    collection_expect(run, place == place_of(self, i), "backwards, element %zu is at %p, not at %p",
-                      i, place, place_of(self, i));
-  collection_expect(run, !place, "before the first element there is %p", place);
-}
-
 static void destroy(struct collection_run *run, void *instance) {
   (void)run;
   struct instance *self = instance;
   list_drop(&self->list);
+}
+
+static size_t length(const void *instance) {
+  const struct instance *self = instance;
+  return list_count(&self->list);
 }
 
 static const struct collection_driver driver = {
@@ -425,6 +433,7 @@ static const struct collection_driver driver = {
     .apply = apply,
     .verify = verify,
     .destroy = destroy,
+    .length = length,
 };
 
 COLLECTION_STRATEGY(list, "a doubly linked list that owns its elements", &driver, list_invariants);
