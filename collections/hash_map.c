@@ -399,11 +399,11 @@ struct broken_invariant hash_map_check(const struct hash_map *self) {
   lay_out(&right);
   if (self->value_offset != right.value_offset || self->entry_size != right.entry_size ||
       self->entry_align != right.entry_align)
-    return broken(1, self);
-  if (!block_is_sound(self)) return broken(2, self);
+    return broken(1, NULL);
+  if (!block_is_sound(self)) return broken(2, NULL);
   size_t taken = 0;
   for (size_t i = 0; i < self->slots; i++) taken += self->tags[i] != 0;
-  if (self->count != taken || taken > most_entries(self->slots)) return broken(3, self);
+  if (self->count != taken || taken > most_entries(self->slots)) return broken(3, self->tags);
   for (size_t i = 0; i < self->slots; i++) {
     if (!self->tags[i]) continue;
     size_t before = slot_before(self, i);

@@ -250,19 +250,19 @@ static struct broken_invariant broken(unsigned number, const void *where) {
 struct broken_invariant list_check(const struct list *self) {
   size_t offset, block_size;
   if (!lay_out(self->size, self->align, &offset, &block_size)) {
-    if (self->block_size != SIZE_MAX || self->count != 0) return broken(1, self);
+    if (self->block_size != SIZE_MAX || self->count != 0) return broken(1, NULL);
   } else if (self->offset != offset || self->block_size != block_size) {
-    return broken(1, self);
+    return broken(1, NULL);
   }
-  if (!self->first != !self->last) return broken(2, self);
+  if (!self->first != !self->last) return broken(2, NULL);
   if (self->first && self->first->previous) return broken(2, self->first);
   size_t count = 0;
   const struct list_node *previous = NULL;
   for (const struct list_node *node = self->first; node; previous = node, node = node->next) {
     if (address_of(node) & (block_align(self) - 1)) return broken(3, previous);
     if (node->previous != previous) return broken(3, node);
-    if (++count > self->count) return broken(4, self);
+    if (++count > self->count) return broken(4, NULL);
   }
   if (self->last != previous) return broken(2, self->last);
-  return count == self->count ? broken(0, NULL) : broken(4, self);
+  return count == self->count ? broken(0, NULL) : broken(4, NULL);
 }
