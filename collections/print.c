@@ -150,7 +150,8 @@ static const void *next_of_array(void *iterator) {
   struct array_iterator *self = iterator;
   if (self->left == 0) return NULL;
   const char *element = self->next;
-  self->next += --self->left > 0 ? self->size : 0;
+  self->left--;
+  self->next += self->size;
   return element;
 }
 

@@ -68,6 +68,20 @@ static void test_integers(void) {
     value = value * 6364136223846793005u + 1442695040888963407u;
     CHECK_PRINTED(print_unsigned(w, value >> i % 64), "%" PRIu64, value >> i % 64);
   }
+  // Every width around the length of a number.
+  for (int width = 0; width < 24; width++)
+    for (int value = -10101; value <= 10101; value += 10101) {
+      bool negative = value < 0;
+      uint64_t magnitude = negative ? 10101 : (uint64_t)value;
+      struct print_layout layout = {.width = (unsigned)width};
+      CHECK_PRINTED(print_integer(w, negative, magnitude, layout), "%*d", width, value);
+      layout.zeros = true;
+      CHECK_PRINTED(print_integer(w, negative, magnitude, layout), "%0*d", width, value);
+      layout.left = true;
+      CHECK_PRINTED(print_integer(w, negative, magnitude, layout), "%-*d", width, value);
+    }
+  CHECK_PRINTED(print_integer(w, true, UINT64_MAX, (struct print_layout){0}),
+                "-18446744073709551615");
   CHECK_PRINTED(print_signed(w, INT64_MIN), "-9223372036854775808");
   CHECK_PRINTED(print_signed(w, INT32_MIN), "-2147483648");
   CHECK_PRINTED(print_signed(w, INT16_MIN), "-32768");

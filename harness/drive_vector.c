@@ -381,6 +381,8 @@ static void destroy(struct collection_run *run, void *instance) {
   self->bytes = NULL;
 }
 
+static size_t length(const void *instance) { return ((const struct instance *)instance)->count; }
+
 static const struct collection_driver driver = {
     .oracle = &collection_oracle,
     .name = "vector",
@@ -391,6 +393,7 @@ static const struct collection_driver driver = {
     .apply = apply,
     .verify = verify,
     .destroy = destroy,
+    .length = length,
 };
 
 COLLECTION_STRATEGY(vector, "elements of one size in one block, which grows by half", &driver,
