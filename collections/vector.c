@@ -175,5 +175,5 @@ struct broken_invariant vector_check(const struct vector *self) {
   else if (self->capacity > 0 &&
            (!is_well_laid_out(self) || address_of(self->elements) % self->align != 0))
     broken = 4;
-  return (struct broken_invariant){broken, broken == 0 ? NULL : self};
+  return (struct broken_invariant){broken, broken == 0 ? NULL : self->elements};
 }

@@ -167,8 +167,11 @@ static void get(struct collection_run *run, struct instance *self, size_t index,
   const void *element = vector_get(&self->vector, index);
   void *place = vector_get_mutable(&self->vector, index);
   collection_expect(run, (element != NULL) == (index < self->count) && element == place,
-                    "element %zu is at %p and %p, the model has %zu elements", index, element,
-                    place, self->count);
+                    "element %zu is %s, the model has %zu elements", index,
+                    element != place  ? "at two places"
+                    : element != NULL ? "there"
+                                      : "not there",
+                    self->count);
   if (element == NULL) return;
   size_t size = self->vector.size;
   unsigned char *model = self->bytes + index * size;
