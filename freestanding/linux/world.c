@@ -108,7 +108,7 @@ static void *guarded;  // its stack; NULL: nothing is
 static enum world_fault fault_of_body;
 static const void *fault_address;
 
-enum { WATCHDOG_SECONDS = 2 };  // of the processor
+enum { WATCHDOG_SECONDS = 1 };  // of the processor, for the kernel too: who waits may yield
 
 static void set_watchdog(long seconds) {
   const struct kernel_timer timer = {.seconds = seconds};
