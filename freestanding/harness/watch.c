@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 static struct watch_place places[WATCH_PLACES];
-struct watch_place *watch_here = &places[0];
+WATCH_PER_THREAD struct watch_place *watch_here = &places[0];
 atomic_bool watch_races;
 bool watch_lets_call;
 
