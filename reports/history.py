@@ -13,7 +13,7 @@ import threading
 NAME = "history.db"
 
 # Of history.sql: grows with each change, and a step in _MIGRATIONS brings older databases here.
-SCHEMA = 4
+SCHEMA = 5
 
 _SCHEMA_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "history.sql")
 
@@ -39,6 +39,19 @@ CREATE TABLE applicable (
 """,
     2: "ALTER TABLE findings ADD COLUMN guilty TEXT NOT NULL DEFAULT '';",
     3: "ALTER TABLE strategies ADD COLUMN file TEXT NOT NULL DEFAULT '';",
+    4: """
+CREATE TABLE footprints (
+  campaign INTEGER NOT NULL REFERENCES campaigns ON DELETE CASCADE,
+  subject TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  world TEXT NOT NULL,
+  operation TEXT NOT NULL,
+  metric TEXT NOT NULL,
+  value INTEGER NOT NULL,
+  calls INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (campaign, subject, world, operation, metric)
+) WITHOUT ROWID;
+""",
 }
 
 # Seconds to wait for another process that writes.

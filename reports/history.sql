@@ -16,7 +16,7 @@ CREATE TABLE versions (            -- of what was tested
 CREATE TABLE campaigns (
   id INTEGER PRIMARY KEY,
   uuid TEXT NOT NULL UNIQUE,       -- names its folder below campaigns/
-  command TEXT NOT NULL,           -- overnight, fuzz, pr, bugs, bench
+  command TEXT NOT NULL,           -- overnight, fuzz, pr, bugs, bench, footprint
   started TEXT NOT NULL,
   ended TEXT,                      -- null: it runs, or was cut off and can be resumed
   state TEXT NOT NULL DEFAULT 'running',  -- running, ended, stopped
@@ -235,6 +235,18 @@ CREATE TABLE benchmarks (
   rounds INTEGER NOT NULL DEFAULT 1,
   assay TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (campaign, strategy, variant, workload, metric)
+) WITHOUT ROWID;
+
+CREATE TABLE footprints (          -- what allocators and collections take of a machine
+  campaign INTEGER NOT NULL REFERENCES campaigns ON DELETE CASCADE,
+  subject TEXT NOT NULL,           -- a strategy, a collection, or what they stand on
+  kind TEXT NOT NULL,              -- strategy, collection, part
+  world TEXT NOT NULL,             -- cortex_m3, riscv32, linux_aarch64, linux_x86_64
+  operation TEXT NOT NULL,         -- empty: of the subject as a whole
+  metric TEXT NOT NULL,            -- code, data, stack: bytes; instructions
+  value INTEGER NOT NULL,          -- of an operation: the most that a call took
+  calls INTEGER NOT NULL DEFAULT 0,       -- that were measured
+  PRIMARY KEY (campaign, subject, world, operation, metric)
 ) WITHOUT ROWID;
 
 CREATE INDEX sessions_of_job ON sessions (job);

@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from reports import history, read_history, rebuild, record, results, sample_campaign  # noqa: E402
 
 # Tables that schema 1 had not.
-_ADDED = ("properties", "strategies", "applicable")
+_ADDED = ("properties", "strategies", "applicable", "footprints")
 
 
 def schema_of(db):
@@ -289,6 +289,9 @@ class RecordTest(Case):
         loaded = other.one("SELECT id FROM campaigns WHERE uuid != 'other'")["id"]
         ours, theirs = self.told(db, 3), self.told(other, loaded)
         ours.former = theirs.former = []
+        self.assertTrue(ours.footprints)
+        for each in ours, theirs:            # which earlier campaigns measured
+            each.footprints, each.footprints_from, each.footprints_note = [], "", ""
         for finding in ours.findings:
             finding.before, finding.known = "", False
         self.assertEqual(ours.to_dict(), theirs.to_dict())

@@ -14,7 +14,7 @@ import sys
 from types import SimpleNamespace
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from reports import (files, history, html_findings, html_queries, html_tables,  # noqa: E402
+from reports import (files, footprint, history, html_findings, html_queries, html_tables,  # noqa: E402
                      html_verdict, html_words, inline_svg, read_history, results, text)
 
 _TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
@@ -108,6 +108,8 @@ def render(found):
                                    if exhibit.enough), "")),
         tested=html_verdict.tested(found), matrix=html_tables.matrix(found),
         coverage=html_tables.coverage(found), findings=findings, benchmarks=benchmarks,
+        footprint=SimpleNamespace(tables=footprint.tables(found.footprints), says=footprint.says(found),
+                                  method=footprint.METHOD),
         exhibits=[sections[name] for name, _, _ in _SECTIONS], trends=sections["trends"],
         campaigns=html_tables.campaigns(found), jobs=html_tables.jobs(found),
         queries=queries, contents=_contents(),
@@ -157,7 +159,7 @@ def _contents():
     return [("verdict", "Verdict"), ("tested", "What was tested"), ("matrix", "Matrix"),
             ("coverage", "Coverage"), ("saturation", "Saturation"), ("growth", "Growth"),
             ("engines", "Engines"), ("findings", "Findings"), ("benchmarks", "Benchmarks"),
-            ("trends", "Trend"), ("jobs", "Jobs"), ("queries", "Queries")]
+            ("footprint", "Footprint"), ("trends", "Trend"), ("jobs", "Jobs"), ("queries", "Queries")]
 
 
 def main(arguments):

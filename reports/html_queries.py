@@ -35,6 +35,10 @@ WHERE campaign = %d ORDER BY status, strategy, property;"""),
     "benchmarks": ("Benchmarks", """\
 SELECT strategy, variant, workload, metric, value, unit, low, high, rounds
 FROM benchmarks WHERE campaign = %d ORDER BY workload, metric, value;"""),
+    "footprint": ("Footprint", """\
+SELECT subject, world, operation, metric, value, calls
+FROM footprints WHERE campaign = (SELECT max(campaign) FROM footprints WHERE campaign <= %d)
+ORDER BY world, subject, metric, operation;"""),
     "jobs": ("Jobs that could not run, and why", """\
 SELECT strategy, engine, sanitizer, problem, note, not_started
 FROM jobs WHERE campaign = %d AND (problem <> '' OR not_started);"""),

@@ -9,7 +9,7 @@ from reports import results as R
 from reports import text
 
 COMMANDS = {"overnight": "overnight campaign", "fuzz": "fuzzing", "pr": "check of a change",
-            "bugs": "bug benchmark", "bench": "benchmark", "": "campaign"}
+            "bugs": "bug benchmark", "bench": "benchmark", "footprint": "footprint", "": "campaign"}
 
 _KINDS = {R.FINDING: "finding", R.CLEAN: "clean", R.KNOWN: "known", R.COULD_NOT_RUN: "could-not-run"}
 

@@ -2,7 +2,7 @@
 to be dealt with, then what was tested; all else is folded away."""
 import re
 
-from reports import matrix, text
+from reports import footprint, matrix, text
 from reports import results as R
 
 # Findings that are told in full, those that are told in a line, and characters of a program: hosts show
@@ -187,6 +187,18 @@ def _coverage(results):
         if rows else []
 
 
+def _footprint(results):
+    lines = []
+    for table in footprint.tables(results.footprints):
+        rows = [[code(row.name)] + [cell.words + (" (%s)" % cell.change if cell.change else "")
+                                    for cell in row.cells] for row in table.rows]
+        lines += ["**%s**" % table.caption, ""]
+        lines += _rows([heading for heading, _ in table.columns], rows,
+                       [heading for heading, numeric in table.columns if numeric]) + [""]
+    return _details("Footprint", [escape(footprint.says(results)), ""] + lines + [footprint.METHOD]) \
+        if lines else []
+
+
 def render(results):
     """Returns the document."""
     title = "# Assay: %s" % results.verdict
@@ -197,7 +209,7 @@ def render(results):
     lines += _findings(results) + _matrix(results)
     lines += _details("Jobs: strategies on engines", _table(results)) if results.matrix else \
         _table(results) + [""]
-    lines += _coverage(results)
+    lines += _coverage(results) + _footprint(results)
     for phase in results.phases:
         if phase.state in ("failed", "skipped"):
             lines.append("- %s: %s%s" % (escape(phase.name), phase.state,

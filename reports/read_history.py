@@ -3,7 +3,7 @@ import dataclasses
 import json
 import os
 
-from reports import matrix
+from reports import footprint, matrix
 from reports import results as R
 
 # A job's numbers: sums over its sessions. A column of the row it is filled from is a field of Job.
@@ -58,7 +58,8 @@ SELECT c.id, c.uuid, c.command, c.started, c.state, c.stopped, c.plant, c.assay 
   (SELECT coalesce(sum(seconds), 0) FROM runs WHERE campaign = c.id) AS seconds,
   (SELECT count(*) FROM phases WHERE campaign = c.id AND state = 'failed') AS failed,
   EXISTS (SELECT 1 FROM kills WHERE campaign = c.id) OR
-  EXISTS (SELECT 1 FROM benchmarks WHERE campaign = c.id) AS measured,
+  EXISTS (SELECT 1 FROM benchmarks WHERE campaign = c.id) OR
+  EXISTS (SELECT 1 FROM footprints WHERE campaign = c.id) AS measured,
   coalesce(sum(job.engine != 'corpus' AND NOT job.not_started), 0) AS begun,
   coalesce(sum(job.problem != '' OR job.executions <= 0 AND NOT job.not_started), 0) AS broken,
   coalesce(sum(job.executions), 0) AS executions, coalesce(sum(job.operations), 0) AS operations,
@@ -254,6 +255,7 @@ def _read(cls, history, campaign, folder):
     results.benchmarks = [_made(R.Benchmark, row) for row in history.query(
         "SELECT * FROM benchmarks WHERE campaign = ? ORDER BY strategy, variant, workload, metric",
         campaign)]
+    footprint.read(history, campaign, results)
     results.former = former(history, campaign)
     about = (_json(row["options"], dict) or {}).get("about")
     results.about = [str(line) for line in about] if isinstance(about, list) else []

@@ -39,6 +39,7 @@ _TABLES = {
     "line_coverage": _OF_CAMPAIGN,
     "kills": _OF_CAMPAIGN,
     "benchmarks": _OF_CAMPAIGN,
+    "footprints": _OF_CAMPAIGN,
 }
 
 # Rows that are encoded at a time.

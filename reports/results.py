@@ -18,7 +18,7 @@ NOT_STARTED = "not started"
 EXIT_CODES = {CLEAN: 0, FINDING: 1, COULD_NOT_RUN: 2, KNOWN: 3}
 
 # Campaigns that measure, and have no jobs: neither a verdict on strategies nor a baseline for one.
-MEASURING = frozenset(("bench", "bugs"))
+MEASURING = frozenset(("bench", "bugs", "footprint"))
 
 # What a campaign says of a finding (campaign_findings.status). Those of the first two are to be dealt
 # with; the others are told.
@@ -249,6 +249,19 @@ class Benchmark:
 
 
 @dataclasses.dataclass
+class Footprint:
+    """What a subject takes of a machine; bytes, but of instructions."""
+    subject: str
+    kind: str                # strategy, collection, part
+    world: str
+    operation: str           # "": of it as a whole
+    metric: str              # code, data, instructions, stack
+    value: int
+    calls: int = 0           # of the operation, that were measured
+    before: typing.Optional[int] = None     # the value of the last measurement before
+
+
+@dataclasses.dataclass
 class Former:
     """An earlier campaign of the folder, in short; `of` of the status: names of findings."""
     uuid: str
@@ -299,6 +312,10 @@ class Results:
     kills_here: int = 0      # how many of them are this campaign's
     kills_from: str = ""     # when the oldest campaign that they are of began, if it is an earlier one
     benchmarks: typing.List[Benchmark] = dataclasses.field(default_factory=list)
+    footprints: typing.List[Footprint] = dataclasses.field(default_factory=list)  # the last that were measured
+    footprints_here: int = 0  # how many of them are this campaign's
+    footprints_from: str = ""  # when the campaign that they are of began, if it is an earlier one
+    footprints_note: str = ""  # what could not be measured there, and why
     former: typing.List[Former] = dataclasses.field(default_factory=list)   # the latest first
     about: typing.List[str] = dataclasses.field(default_factory=list)   # what was tested, and how it was built
 
@@ -322,7 +339,8 @@ class Results:
     @property
     def ran(self):
         """Whether all that was begun came to its end, whatever it found."""
-        measured = self.command in MEASURING and (self.benchmarks or self.kills_here)
+        measured = self.command in MEASURING and (
+            self.benchmarks or self.kills_here or self.footprints_here)
         return not (self.error or self.failed_phases or self.cut_off) and bool(
             self.begun or measured) and all(job.verdict != COULD_NOT_RUN for job in self.jobs)
 
@@ -400,7 +418,8 @@ class Results:
 
 _LISTS = {"jobs": Job, "findings": Finding, "phases": Phase, "properties": Property,
           "strategies": Strategy, "matrix": Cell, "coverage": Coverage, "states": States,
-          "kills": Kill, "benchmarks": Benchmark, "former": Former}
+          "kills": Kill, "benchmarks": Benchmark, "footprints": Footprint,
+          "former": Former}
 
 
 def _fill(cls, fields):
