@@ -27,6 +27,10 @@ class Section:
     size: int
 
     @property
+    def loaded(self):
+        return bool(self.flags & _ALLOC)
+
+    @property
     def writable(self):
         return bool(self.flags & _WRITE and self.flags & _ALLOC and not self.flags & _TLS)
 

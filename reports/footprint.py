@@ -61,7 +61,7 @@ def read(history, campaign, results):
             before = {_key(row): row["value"] for row in found}
     results.footprints = sorted((Footprint(
         **{name: row[name] for name in ("subject", "kind", "world", "operation", "metric", "value", "calls")},
-        before=before.get(_key(row))) for row in rows), key=_order)
+        before=before.get(_key(row))) for row in rows), key=order)
     phase = history.one("SELECT note FROM phases WHERE campaign = ? AND name = 'footprint'", measured[0]["id"])
     results.footprints_note = phase["note"] if phase else ""
     if measured[0]["id"] == campaign:
@@ -74,7 +74,7 @@ def _place(known, name):
     return (known.index(name), "") if name in known else (len(known), name)
 
 
-def _order(row):
+def order(row):
     return (_place(KINDS, row.kind), row.subject, _place(list(WORLDS), row.world),
             _place(OPERATIONS, row.operation), row.metric)
 
@@ -132,6 +132,16 @@ def tables(footprints):
     made.append(_table("footprint-stack", "Bytes of stack that any call took at most", "strategy",
                        [(world(name), name) for name in worlds], subjects, deepest))
     return [table for table in made if table]
+
+
+def lines(table):
+    """A table for a terminal."""
+    rows = [[heading for heading, _ in table.columns]]
+    rows += [[row.name] + [(cell.words + " " + cell.change).strip() for cell in row.cells] for row in table.rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    made = ["  ".join(cell.rjust(width) if numeric else cell.ljust(width) for cell, width, (_, numeric)
+                      in zip(row, widths, table.columns)).rstrip() for row in rows]
+    return [table.caption, "", made[0], "  ".join("-" * width for width in widths)] + made[1:]
 
 
 def says(results):

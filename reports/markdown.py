@@ -187,7 +187,7 @@ def _coverage(results):
         if rows else []
 
 
-def _footprint(results):
+def _footprint_tables(results):
     lines = []
     for table in footprint.tables(results.footprints):
         rows = [[code(row.name)] + [cell.words + (" (%s)" % cell.change if cell.change else "")
@@ -195,8 +195,17 @@ def _footprint(results):
         lines += ["**%s**" % table.caption, ""]
         lines += _rows([heading for heading, _ in table.columns], rows,
                        [heading for heading, numeric in table.columns if numeric]) + [""]
-    return _details("Footprint", [escape(footprint.says(results)), ""] + lines + [footprint.METHOD]) \
-        if lines else []
+    return lines and [escape(footprint.says(results)), ""] + lines + [footprint.METHOD]
+
+
+def footprints(results):
+    """A document of the footprints alone."""
+    return "\n".join(["# Footprint", ""] + _footprint_tables(results)) + "\n"
+
+
+def _footprint(results):
+    lines = _footprint_tables(results)
+    return _details("Footprint", lines) if lines else []
 
 
 def render(results):

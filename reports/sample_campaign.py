@@ -346,7 +346,7 @@ class _Night:
                                    world=world, operation=operation, metric=metric, value=value,
                                    calls=100 * bool(operation))
         self.db.insert("phases", campaign=self.campaign, name="footprint", state="done",
-                       note="linux_aarch64: needs gcc-aarch64-linux-gnu")
+                       note="AArch64 needs gcc-aarch64-linux-gnu")
 
 
 def hash_of(name):
