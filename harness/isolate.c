@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,13 +26,17 @@ enum { DEFAULT_SECONDS = 60, IMPATIENT_MILLISECONDS = 36 };
 // stop.
 enum { ROW_SECONDS = 1 };
 
+// By when a child whose time is up has ended by its own alarm, or never will.
+enum { GRACE_SECONDS = 10 };
+
 enum { EXIT_CLEAN = 0, EXIT_NO_MEMORY = 3, EXIT_NO_TIME = 4, EXIT_VIOLATED = 5 };
 
 // What the child leaves for its parent.
 struct legacy {
   size_t clean;  // runs of a row before the last one
   bool violated;
-  bool done;  // it came to its own end: an allocator may call exit(0), too
+  bool done;          // it came to its own end: an allocator may call exit(0), too
+  atomic_uint begun;  // runs
   struct isolated_run run;
 };
 
@@ -70,9 +77,14 @@ static void begin_child(const struct isolate_settings *settings) {
   if (settings->impatient) watch_be_impatient(IMPATIENT_MILLISECONDS);
 }
 
+static unsigned seconds_of(const struct isolate_settings *settings) {
+  return settings->seconds ? settings->seconds : DEFAULT_SECONDS;
+}
+
 static void begin_run(const struct isolate_settings *settings) {
   alarms = 0;
-  alarm(settings->seconds ? settings->seconds : DEFAULT_SECONDS);
+  atomic_fetch_add_explicit(&legacy->begun, 1, memory_order_relaxed);
+  alarm(seconds_of(settings));
 }
 
 static struct oracle oracle;  // of the child
@@ -122,8 +134,8 @@ static _Noreturn void child(const struct isolate_settings *settings, isolated_bo
 }
 
 // The verdict on a child that left none.
-static struct verdict death(int status) {
-  bool hang = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
+static struct verdict death(int status, bool killed) {
+  bool hang = killed || (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
   enum property property = hang ? PROPERTY_hang : PROPERTY_crash;
   struct verdict verdict = {.property = property, .site = "process"};
   snprintf(verdict.id, sizeof verdict.id, "%s", property_id(property));
@@ -151,18 +163,53 @@ static pid_t begin(void) {
   return fork();
 }
 
+// Waits until something happens to the child. Returns the milliseconds that passed without.
+static int watch_child(int child) {
+  struct pollfd end = {.fd = child, .events = POLLIN};
+  // Where the system has no such descriptor, poll only sleeps.
+  int slice = child < 0 ? 1 : 1000;
+  return poll(&end, 1, slice) == 0 ? slice : 0;
+}
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434  // on every machine
+#endif
+
+// Waits for the child's end. One that blocks signals, or sleeps where they wait (TSan hands them on
+// only between loops), never sees its alarm: it is killed. Time counts while this process runs:
+// both may have been stopped. Negative: waiting failed; else whether it was killed.
+static int await_end(pid_t pid, unsigned seconds, int *status) {
+  int child = (int)syscall(SYS_pidfd_open, pid, 0);
+  unsigned begun = 0;
+  uint64_t passed = 0, patience = (uint64_t)(seconds + GRACE_SECONDS) * 1000;
+  bool killed = false;
+  pid_t ended;
+  while ((ended = waitpid(pid, status, killed ? 0 : WNOHANG)) <= 0) {
+    if (ended < 0 && errno != EINTR) break;
+    unsigned now = atomic_load_explicit(&legacy->begun, memory_order_relaxed);
+    if (now != begun) passed = 0;
+    begun = now;
+    if (!killed) passed += (uint64_t)watch_child(child);
+    if (passed < patience) continue;
+    kill(pid, SIGKILL);
+    killed = true;
+  }
+  if (child >= 0) close(child);
+  return ended < 0 ? -1 : killed;
+}
+
 // Waits for the child, and for what it learnt in its last run.
-static bool finish(pid_t pid, struct isolated_run *run) {
-  int status;
-  while (waitpid(pid, &status, 0) < 0)
-    if (errno != EINTR) return false;
+static bool finish(pid_t pid, const struct isolate_settings *settings, struct isolated_run *run) {
+  int status = 0;
+  int killed = await_end(pid, seconds_of(settings), &status);
+  if (killed < 0) return false;
   *run = legacy->run;
   if (legacy->violated) return true;
   if (legacy->done && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CLEAN) {
     snprintf(run->verdict.id, sizeof run->verdict.id, "%s", property_id(PROPERTY_NONE));
     return true;
   }
-  run->verdict = death(status);
+  run->verdict = death(status, killed);
   if (!WIFEXITED(status)) return true;
   if (WEXITSTATUS(status) == EXIT_NO_MEMORY) errno = ENOMEM;
   if (WEXITSTATUS(status) == EXIT_NO_TIME) errno = ETIMEDOUT;
@@ -174,7 +221,7 @@ bool isolate_call(struct isolated_run *run, const struct isolate_settings *setti
   pid_t pid = begin();
   if (pid < 0) return false;
   if (pid == 0) child(settings, body, context);
-  return finish(pid, run);
+  return finish(pid, settings, run);
 }
 
 bool isolate_run(struct isolated_run *run, const struct isolate_settings *settings,
@@ -212,7 +259,7 @@ bool row_run(struct isolated_row *self, const struct program *program, struct is
       return run_inside(self, program, run);
     }
     errno = 0;
-    bool ran = finish(pid, &self->last);
+    bool ran = finish(pid, &self->settings, &self->last);
     self->error = ran ? 0 : errno;
     self->clean = legacy->clean;
     // A child that left in peace ran nothing after what it counted.

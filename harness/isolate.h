@@ -25,8 +25,8 @@ struct isolated_run {
 
 // False, with nothing learnt, if a child cannot be made, the heap's memory cannot be had, or the
 // time was up with the allocator at work; then errno tells why (ETIMEDOUT). A child that dies
-// without a verdict is a violation of `crash`; one whose allocator sleeps when the time is up, of
-// `hang`.
+// without a verdict is a violation of `crash`; one whose allocator sleeps when the time is up, or
+// that has not even noticed so ten seconds later, of `hang`.
 bool isolate_run(struct isolated_run *run, const struct isolate_settings *settings,
                  const struct strategy *strategy, const struct program *program);
 
