@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -38,9 +39,10 @@ static void heed_environment(void) {
     watch_be_impatient((unsigned)milliseconds);
 }
 
+static atomic_uint reporter;  // its place + 1
+
 // Whether this thread is the one that reports: the first that asks.
 static bool is_reporter(void) {
-  static atomic_uint reporter;  // its place + 1
   unsigned none = 0, me = watch_place() + 1;
   watch_races = false;
   return atomic_compare_exchange_strong(&reporter, &none, me) || none == me;
@@ -156,6 +158,11 @@ int __tsan_get_report_data(void *report, const char **description, int *count, i
 int __tsan_get_report_mop(void *report, unsigned long index, int *thread, void **address, int *size,
                           int *write, int *atomic, void **trace, unsigned long trace_size);
 
+// Who reports is not to go on: on a heap that threads have damaged it may loop for ever, where TSan
+// hands on no signal, or wait for those that it has silenced. TSAN_OPTIONS win.
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) { return "halt_on_error=1:abort_on_error=1"; }
+
 // The first function of a stack that is not the runtime's.
 static void name_site(void *const *trace, size_t depth, char *name, size_t size) {
   name[0] = 0;
@@ -165,11 +172,22 @@ static void name_site(void *const *trace, size_t depth, char *name, size_t size)
   }
 }
 
+// Who returns from its report ends the process, another's report with it; who pauses for ever holds
+// locks of TSan's that the other may wait for.
+static void await_reporter(void) {
+  nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+  watch_leave();  // that the process ends is not the allocator's doing
+}
+
 // After the report is printed. The two stacks in the order of their names: which of them comes
 // first is chance.
 void __tsan_on_report(void *report);
 void __tsan_on_report(void *report) {
   enum { DEPTH = 8, NAME = 48 };
+  if (atomic_load(&reporter) > 0 && !is_reporter()) {
+    await_reporter();
+    return;
+  }
   if (!watch_races) return;
   void *traces[2][DEPTH] = {{0}}, *address = NULL;
   char names[2][NAME] = {{0}}, site[2 * NAME + 8];
@@ -183,8 +201,10 @@ void __tsan_on_report(void *report) {
     __tsan_get_report_mop(report, i, &thread, &address, &size, &write, &atomic, traces[i], DEPTH);
     name_site(traces[i], DEPTH, names[i], NAME);
   }
-  // Who pauses here holds locks of TSan's that the reporter waits for.
-  if (!is_reporter()) return;
+  if (!is_reporter()) {
+    await_reporter();
+    return;
+  }
   unsigned first = strcmp(names[0], names[1]) > 0;
   snprintf(site, sizeof site, "%s and %s", names[first], names[!first]);
   caught_access(WATCH_RACE, address, (size_t)size, description, site, WATCH_ACCESS_UNKNOWN);
@@ -224,14 +244,25 @@ static void on_signal(int signal_number, siginfo_t *info, void *context) {
   raise(signal_number);
 }
 
+// By bare system calls: TSan aborts from within its report, holding locks that its own sigaction
+// and raise wait for.
+static void die_of(int signal_number) {
+  static const unsigned char by_default[64];  // all zero, whatever the kernel's structure
+  enum { MASK_SIZE = 8 };
+  syscall(SYS_rt_sigaction, signal_number, by_default, NULL, MASK_SIZE);
+  syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal_number);
+}
+
 // abort, by whoever was called. Engines want to be told of our own.
 static struct sigaction former_abort;
 
 static void on_abort(int signal_number, siginfo_t *info, void *context) {
-  (void)info, (void)context;
   if (watch_inside()) caught(WATCH_ENDS, NULL, "it aborted");
-  sigaction(signal_number, &former_abort, NULL);
-  raise(signal_number);
+  if (former_abort.sa_flags & SA_SIGINFO)
+    former_abort.sa_sigaction(signal_number, info, context);
+  else if (former_abort.sa_handler != SIG_DFL && former_abort.sa_handler != SIG_IGN)
+    former_abort.sa_handler(signal_number);
+  die_of(signal_number);
 }
 
 // Whether a thread is inside the call that it was in when `last` was noted.
