@@ -21,7 +21,8 @@ static const char help[] =
     "  --strategy NAME  one of `assay list`\n"
     "  --heap BYTES     the most that the heap gets (default: 20971520)\n"
     "  --seconds S      of CPU time for the rounds of each workload (default: 1)\n"
-    "  --limit S        of CPU time after which a workload is given up (default: 60)\n"
+    "  --limit S        of CPU time after which a workload is given up (default: 60), or ten\n"
+    "                   times that of wall time\n"
     "  --json           one JSON object a line; the last one is the mean\n\n"
     "Exit codes: 0 all workloads have a score, 1 some have none, and the line says why, 2 could "
     "not\nrun.\n";

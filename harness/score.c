@@ -78,7 +78,8 @@ static void libc_prepare(void) {
 enum { ENDED = 42 };  // no code that an allocator would exit with by chance
 
 static void explain_death(struct score *score, int status) {
-  if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL))
+  if (WIFSIGNALED(status) &&
+      (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGALRM))
     snprintf(score->reason, sizeof score->reason, "not done in time");
   else if (WIFSIGNALED(status))
     snprintf(score->reason, sizeof score->reason, "signal %d: %s", WTERMSIG(status),
@@ -186,12 +187,22 @@ static double run_strategy(struct trial *trial, const struct strategy *strategy,
   return done ? seconds : -1;
 }
 
+// Who sleeps uses no CPU time. Not inherited by a child's child.
+static void limit_wall_time(void) {
+  enum { WALL_PER_CPU = 10 };  // of a machine that has other things to do
+  struct rlimit limit = {0, 0};
+  getrlimit(RLIMIT_CPU, &limit);
+  signal(SIGALRM, SIG_DFL);
+  alarm((unsigned)limit.rlim_cur * WALL_PER_CPU);
+}
+
 // The same for one whose state is not that of a fresh process afterwards.
 static double run_apart(struct trial *trial, const struct strategy *strategy, bool peaks) {
   struct score *score = trial->score;  // which both share
   score->seconds = -1;
   pid_t child = fork();
   if (child == 0) {
+    limit_wall_time();
     score->seconds = run_strategy(trial, strategy, peaks);
     _exit(ENDED);
   }
@@ -292,6 +303,7 @@ void score_run(struct score *score, const struct strategy *strategy, const struc
   pid_t child = shared == MAP_FAILED ? -1 : fork();
   if (child == 0) {
     setrlimit(RLIMIT_CPU, &(struct rlimit){limit, limit + 1});
+    limit_wall_time();
     be_quiet();
     run_child(shared, strategy, program, heap, seconds);
     _exit(ENDED);

@@ -28,9 +28,10 @@ struct score {
   char reason[128];  // why there is no score, or empty
 };
 
-// In a child process, which has at most `limit` seconds of CPU time; rounds go on until `seconds`
-// of it are spent. What the strategy does not offer is made of what it does: a resize is allocate,
-// copy and release. `heap`: bytes. A score with a reason has no figures.
+// In a child process, which has at most `limit` seconds of CPU time, and ten times that of wall
+// time; rounds go on until `seconds` of CPU time are spent. What the strategy does not offer is
+// made of what it does: a resize is allocate, copy and release. `heap`: bytes. A score with a
+// reason has no figures.
 void score_run(struct score *score, const struct strategy *strategy, const struct program *program,
                size_t heap, unsigned seconds, unsigned limit);
 

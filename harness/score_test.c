@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "allocators/check.h"
 #include "harness/score_workloads.h"
@@ -109,6 +110,11 @@ static void *stays(struct allocator *self, size_t size, size_t align) {
   return NULL;
 }
 
+static void *sleeps(struct allocator *self, size_t size, size_t align) {
+  (void)self, (void)size, (void)align;
+  for (;;) pause();
+}
+
 static struct allocator *does_not_start(struct source *source,
                                         const struct strategy_options *options) {
   (void)source, (void)options;
@@ -131,6 +137,8 @@ static void test_reasons(void) {
   bad.allocate = leaves;
   CHECK(strcmp(score_of(&bad, 0, 60).reason, "it ended the process") == 0);
   bad.allocate = stays;
+  CHECK(strcmp(score_of(&bad, 0, 1).reason, "not done in time") == 0);
+  bad.allocate = sleeps;
   CHECK(strcmp(score_of(&bad, 0, 1).reason, "not done in time") == 0);
   bad = spender;
   bad.create = does_not_start;
