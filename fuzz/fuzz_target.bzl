@@ -101,6 +101,7 @@ def _regression_tests(name, inputs, threads, variants):
                 "--inputs $(rootpath %s)" % inputs,
             ],
             data = [
+                "bounded.py",
                 "engines.py",
                 inputs,
                 program,

@@ -20,20 +20,27 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from fuzz import bounded  # noqa: E402
+
 CANNOT_RUN = 2
 AT_ONCE = 2  # most of the time is compilers'
 
 # Seconds after which a reproducer of a hang has shown it.
 HANG = 5
 
+# Seconds that no command needs, however busy the machine is: assay itself tells a hang much earlier.
+SECONDS = 200
+
 OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0:symbolize=0:abort_on_error=1",
+           "TSAN_OPTIONS": "symbolize=0",
            "UBSAN_OPTIONS": "symbolize=0:abort_on_error=1"}
 
 
 def assay(program, *arguments):
     """Runs assay; returns its exit code and its output."""
-    result = subprocess.run([program, *arguments], env=dict(os.environ, **OPTIONS), text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    result = bounded.run([program, *arguments], SECONDS, env=dict(os.environ, **OPTIONS), text=True,
+                         stderr=subprocess.PIPE)
     return result.returncode, result.stdout, result.stderr
 
 
@@ -42,6 +49,8 @@ def verdict(program, strategy, path, tier):
     code, output, errors = assay(program, "run", "--json", "--strategy", strategy, "--tier", tier,
                                  path)
     assert code in (0, 1), "exit code %d: %s" % (code, errors)
+    # Who goes on after a race does so on a broken heap, and may never end.
+    assert errors.count("WARNING: ThreadSanitizer: ") <= 1, "went on after a race: " + errors
     return json.loads(output)["verdict"]
 
 
@@ -56,14 +65,13 @@ def shows(compiler, recipe, folder, hang):
     binary = os.path.join(folder, "repro")
     words = [os.path.join(folder, w) if w == "repro.c" else w.replace("bazel-bin/", "")
              for w in recipe.split()]
-    built = subprocess.run([compiler, "-w", *words, "-o", binary], text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    built = bounded.run([compiler, "-w", *words, "-o", binary], SECONDS, text=True,
+                        stderr=subprocess.STDOUT)
     assert built.returncode == 0, "the reproducer does not build by %s:\n%s" % (compiler,
                                                                              built.stdout)
     try:
-        ran = subprocess.run([binary], env=dict(os.environ, **OPTIONS), text=True,
-                             timeout=HANG if hang else 60,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        ran = bounded.run([binary], HANG if hang else 60, env=dict(os.environ, **OPTIONS), text=True,
+                          stderr=subprocess.STDOUT)
     except subprocess.TimeoutExpired:
         assert hang, "the reproducer does not end"
         return

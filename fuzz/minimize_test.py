@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from fuzz import known_programs  # noqa: E402
+from fuzz import bounded, known_programs  # noqa: E402
 
 OPERATIONS = 300
 SECONDS = 120  # enough, however busy the machine is
@@ -27,8 +27,7 @@ ENOUGH = 0.5
 
 
 def assay(options, *arguments):
-    result = subprocess.run([options.assay, *arguments], text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, check=False)
+    result = bounded.run([options.assay, *arguments], 2 * SECONDS, text=True, stderr=subprocess.PIPE)
     return result.returncode, result.stdout, result.stderr
 
 

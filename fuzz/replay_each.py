@@ -13,6 +13,7 @@ import time
 import xml.etree.ElementTree as ET
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import bounded  # noqa: E402
 import engines  # noqa: E402
 
 # What XML 1.0 cannot carry, even escaped.
@@ -26,9 +27,7 @@ def replay(program, paths, timeout):
     """Returns (seconds, problem, report); problem is None if the inputs ran clean."""
     start = time.monotonic()
     try:
-        result = subprocess.run(
-            [program] + paths, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=timeout, check=False)
+        result = bounded.run([program] + paths, timeout, stderr=subprocess.STDOUT)
         output, code = result.stdout, result.returncode
     except subprocess.TimeoutExpired as expired:
         output, code = expired.stdout or b"", None

@@ -11,12 +11,11 @@ programs on several threads: they are left out.
 import json
 import os
 import re
-import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from fuzz import known_programs  # noqa: E402
+from fuzz import bounded, known_programs  # noqa: E402
 from reports import heap_map  # noqa: E402
 
 # An operation of the program by its number, or what comes before and after all of them.
@@ -30,14 +29,15 @@ OTHER_BLOCK = {"overlap", "content", "touched-live-block"}
 # calling thread's own memory, and all that was asked of the C library before.
 OF_THE_PROCESS = ("size_class+", "system+")
 
+SECONDS = 120  # that no run needs, however busy the machine is
+
 # So many properties must be among what is told, or this tests little.
 ENOUGH = 14
 
 
 def repro(options, name, path, *arguments):
-    result = subprocess.run([options.assay, "repro", "--strategy", name, "--runs", "2", *arguments,
-                             path], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            check=False)
+    result = bounded.run([options.assay, "repro", "--strategy", name, "--runs", "2", *arguments, path],
+                         SECONDS, text=True, stderr=subprocess.PIPE)
     assert result.returncode in (0, 1), "exit code %d: %s" % (result.returncode, result.stderr)
     return result.stdout
 
