@@ -11,6 +11,7 @@ programs on several threads: they are left out.
 import json
 import os
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 
