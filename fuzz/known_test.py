@@ -7,8 +7,8 @@
 For each: it violates an expected property on the planted bug, the clean strategy is clean, and the C
 program that `assay repro --emit-c` makes of it, built as its first lines say, shows the bug as well.
 The first one of each strategy is built with the system's own `cc` too, where there is one. Programs
-on several threads are run under TSan, which needs no luck; of these and of programs of collections no
-C program is made.
+on several threads are run under TSan, which needs them to meet but not to collide; of these and of
+programs of collections no C program is made.
 """
 import argparse
 import concurrent.futures
@@ -32,6 +32,9 @@ HANG = 5
 # Seconds that no command needs, however busy the machine is: assay itself tells a hang much earlier.
 SECONDS = 200
 
+# Runs in which threads may meet.
+MEETINGS = 5
+
 OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0:symbolize=0:abort_on_error=1",
            "TSAN_OPTIONS": "symbolize=0",
            "UBSAN_OPTIONS": "symbolize=0:abort_on_error=1"}
@@ -52,6 +55,16 @@ def verdict(program, strategy, path, tier):
     # Who goes on after a race does so on a broken heap, and may never end.
     assert errors.count("WARNING: ThreadSanitizer: ") <= 1, "went on after a race: " + errors
     return json.loads(output)["verdict"]
+
+
+def meeting(program, strategy, path, tier):
+    """The same of a program on several threads: on a busy machine one may be done before the other
+    begins, and then there was no race to see."""
+    for _ in range(MEETINGS):
+        found = verdict(program, strategy, path, tier)
+        if found != "clean":
+            break
+    return found
 
 
 def heap_has(path, field):
@@ -110,7 +123,8 @@ def check(options, facts, path, compilers):
         assert path, "has no smallest known program; put it beside the patch, as %s.txt" % name.replace(
             "+", ".")
         threads = heap_has(path, "threads")
-        found = verdict(options.assay_tsan if threads else options.assay_asan, name, path, "full")
+        found = (meeting if threads else verdict)(
+            options.assay_tsan if threads else options.assay_asan, name, path, "full")
         assert found in facts["expect"], "is %s, expected %s" % (found,
                                                                  " or ".join(facts["expect"]))
         clean = verdict(options.assay_asan, strategy, path, "paranoid")
