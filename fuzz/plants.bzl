@@ -195,6 +195,18 @@ def some_plants(plants, known, strategies, each):
         ][:each]
     return chosen
 
+def in_parts(strategies, most = 5):
+    """What programs for a small flash hold each, so that no strategy more makes one too large.
+
+    Args:
+      strategies: a list of strategy().
+      most: how many in each.
+
+    Returns:
+      A list of lists.
+    """
+    return [strategies[at:at + most] for at in range(0, len(strategies), most)]
+
 def kill_tests(plants, binary, seeds, collection_seeds):
     """One test per plant, kill_<strategy>.<bug>: is it killed by a property that it expects?
 
