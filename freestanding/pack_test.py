@@ -58,7 +58,7 @@ class ComparisonTest(unittest.TestCase):
              "judged 2 slab clean", "judged 3 bump clean", "judged 4 buddy clean", "unfit 5 arena memory",
              "pack: 5 judged, 1 unfit"]
 
-    def compare(self, lines, code=0, unfit=("memory", "threads")):
+    def compare(self, lines, code=0, unfit=("memory", "threads"), only=()):
         with tempfile.TemporaryDirectory() as folder:
             def script(name, text):
                 path = os.path.join(folder, name)
@@ -78,7 +78,8 @@ done
                 file.write(pack.encode(self.ENTRIES))
             return subprocess.run(
                 [sys.executable, os.path.join(HERE, "replay_test.py"), "--assay", host, "--world", world,
-                 "--pack", path] + ["--unfit=" + reason for reason in unfit],
+                 "--pack", path] + ["--unfit=" + reason for reason in unfit] +
+                (["--only", *only] if only else []),
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
     def test_agrees(self):
@@ -115,6 +116,15 @@ done
         self.assert_fails("entry 4, for buddy, was neither",
                           [line for line in self.LINES[:-1] if "buddy" not in line] +
                           ["pack: 4 judged, 1 unfit"])
+
+    def test_some_strategies(self):
+        some = [self.LINES[0], self.LINES[2], self.LINES[3], "pack: 3 judged, 0 unfit"]
+        ran = self.compare(some, only=["tlsf", "slab"])
+        self.assertEqual(ran.returncode, 0, ran.stdout)
+        self.assert_fails("entry 3, for bump, was neither", some, only=["tlsf", "slab", "bump"])
+        self.assert_fails("nothing was judged on other", some, only=["tlsf", "slab", "other"])
+        self.assert_fails("entry 1, for tlsf+bug, was neither",
+                          [self.LINES[0], self.LINES[3], "pack: 2 judged, 0 unfit"], only=["tlsf", "slab"])
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 """The same verdicts in a world without a libc as by the full oracle of the host.
 
     replay_test.py --assay PROGRAM --world RUNNER --pack PACK [--unfit REASON]...
+                   [--only STRATEGY...]
 
 RUNNER replays the pack, and PROGRAM runs the same programs at tier full; each verdict must be the
 same property or invariant. What RUNNER calls unfit needs a reason that is allowed, and most of the
-pack must not be: nine in ten programs where threads alone may make them so, else four in five.
+pack must not be: nine in ten programs where threads alone may make them so, else four in five. With --only, RUNNER has
+these strategies alone, and something must be judged on each.
 """
 import argparse
 import collections
@@ -73,6 +75,7 @@ def main():
     parser.add_argument("--world", required=True)
     parser.add_argument("--pack", required=True)
     parser.add_argument("--unfit", action="append", default=[], metavar="REASON")
+    parser.add_argument("--only", nargs="+", metavar="NAME")
     options = parser.parse_args()
 
     with open(options.pack, "rb") as file:
@@ -89,13 +92,17 @@ def main():
     unfit = collections.Counter(answer for word, _, answer in answers.values() if word == "unfit")
     failures += ["%d programs are unfit for a reason that is not allowed: %s" % (n, reason)
                  for reason, n in unfit.items() if reason not in options.unfit]
-    most = len(entries) // (10 if set(options.unfit) <= {"threads"} else 5)
+    meant = [i for i, (name, _) in enumerate(entries)
+             if not options.only or name.split("+")[0] in options.only]
+    most = len(meant) // (10 if set(options.unfit) <= {"threads"} else 5)
     if sum(unfit.values()) > most:
         failures.append("%d programs are unfit, and no more than %d may be" % (sum(unfit.values()),
                                                                              most))
     failures += ["entry %d, for %s, was neither judged nor unfit" % (i, entries[i][0])
-                 for i in range(len(entries)) if i not in answers]
+                 for i in meant if i not in answers]
     names = {entries[i][0] for i in judged}
+    failures += ["nothing was judged on %s" % name
+                 for name in options.only or [] if name not in names]
     found = sum(verdict != "clean" for verdict in judged.values())
     if not found:
         failures.append("no program shows a bug: what would a difference show in?")
