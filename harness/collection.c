@@ -13,8 +13,13 @@
 enum { SECOND_DIRT = 0x5A, VERIFY_EACH = 4, SLOTS = 1 << 20 };
 // A collection is tried on a heap that has room for something.
 enum { LEAST_CAPACITY = 4096 };
-// Operations of all passes that refuse requests, and so how many of these there can be.
-enum { REFUSING_OPERATIONS_FULL = 1 << 12, REFUSING_OPERATIONS_PARANOID = 1 << 17 };
+// Operations of all passes that refuse requests, and so how many of these there can be: few while
+// fuzzing, where other programs will have theirs.
+enum {
+  REFUSING_OPERATIONS_FUZZING = 1 << 11,
+  REFUSING_OPERATIONS_FULL = 1 << 14,
+  REFUSING_OPERATIONS_PARANOID = 1 << 17,
+};
 
 struct collection_run {
   struct run run;
@@ -113,18 +118,21 @@ static void verify_all(struct collection_run *self) {
 
 // ## What drivers say
 
-void collection_expect(struct collection_run *self, bool holds, const char *format, ...) {
-  enum property property =
-      self->guard.refused > 0 ? PROPERTY_failed_op_changed_state : PROPERTY_model;
-  run_exercise(&self->run, property);
-  if (holds) return;
+static enum property expected(const struct collection_run *self) {
+  return self->guard.refused > 0 ? PROPERTY_failed_op_changed_state : PROPERTY_model;
+}
+
+void collection_held(struct collection_run *self) { run_exercise(&self->run, expected(self)); }
+
+void collection_failed(struct collection_run *self, const char *format, ...) {
+  run_exercise(&self->run, expected(self));
   leave(self);
   char text[VERDICT_TEXT_SIZE];
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  run_violated(&self->run, property, "%s", text);
+  run_violated(&self->run, expected(self), "%s", text);
 }
 
 void collection_refused(struct collection_run *self) {
@@ -312,7 +320,8 @@ static void refuse(struct collection_run *self, enum guard_refusing refusing, ui
 static void refuse_each(struct collection_run *self, uint64_t requests) {
   size_t length = program_length(self->run.program);
   uint64_t budget = run_at_least(&self->run, TIER_PARANOID) ? REFUSING_OPERATIONS_PARANOID
-                                                            : REFUSING_OPERATIONS_FULL;
+                    : self->run.oracle->settings.twice      ? REFUSING_OPERATIONS_FULL
+                                                            : REFUSING_OPERATIONS_FUZZING;
   uint64_t count = budget / (2 * (length + 1)) + 1;
   if (count > requests) count = requests;
   for (uint64_t i = 0; i < count; i++) {

@@ -73,8 +73,15 @@ struct collection_driver {
 // Unless it holds, the run ends with a violation: `failed-op-changed-state` if the operation in
 // progress was refused memory, else `model`. The text says what is wrong, without naming the
 // operation: "element 3 is 17, the model has 18".
-void collection_expect(struct collection_run *run, bool holds, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+//
+//   void collection_expect(struct collection_run *run, bool holds, const char *format, ...)
+//
+// A macro, as it is asked of every element: what holds makes no text.
+#define collection_expect(run, holds, ...)                                                         \
+  ((holds) ? collection_held(run) : collection_failed(run, __VA_ARGS__))
+void collection_held(struct collection_run *run);
+void collection_failed(struct collection_run *run, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 // A call said RESULT_NO_MEMORY, and the size that it needs can be said in a size_t: `spurious-oom`
 // unless the allocator refused something since the operation began or this was last called. What
 // belongs to no operation, such as drop, has nothing to refuse. After it the driver should end the
