@@ -264,14 +264,20 @@ static void reserve(struct collection_run *run, struct instance *self, uint64_t 
   check(run, self);
 }
 
+// What shrink and clone promise.
+static void expect_fewest_slots(struct collection_run *run, const struct hash_map *map,
+                                size_t count) {
+  size_t room = hash_map_room(map) + count;
+  collection_expect(run, count == 0 ? room == 0 : room <= 7 || room / 2 < count,
+                    "there is room for %zu entries where there are %zu", room, count);
+}
+
 static void shrink(struct collection_run *run, struct instance *self) {
   const struct hash_map before = self->map;
   enum result result = hash_map_shrink(&self->map);
   if (!succeeded(run, self, &before, result, self->count > 0, self->count)) return;
-  size_t room = hash_map_room(&self->map) + self->count;
-  collection_expect(run, self->count == 0 ? room == 0 : room <= 7 || room / 2 < self->count,
-                    "there is room for %zu entries after shrinking to %zu", room, self->count);
   check(run, self);
+  expect_fewest_slots(run, &self->map, self->count);
 }
 
 // ## Whole maps
@@ -289,6 +295,7 @@ static void clone(struct collection_run *run, struct instance *self, struct inst
     return;
   }
   check(run, self);
+  expect_fewest_slots(run, &copy, self->count);
   for (size_t key = 0; key < KEYS; key++) {
     unsigned char bytes[MOST_SIZE];
     if (!self->model[key].there) continue;
