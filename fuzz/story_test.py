@@ -20,8 +20,8 @@ from fuzz import bounded, known_programs  # noqa: E402
 from reports import heap_map  # noqa: E402
 
 # An operation of the program by its number, or what comes before and after all of them.
-PLACE = re.compile(r"operation \d+, \w+|create|fresh heap|end|destroy|(release|reset|collection) of "
-                   r"all")
+PLACE = re.compile(r"operation \d+, \w+|create|fresh heap|end|drop|destroy|"
+                   r"(release|reset|collection) of all")
 
 # Diagnoses of these are about a block beside the one that the operation names.
 OTHER_BLOCK = {"overlap", "content", "touched-live-block"}
