@@ -13,9 +13,9 @@ load(":variants.bzl", "skipped_because_test")
 
 _ROOMY = "-DHARNESS_LIMITS=\"freestanding/limits_roomy.h\""
 
-# `compiler`: a field of FOUND. `emulator`: one too, or None where this machine runs the program itself.
-# `run`: the emulator's words, in which {elf} is the program; what follows {arguments} the program is
-# given, as the world has it: `words` on its command line, or after `semihosting`'s option.
+# `compiler` is a field of FOUND, and so is `emulator`, unless this machine runs the program itself.
+# `machine` are options for compiling and linking, `copts` for compiling alone. `run` is how the emulator is
+# called: {elf} is the program, {arguments} what it is given, by semihosting or on its command line.
 WORLDS = {
     "cortex_m3": struct(
         compiler = "arm_gcc",
