@@ -132,6 +132,21 @@ static const char *describe_access(const struct watch_report *report, enum prope
   return "";
 }
 
+// For a collection, in words that are not an allocator's.
+static const char *what_happened(const struct run *run, enum property property) {
+  if (!run->verb || run->acting) return property_text(property);
+  switch (property) {
+  case PROPERTY_outside_heap:
+    return "the collection accessed memory outside its blocks";
+  case PROPERTY_crash:
+    return "the collection crashed";
+  case PROPERTY_hang:
+    return "the operation does not end";
+  default:
+    return property_text(property);
+  }
+}
+
 static void on_watch(const struct watch_report *report) {
   struct run *run = run_in_progress;
   if (!run) return;
@@ -183,10 +198,10 @@ static void on_watch(const struct watch_report *report) {
                run_name_block(run, block, name));
     }
     run_blame(run, report->address, report->size);
-    snprintf(text, sizeof text, "%s%s at %#tx%s%s%s", property_text(property), what, run->guilty,
-             owner, report->site ? " in " : "", report->site ? report->site : "");
+    snprintf(text, sizeof text, "%s%s at %#tx%s%s%s", what_happened(run, property), what,
+             run->guilty, owner, report->site ? " in " : "", report->site ? report->site : "");
   } else
-    snprintf(text, sizeof text, "%s%s%s%s", property_text(property), what,
+    snprintf(text, sizeof text, "%s%s%s%s", what_happened(run, property), what,
              report->site ? " in " : "", report->site ? report->site : "");
   struct verdict verdict = compose(run, report->place, property, text, report->site);
   run_count_calls(run);
