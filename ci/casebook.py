@@ -89,7 +89,7 @@ class Casebook:
         fields = {name: row[name] for name in _COLUMNS}
         path = os.path.join(self._base, row["path"])
         finding = results.Finding(
-            **fields, path=path, commands=results.commands(path), version=row["assay"],
+            **fields, path=path, commands=results.commands(path, row["c_program"]), version=row["assay"],
             since=row["stored"], known=bool(row["formerly"]) or not row["here"])
         case = Case(finding, row["id"], bool(row["here"]), False, row["formerly"] or "",
                     self.store.aliases(path))

@@ -85,7 +85,8 @@ class FindingStore:
         known = {field.name for field in dataclasses.fields(results.Finding)}
         fields = {key: value for key, value in fields.items() if key in known}
         fields.update(name=name, strategy=strategy, property=property_id, signature=signature,
-                      path=path, known=True, inputs={}, commands=results.commands(path))
+                      path=path, known=True, inputs={},
+                      commands=results.commands(path, os.path.exists(path + ".c")))
         finding = results.Finding(**fields)
         try:
             with open(path + (".log" if finding.flaky else ".txt"), encoding="utf-8",
@@ -132,7 +133,7 @@ class FindingStore:
                                   corpus_folder.sha1(data))
         path = os.path.join(folder, finding.name)
         finding.path = path
-        finding.commands = results.commands(path)
+        finding.commands = results.commands(path, c_program)
         finding.version = workbench.source_version()
         finding.source = provenance.source_hash(finding.strategy)
         finding.c_program, finding.explanation, finding.story = c_program, explanation, story
@@ -152,7 +153,7 @@ class FindingStore:
         picture = self._draw(story, path)
         if not finding.flaky:
             # A report that is sent somewhere must not name this machine's folders.
-            sent = dataclasses.replace(finding, commands=results.commands(finding.name))
+            sent = dataclasses.replace(finding, commands=results.commands(finding.name, c_program))
             files.write_whole(path + ".md", bug_report.render(
                 sent, story, explanation, c_program, picture))
         self.describe(finding, aliases)
@@ -173,7 +174,7 @@ class FindingStore:
         fields = {"schema": SCHEMA}
         fields.update(dataclasses.asdict(finding))
         # They hold wherever the files go.
-        fields["commands"] = results.commands(finding.name)
+        fields["commands"] = results.commands(finding.name, finding.c_program)
         for key in ("text", "known", "path", "inputs", "status", "reason", "expires", "c_program",
                     "explanation", "story"):
             del fields[key]

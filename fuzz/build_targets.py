@@ -14,7 +14,7 @@ The compiler, its flags and the engine come from the environment alone:
 https://google.github.io/oss-fuzz/getting-started/new-project-guide/#buildsh
 
 Strategies come from allocators/registry.bzl, collections from collections/registry.bzl, and everything
-else from what lies in the folders, so that a new one or a new fuzz target needs no line here. Each target <x> is one file, with
+else from what lies in the folders, so that a new one needs no line here. Each target <x> is one file, with
 <x>_seed_corpus.zip, <x>.options and <x>.dict beside it.
 """
 import argparse

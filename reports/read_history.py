@@ -122,9 +122,9 @@ def _findings(history, campaign, jobs, folder):
         replays = {"runs": row["runs"], "same": row["same"]} if row["runs"] else {}
         # A word that nobody knows must not pass for dealt with.
         status = row["status"] if row["status"] in R.STATUSES else R.NEW
-        finding = _made(R.Finding, row, status=status, path=path, commands=R.commands(path), version=row["assay"],
-                        replays=replays, since=row["stored"], flaky=status == R.FLAKY,
-                        known=row["id"] in before, before=before.get(row["id"], ""),
+        finding = _made(R.Finding, row, status=status, path=path, version=row["assay"],
+                        commands=R.commands(path, row["c_program"]), replays=replays,
+                        since=row["stored"], flaky=status == R.FLAKY, known=row["id"] in before, before=before.get(row["id"], ""),
                         inputs=inputs.get(row["id"], {}),
                         story=_json(row["story"], dict) if row["story"] else None)
         findings.append(finding)

@@ -37,10 +37,12 @@ def cut_off(state, stopped):
     return state == "running" or stopped == KILLED
 
 
-def commands(path):
-    """What a person types to go on with a finding; the .json file tells ci/repro the strategy."""
+def commands(path, c_program):
+    """What a person types to go on with a finding; the .json file tells ci/repro the strategy. No C
+    program is made of those of collections, of several threads and the like."""
     base = "ci/repro " + shlex.quote(path)
-    return {"repro": base, "emit_c": base + " --emit-c", "gdb": base + " --gdb"}
+    told = {"repro": base, "emit_c": base + " --emit-c", "gdb": base + " --gdb"}
+    return told if c_program else {name: told[name] for name in ("repro", "gdb")}
 
 
 def verdict_of(statuses, ran):
