@@ -275,6 +275,13 @@ class ChangeTest(unittest.TestCase):
         self.assertEqual(affected("fuzz/target.c"), every)
         self.assertEqual(affected("corpus/regression/x"), every)
         self.assertEqual(affected("README.md", "ci/pr", "allocators/buddy_test.c", "ci/BUILD"), [])
+        self.assertEqual(affected("collections/vector.c"), ["vector"])
+        self.assertEqual(affected("collections/utf8.c"), ["string"])
+        self.assertEqual(affected("harness/drive_list.c"), ["list"])
+        collections = affected("collections/handle.h")
+        self.assertLessEqual({"hash_map", "list", "string", "vector"}, set(collections))
+        self.assertNotIn("buddy", collections)
+        self.assertEqual(affected("corpus/collections/x"), collections)
 
     def test_a_line_of_the_registry(self):
         self.write("allocators/registry.bzl", 'strategy("buddy", threads = True),\n')
