@@ -147,8 +147,12 @@ static bool add(struct collection_run *run, struct instance *self, unsigned verb
   unsigned char bytes[MOST_SIZE];
   const struct list before = self->list;
   bool impossible = self->layout >= LAYOUTS - IMPOSSIBLE;
-  if (!from && !impossible) payload_write(bytes, 0, before.size, key);
-  enum result result = insert(self, verb, index, from ? from : bytes);
+  // Of an element that cannot be there are no bytes to copy from.
+  if (!from && !impossible) {
+    payload_write(bytes, 0, before.size, key);
+    from = bytes;
+  }
+  enum result result = insert(self, verb, index, from);
   if (result != RESULT_OK) {
     collection_expect(run, result == RESULT_NO_MEMORY, "the result is %d", (int)result);
     if (!impossible) collection_refused(run);
