@@ -218,7 +218,7 @@ def skipped_test(name, variant, **kwargs):
     """
     skipped_because_test(
         name = name,
-        reason = "%s needs a 32-bit C and C++ library: install g++-multilib (ci/setup)" % variant,
+        reason = "%s needs a 32-bit C and C++ library: install g++-12-multilib (ci/setup)" % variant,
         **kwargs
     )
 

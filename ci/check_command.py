@@ -431,7 +431,7 @@ def recipe(foreign, folder):
     for path in [*foreign.sources, *foreign.includes]:
         words += ["-I" + os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path))]
     words += ["-w", "-fno-builtin", "-std=gnu17"] + foreign.flags if foreign.sources else []
-    words += ["-m32"] if foreign.bits == 32 else []
+    words += foreign_build.WIDTHS[32] if foreign.bits == 32 else []
     return foreign_build.quoted(words + foreign.link + [
         os.path.join(folder, "sources", name) for name in kept_names(foreign.sources).values()])
 

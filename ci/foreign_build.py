@@ -38,6 +38,10 @@ RECIPE, OBJECT = "check.json", "allocator.o"
 
 ADDRESS, PLAIN = VARIANTS = ("address", "plain")
 
+# What makes code of that many bits. Headers of the kernel lie where only compilers for 64 bits look, unless
+# gcc-multilib is there, which cannot be installed beside compilers for other machines.
+WIDTHS = {64: ["-m64"], 32: ["-m32", "-idirafter", "/usr/include/x86_64-linux-gnu"]}
+
 # What the programs are made of: the kit's object, and the variant of the allocator.
 PROGRAMS = {
     "fuzz/foreign_libfuzzer.elf": ("libfuzzer", ADDRESS),
@@ -238,7 +242,7 @@ class Builder:
         os.makedirs(folder, exist_ok=True)
         self.pool = concurrent.futures.ThreadPoolExecutor(
             workers or len(os.sched_getaffinity(0)))
-        self._width = ["-m%d" % kit.bits]
+        self._width = WIDTHS[self.kit.bits]
 
     def close(self):
         self.pool.shutdown(cancel_futures=True)

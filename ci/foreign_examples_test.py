@@ -180,7 +180,7 @@ class ExamplesTest(unittest.TestCase):
 
     def test_addresses_of_32_bits(self):
         if not self.kits.get(32):
-            self.skipTest("needs g++-multilib")
+            self.skipTest("needs g++-12-multilib")
         folder, foreign = self.build(NARROW)
         self.assertEqual(foreign.bits, 32, foreign.notes)
         self.assertIn("FOREIGN_ALIGN=4", foreign.defines)

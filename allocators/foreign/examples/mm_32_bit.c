@@ -3,6 +3,7 @@
  * Elsewhere they truncate addresses. An example to run `ci/check --mm` on, which builds it for 32
  * bits; there it is correct.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "memlib.h"
@@ -33,7 +34,10 @@ void *mm_malloc(size_t size) {
 
   if (size == 0) return NULL;
   while (bin < BINS && SIZE_OF(bin) - WSIZE < size) bin++;
-  if (bin == BINS) return NULL;
+  if (bin == BINS) {
+    errno = ENOMEM;
+    return NULL;
+  }
   if (lists[bin] != 0) {
     bp = (char *)lists[bin];
     lists[bin] = GET(bp);
