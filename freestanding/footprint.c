@@ -45,7 +45,7 @@ static struct worst {
 } worst[STRATEGIES][OPERATION_COUNT];
 
 static enum { CALIBRATING, INSTRUCTIONS, STACKS } mode;
-static bool overflow;
+static bool flawed;
 
 // ## Of the strategy that is being measured
 
@@ -177,7 +177,7 @@ static struct plain_source *take_source(struct source *beneath) {
     if (beneath->protect) source->base.base.protect = source_protect;
     return source;
   }
-  overflow = true;
+  flawed = true;
   return NULL;
 }
 
@@ -222,7 +222,7 @@ static __attribute__((noinline)) void measure(int operation, void (*body)(void *
     char here = 0;
     painted = ((uintptr_t)&here - STACK) & ~(uintptr_t)15;
     size_t stack = paint_measure(painted, SIZE_MAX, body, call);
-    if (*(volatile uint32_t *)painted != PAINT) overflow = true;
+    if (*(volatile uint32_t *)painted != PAINT) flawed = true;
     painted = 0;
     note(operation, 0, stack);
     return;
@@ -441,13 +441,47 @@ static void calibrate(void) {
   memcpy(nothing, found, sizeof nothing);
 }
 
+// A release whose cost is known: does the measuring find it?
+enum { NOPS = 64, BYTES = 512, FRAME = 64 };
+
+static enum release_result known_release(struct allocator *self, void *block) {
+  (void)self, (void)block;
+  __asm__ volatile(".rept 64\n\tnop\n\t.endr");
+  return RELEASED;
+}
+
+static __attribute__((noinline)) enum release_result deep_release(struct allocator *self,
+                                                                  void *block) {
+  (void)self, (void)block;
+  volatile uint32_t words[BYTES / sizeof(uint32_t)];
+  for (size_t i = 0; i < BYTES / sizeof(uint32_t); i++) words[i] = (uint32_t)i;
+  return words[0] ? RELEASE_DOUBLE : RELEASED;
+}
+
+static bool exact(void) {
+  struct worst found[OPERATION_COUNT] = {0};
+  struct call call = {0};
+  inner = &empty;
+  mine = found;
+  mode = INSTRUCTIONS;
+  empty.release = known_release;
+  MEASURE(release);
+  mode = STACKS;
+  empty.release = deep_release;
+  MEASURE(release);
+  empty.release = no_release;
+  size_t stack = found[AT_release].stack;
+  uint32_t instructions = world_instructions() ? NOPS : 0;
+  return found[AT_release].instructions == instructions && stack >= BYTES && stack <= BYTES + FRAME;
+}
+
 // ## The programs
 
 static const struct strategy *through(const struct strategy *strategy) {
   size_t index = 0;
   while (registry[index].name && registry[index].strategy != strategy) index++;
   if (!registry[index].name || index >= STRATEGIES) {
-    overflow = true;
+    flawed = true;
     return strategy;
   }
   inner = strategy;
@@ -480,6 +514,7 @@ static void tell(const struct registry_entry *entry, int operation, const struct
 
 bool footprint(bool (*programs)(void)) {
   calibrate();
+  if (!exact()) flawed = true;
   judge_through(through);
   mode = INSTRUCTIONS;
   bool ran = programs();
@@ -489,7 +524,7 @@ bool footprint(bool (*programs)(void)) {
   for (unsigned i = 0; registry[i].name && i < STRATEGIES; i++)
     for (int operation = 0; operation < OPERATION_COUNT; operation++)
       if (worst[i][operation].calls) tell(registry + i, operation, worst[i] + operation);
-  print_text(world_console(), overflow ? "footprint: NOT all of it was measured\n"
-                                       : "footprint: all of it was measured\n");
-  return ran && !overflow;
+  print_text(world_console(), flawed ? "footprint: NOT all of it was measured\n"
+                                     : "footprint: all of it was measured\n");
+  return ran && !flawed;
 }
