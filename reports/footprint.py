@@ -1,8 +1,8 @@
 """What strategies and collections take of a machine, as ci/footprint measured it: into the history, out
 of it, and as tables that all reports show.
 
-A report tells the last measurement up to its campaign, whichever campaign that is of, and by how much
-each figure differs from the measurement before.
+A report tells the last measurement until the next campaign that fuzzes, whichever campaign it is of, and
+by how much each figure differs from the measurement before.
 """
 from types import SimpleNamespace
 
@@ -38,7 +38,11 @@ def store(history, campaign, rows):
 
 _LAST = """
 SELECT campaigns.* FROM campaigns
-WHERE id <= ? AND EXISTS (SELECT 1 FROM footprints WHERE campaign = campaigns.id)
+WHERE (id <= ?1 OR id < (
+    SELECT coalesce(min(id), 9e18) FROM campaigns
+    WHERE id > ?1 AND command NOT IN ('bench', 'bugs', 'footprint'))
+       AND (SELECT command FROM campaigns WHERE id = ?1) NOT IN ('bench', 'bugs', 'footprint'))
+  AND EXISTS (SELECT 1 FROM footprints WHERE campaign = campaigns.id)
 ORDER BY id DESC LIMIT 2"""
 
 
@@ -148,7 +152,7 @@ def says(results):
     """In a sentence or two, when it was measured and what came out; "" where nothing was."""
     if not results.footprints:
         return ""
-    line = ("Measured on %s, by an earlier campaign." % results.footprints_from[:10]
+    line = ("Measured on %s, by another campaign." % results.footprints_from[:10]
             if results.footprints_from else "Measured by this campaign.")
     code = sorted((row.value, row.subject, row.world) for row in results.footprints
                   if (row.kind, row.metric) == ("strategy", "code") and row.world == "cortex_m3")

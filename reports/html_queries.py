@@ -37,7 +37,10 @@ SELECT strategy, variant, workload, metric, value, unit, low, high, rounds
 FROM benchmarks WHERE campaign = %d ORDER BY workload, metric, value;"""),
     "footprint": ("Footprint", """\
 SELECT subject, world, operation, metric, value, calls
-FROM footprints WHERE campaign = (SELECT max(campaign) FROM footprints WHERE campaign <= %d)
+FROM footprints WHERE campaign = (
+  SELECT max(campaign) FROM footprints WHERE campaign < (
+    SELECT coalesce(min(id), 9e18) FROM campaigns
+    WHERE id > %d AND command NOT IN ('bench', 'bugs', 'footprint')))
 ORDER BY world, subject, metric, operation;"""),
     "jobs": ("Jobs that could not run, and why", """\
 SELECT strategy, engine, sanitizer, problem, note, not_started
