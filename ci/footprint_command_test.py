@@ -18,7 +18,7 @@ CI = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(CI)
 sys.path.insert(0, ROOT)
 from ci import footprint_command  # noqa: E402
-from reports import footprint, markdown  # noqa: E402
+from reports import footprint, markdown, terminal  # noqa: E402
 from reports.history import History  # noqa: E402
 from reports.results import CLEAN, COULD_NOT_RUN, Results  # noqa: E402
 
@@ -147,6 +147,7 @@ class MadeUpTest(Case):
         self.assertEqual(mine.footprints, later.footprints)
         self.assertEqual((0, mine.started), (later.footprints_here, later.footprints_from))
         self.assertIn("by another campaign", footprint.says(later))
+        self.assertIn("footprint: Measured on ", terminal.render(later))
         self.assertIn("| `bump` | 34 (+5) | 34 (+5) |", markdown.render(later))
         # Who measures in the morning sees it in the report of the night.
         history.insert("campaigns", uuid="before", command="overnight", started="2031-02-02T04:05:06Z", id=-1)

@@ -76,7 +76,7 @@ CREATE TABLE runs (                -- processes of the supervisor: resuming adds
 
 CREATE TABLE phases (              -- what a campaign does one after the other; each can be resumed
   campaign INTEGER NOT NULL REFERENCES campaigns ON DELETE CASCADE,
-  name TEXT NOT NULL,              -- replay, fuzz, settle, minimise, coverage, power, benchmarks
+  name TEXT NOT NULL,              -- replay, fuzz, settle, minimise, coverage, power, benchmarks, footprint
   state TEXT NOT NULL DEFAULT 'begun',    -- begun, done, skipped, failed
   seconds REAL NOT NULL DEFAULT 0,
   note TEXT NOT NULL DEFAULT '',   -- why skipped or failed

@@ -1,6 +1,6 @@
 """The report for a terminal: a table of jobs, each finding in a few lines, what was not tested, and the
 verdict last, where the eye is."""
-from reports import matrix, text
+from reports import footprint, matrix, text
 from reports import results as R
 
 
@@ -60,5 +60,7 @@ def render(results):
         lines += [""] + _finding(finding)
     if results.matrix:
         lines += [""] + _matrix(results)
+    if results.footprints:
+        lines += ["", "footprint: " + text.one_line(footprint.says(results), 400)]
     lines += ["", text.summary(results)]
     return "\n".join(lines)
