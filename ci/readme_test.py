@@ -18,9 +18,9 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import known_findings  # noqa: E402
 
 OPTIONS = None
-# Built with the strategy of the README; tests, other programs and preloads aside.
+# Built with the strategy of the README; tests, other programs, preloads and collections aside.
 HARNESS = [path for path in sorted(glob.glob("harness/*.c"))
-           if not re.search(r"_test\.c$|_preload\.c$", path)]
+           if not re.search(r"_test\.c$|_preload\.c$|/drive_\w+\.c$", path)]
 SOURCES = [path for path in sorted(glob.glob("allocators/source_*.c") + ["allocators/registry.c"])
            if not path.endswith("_test.c")]
 
@@ -89,12 +89,15 @@ class ReadmeTest(unittest.TestCase):
         self.assertEqual(output.count(": clean\n"), len(programs))
 
     def test_program_example_and_assay_commands(self):
-        source, others = blocks("text")
+        source, others, collection = blocks("text")
         # Operations that few strategies offer: each understands all of them.
         rare = self.write("rare.txt", others)
         for strategy in ("arena", "mark_sweep", "mapped_heap", "hardened"):
             code, output = run(OPTIONS.assay, "run", "--strategy", strategy, rare)
             self.assertEqual(code, 0, output)
+        code, output = run(OPTIONS.assay, "run", "--strategy", "list", "--tier", "paranoid",
+                           self.write("list.txt", collection))
+        self.assertEqual(code, 0, output)
         path = self.write("example.txt", source)
         tried = set()
         for words in commands():
