@@ -292,7 +292,7 @@ static bool crash(struct draft *draft, size_t index) {
 
 // ## The heap, and threads
 
-bool change_heap(struct draft *draft, size_t index) {
+static bool change_heap(struct draft *draft, size_t index) {
   (void)index;
   struct heap *heap = &draft->heap;
   struct chance *chance = &draft->chance;

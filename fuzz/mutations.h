@@ -22,9 +22,6 @@ const struct mutation *mutation_choose(struct chance *chance);
 // has it.
 void mutate(struct draft *draft);
 
-// One that all programs share: of what they run on. `index` means nothing.
-bool change_heap(struct draft *draft, size_t index);
-
 // Copies `count` operations that begin at `from` and came from elsewhere in front of `index`, as
 // far as they fit; with their slots as they are, or all shifted by the same chance amount.
 void splice(struct draft *draft, size_t index, const struct record *from, size_t count);

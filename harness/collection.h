@@ -83,8 +83,8 @@ void collection_held(struct collection_run *run);
 void collection_failed(struct collection_run *run, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 // A call said RESULT_NO_MEMORY, and the size that it needs can be said in a size_t: `spurious-oom`
-// unless the allocator refused something since the operation began or this was last called. What
-// belongs to no operation, such as drop, has nothing to refuse. After it the driver should end the
+// unless the allocator refused something since the operation began. What belongs to no operation,
+// such as drop, has nothing to refuse. After it the driver should end the
 // operation: what is wrong now shows in verify, which follows.
 void collection_refused(struct collection_run *run);
 // What X_check returned. Number 0: fine.

@@ -62,7 +62,7 @@ static size_t place_of(const struct guard *self, const void *user) {
   return at;
 }
 
-const struct guard_block *guard_find(const struct guard *self, const void *user) {
+static struct guard_block *find(const struct guard *self, const void *user) {
   uint32_t found = self->table[place_of(self, user)];
   return found ? &self->blocks[found - 1] : NULL;
 }
@@ -308,7 +308,7 @@ static void *obtain(struct guard *self, size_t size, size_t align) {
 static struct guard_block *own(struct guard *self, const void *user, const char *call) {
   struct run *run = self->run;
   run_exercise(run, PROPERTY_misuse);
-  struct guard_block *block = (struct guard_block *)guard_find(self, user);
+  struct guard_block *block = find(self, user);
   if (!block) {
     char where[32] = "outside its heap";
     if (arena_holds(&run->oracle->arena, user, 1)) {
@@ -337,7 +337,6 @@ static void *guard_allocate(struct allocator *allocator, size_t size, size_t ali
 
 static void release(struct guard *self, void *user) {
   struct guard_block *block = own(self, user, "release");
-  self->releases++;
   self->trace = mix(self->trace, block->size + 1);
   quarantine(self, block);
 }
@@ -351,7 +350,7 @@ static enum release_result guard_release(struct allocator *allocator, void *user
 }
 
 static void *move(struct guard *self, void *user, size_t size, size_t align) {
-  size_t former = guard_find(self, user)->size;
+  size_t former = find(self, user)->size;
   void *moved = obtain(self, size, align);
   if (!moved) return NULL;
   size_t kept = former < size ? former : size;
@@ -402,13 +401,13 @@ static void *resize_beneath(struct guard *self, struct guard_block *block, size_
 
 static void *resize(struct guard *self, void *user, size_t size, size_t align) {
   struct guard_block *block = own(self, user, "resize");
-  self->releases++;
+  uint64_t refused = self->refused;
   bool moves = self->requests % MOVES_ONE_IN == 0 && self->beneath->traits & STRATEGY_RELEASES;
   void *result = NULL;
   if (align > block->pad || moves) result = move(self, user, size, align);
-  if (!result && align <= block->pad)
-    result = resize_beneath(self, (struct guard_block *)guard_find(self, user), size, align);
-  self->refused += !result;
+  if (!result && align <= block->pad) result = resize_beneath(self, find(self, user), size, align);
+  // One request, whatever was tried for it.
+  self->refused = refused + !result;
   return result;
 }
 
@@ -456,12 +455,6 @@ void guard_begin(struct guard *self, struct run *run, const struct strategy *ben
       .refuse_at = refuse_at,
       .dirt = dirt,
   };
-}
-
-void guard_free(struct guard *self) {
-  free(self->blocks);
-  free(self->table);
-  *self = (struct guard){0};
 }
 
 void guard_arm(struct guard *self, uint64_t mask) {

@@ -42,7 +42,6 @@ struct guard {
   unsigned oldest, quarantined;
   size_t quarantined_bytes;
   uint64_t requests;            // in this pass
-  uint64_t releases;            // and resizes
   uint64_t injected;            // of the requests, refused by the guard itself
   uint64_t trace;               // hash of all requests and releases
   uint64_t refused;             // since the caller set it to 0
@@ -56,7 +55,6 @@ struct guard {
 // say. Storage of an earlier pass is used again.
 void guard_begin(struct guard *self, struct run *run, const struct strategy *beneath,
                  unsigned char dirt);
-void guard_free(struct guard *self);
 
 // Bit i: the i-th request from now on is refused.
 void guard_arm(struct guard *self, uint64_t mask);
@@ -67,8 +65,5 @@ void guard_verify(struct guard *self);
 void guard_verify_nothing_left(struct guard *self);
 // What was released goes to the strategy beneath.
 void guard_flush(struct guard *self);
-
-// The blocks of the collection, for pictures: the base of each is that of a block of the shadow.
-const struct guard_block *guard_find(const struct guard *self, const void *user);
 
 #endif

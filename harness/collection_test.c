@@ -34,6 +34,7 @@ enum damage {
   DAMAGE_REFUSED_CHANGES,   // push that is refused drops a number
   DAMAGE_REFUSED_CRASHES,   // push that is refused
   DAMAGE_REFUSES_FOR_FUN,   // push
+  DAMAGE_REFUSES_RESIZED,   // push, when a large block was resized as it asked
   DAMAGE_HANGS,             // pop
   DAMAGE_READS_FRESH,       // grow asks for more, as fresh memory says
   DAMAGE_INVARIANT,         // pop
@@ -70,7 +71,22 @@ static bool pile_grow(struct pile *self) {
   return true;
 }
 
+// Whether a block can be resized, again and again, that there is no room for twice.
+static bool resizes_large(struct pile *self) {
+  enum { LARGE = 48 << 10, TIMES = 3 };
+  char *block = handle_allocate(self->handle, LARGE, 8);
+  bool resized = block != NULL;
+  for (size_t i = 1; i <= TIMES && resized; i++) {
+    char *moved = handle_resize(self->handle, block, LARGE, LARGE - 8 * i, 8);
+    resized = moved != NULL;
+    if (resized) block = moved;
+  }
+  handle_release(self->handle, block);
+  return resized;
+}
+
 static bool pile_push(struct pile *self, uint64_t number) {
+  if (damage == DAMAGE_REFUSES_RESIZED && resizes_large(self)) return false;
   if (damage == DAMAGE_REFUSES_FOR_FUN && self->count == 3) return false;
   if (damage == DAMAGE_WRITES_PAST_END && self->count > 0 && self->count == self->capacity)
     self->numbers[self->count] = number;
@@ -303,6 +319,7 @@ static const struct expectation {
     {DAMAGE_REFUSED_CHANGES, "failed-op-changed-state", "pppu", "refused)", false},
     {DAMAGE_REFUSED_CRASHES, "crash", "pp", "(with request 0 to the allocator refused)", false},
     {DAMAGE_REFUSES_FOR_FUN, "spurious-oom", "pppp", "refused nothing", false},
+    {DAMAGE_REFUSES_RESIZED, "spurious-oom", "p", "refused nothing", false},
     {DAMAGE_HANGS, "hang", "ppo", "operation 2, pop", false},
     {DAMAGE_INVARIANT, "invariant:pile.I1", "pppopo", "there is room for all numbers", false},
     {DAMAGE_OVERLAPPING_COPY, "overlapping-copy", "pppo", NULL, false},

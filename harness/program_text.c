@@ -29,7 +29,6 @@ static const struct program_verbs *spoken;
 static find_verbs *known_verbs;
 
 void program_speak(const struct program_verbs *verbs) { spoken = verbs; }
-const struct program_verbs *program_spoken(void) { return spoken; }
 void program_knows_verbs(find_verbs *find) { known_verbs = find; }
 
 enum {

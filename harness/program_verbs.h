@@ -53,8 +53,6 @@ static inline const char *verb_name(const struct program_verbs *verbs,
 
 // From now on, programs are printed in these words; NULL: in those of allocators, as at first.
 void program_speak(const struct program_verbs *verbs);
-// Those; NULL: those of allocators.
-const struct program_verbs *program_spoken(void);
 
 // Who knows the words of a collection by its name (NULL if there is none), for texts to be read. At
 // first nobody does.
