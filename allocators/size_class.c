@@ -370,8 +370,25 @@ static void *size_allocate_zeroed(struct allocator *self, size_t count, size_t s
 
 // ## Release
 
+// By whom the heap belongs to. Whether the slab must be settled.
+static inline bool push_own(struct slab *slab, struct slot *slot) {
+  struct slot *first = slab->free;
+  slot->next = first;
+  slab->free = slot;
+  slab->used--;
+  return slab->used == 0 || (first == NULL && !is_linked(slab));
+}
+
+// To the shared heap as by its owner: slots that wait would be taken by the next request, and one
+// that is refused must not change which slot is next.
 static __attribute__((noinline)) enum release_result
 release_elsewhere(struct allocator *self, struct slab *slab, void *block) {
+  if (slab->class < CLASSES && slab->heap == &self->shared) {
+    lock_acquire(&self->shared_lock);
+    if (push_own(slab, block)) settle(self, slab->heap, slab);
+    lock_release(&self->shared_lock);
+    return RELEASED;
+  }
   if (slab->class < CLASSES) {
     push_remote(slab, block);
     return RELEASED;
@@ -402,11 +419,7 @@ static enum release_result size_release(struct allocator *self, void *block) {
     leave_heap(heap);
     return release_elsewhere(self, slab, block);
   }
-  struct slot *slot = block, *first = slab->free;
-  slot->next = first;
-  slab->free = slot;
-  slab->used--;
-  if (slab->used == 0 || (first == NULL && !is_linked(slab))) return settle_and_leave(self, slab);
+  if (push_own(slab, block)) return settle_and_leave(self, slab);
   leave_heap(heap);
   return RELEASED;
 }

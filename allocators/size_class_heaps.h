@@ -4,7 +4,7 @@
 // once; nobody tells an allocator that a thread has ended, so that a heap is kept for whoever has
 // the same thread pointer next, which is mostly the next thread. Threads that come when the table
 // is full, and all threads where the compiler or the system has no thread pointer, share one heap
-// under a lock: its slabs belong to nobody, and all releases to them are remote.
+// under a lock: its slabs belong to nobody.
 #ifndef ALLOCATORS_SIZE_CLASS_HEAPS_H_
 #define ALLOCATORS_SIZE_CLASS_HEAPS_H_
 
