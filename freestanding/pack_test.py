@@ -58,7 +58,7 @@ class ComparisonTest(unittest.TestCase):
              "judged 2 slab clean", "judged 3 bump clean", "judged 4 buddy clean", "unfit 5 arena memory",
              "pack: 5 judged, 1 unfit"]
 
-    def compare(self, lines, code=0, unfit=("memory", "threads"), only=()):
+    def compare(self, lines, code=0, unfit=("memory", "threads"), only=(), refuses=True):
         with tempfile.TemporaryDirectory() as folder:
             def script(name, text):
                 path = os.path.join(folder, name)
@@ -66,7 +66,8 @@ class ComparisonTest(unittest.TestCase):
                     file.write("#!/bin/sh\n" + text)
                 os.chmod(path, 0o755)
                 return path
-            world = script("world", "cat <<'END'\n%s\nEND\nexit %d\n" % ("\n".join(lines), code))
+            refusal = "[ $(wc -c <$1) -gt 60 ] || { echo 'the pack is damaged'; exit 2; }\n" if refuses else ""
+            world = script("world", "%scat <<'END'\n%s\nEND\nexit %d\n" % (refusal, "\n".join(lines), code))
             host = script("host", """strategy=$5; shift 5
 for file in "$@"; do
   case $strategy in *+*) verdict=overlap ;; *) verdict=clean ;; esac
@@ -116,6 +117,9 @@ done
         self.assert_fails("entry 4, for buddy, was neither",
                           [line for line in self.LINES[:-1] if "buddy" not in line] +
                           ["pack: 4 judged, 1 unfit"])
+
+    def test_damaged_pack_is_taken(self):
+        self.assert_fails("it takes a pack that breaks off: exit code 0", self.LINES, refuses=False)
 
     def test_some_strategies(self):
         some = [self.LINES[0], self.LINES[2], self.LINES[3], "pack: 3 judged, 0 unfit"]

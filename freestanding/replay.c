@@ -78,12 +78,18 @@ static uint32_t number(const unsigned char bytes[SIZE_BYTES]) {
          (uint32_t)bytes[3] << 24;
 }
 
+bool replay_has_pack(void) {
+  char first;
+  return world_read(0, &first, 1) == 1;
+}
+
 bool replay_pack(void) {
   struct pack pack = {0};
   char name[NAME_MAX + 1];
   unsigned char length, size[SIZE_BYTES];
-  if (!read_all(&pack, name, sizeof magic)) return true;
-  if (memcmp(name, magic, sizeof magic) != 0) return damaged("it does not begin as one");
+  if (!replay_has_pack()) return true;
+  if (!read_all(&pack, name, sizeof magic) || memcmp(name, magic, sizeof magic) != 0)
+    return damaged("it does not begin as one");
   for (;; pack.index++) {
     if (!read_all(&pack, &length, 1)) return damaged("it has no end");
     if (length == 0) break;

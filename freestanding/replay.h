@@ -7,6 +7,9 @@
 
 #include <stdbool.h>
 
+// Whether the world has one: a file, and something in it.
+bool replay_has_pack(void);
+
 // Prints a line for each entry, `judged INDEX STRATEGY VERDICT` or `unfit INDEX STRATEGY REASON`,
 // and one for all. False if the pack is damaged or the harness failed; nothing is printed where
 // there is no pack. Entries of strategies that the world was not linked with are passed over.

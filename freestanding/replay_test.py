@@ -5,7 +5,7 @@
                    [--only STRATEGY...]
 
 RUNNER replays the pack, and PROGRAM runs the same programs at tier full; each verdict must be the
-same property or invariant. What RUNNER calls unfit needs a reason that is allowed, and most of the
+same property or invariant. A pack that is damaged or empty must be refused. What RUNNER calls unfit needs a reason that is allowed, and most of the
 pack must not be: nine in ten programs where threads alone may make them so, else four in five. With --only, RUNNER has
 these strategies alone, and something must be judged on each.
 """
@@ -44,6 +44,24 @@ def replay(runner, path):
     return answers
 
 
+def accepted(runner, whole):
+    """What RUNNER does not refuse, of packs that are none or break off."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "pack")
+        for what, data in [("an empty pack", b""), ("half of a pack's first word", pack.MAGIC[:4]),
+                           ("what is no pack", b"x" + whole[1:60]),
+                           ("a pack without entries or an end", pack.MAGIC),
+                           ("a pack that breaks off", whole[:60])]:
+            with open(path, "wb") as file:
+                file.write(data)
+            ran = subprocess.run([runner, path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                 check=False)
+            if ran.returncode != 2 or b"pack" not in ran.stdout:
+                found.append("%s: exit code %d" % (what, ran.returncode))
+    return found
+
+
 def host_verdicts(assay, entries):
     """{index: verdict} of entries, (index, strategy, program): a process for each strategy."""
     verdicts = {}
@@ -79,14 +97,16 @@ def main():
     options = parser.parse_args()
 
     with open(options.pack, "rb") as file:
-        entries = pack.decode(file.read())
+        whole = file.read()
+    entries = pack.decode(whole)
     answers = replay(os.path.abspath(options.world), options.pack)
     judged = {i: answer for i, (word, _, answer) in answers.items() if word == "judged"}
     hosts = host_verdicts(os.path.abspath(options.assay),
                           [(i, *entries[i]) for i in sorted(judged)])
 
-    failures = ["entry %d, %s: %s here, %s on the host" % (i, entries[i][0], judged[i], hosts[i])
-                for i in sorted(judged) if judged[i] != hosts[i]]
+    failures = ["it takes " + what for what in accepted(os.path.abspath(options.world), whole)]
+    failures += ["entry %d, %s: %s here, %s on the host" % (i, entries[i][0], judged[i], hosts[i])
+                 for i in sorted(judged) if judged[i] != hosts[i]]
     failures += ["entry %d is said to be for %s, and is for %s" % (i, name, entries[i][0])
                  for i, (_, name, _) in answers.items() if name != entries[i][0]]
     unfit = collections.Counter(answer for word, _, answer in answers.values() if word == "unfit")
