@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""ci/footprint: on the real programs of a board, whose figures allocators/README.md tells, and on made-up ones.
+"""ci/footprint: on the real programs of a board, whose figures two pages tell, and on made-up ones.
 
     footprint_command_test.py --compiler CC MadeUpTest
     footprint_command_test.py --compiler CC --world WORLD RealTest
@@ -171,11 +171,29 @@ def of_page(page):
     return found
 
 
+def code_of_collections(page):
+    """{subject: bytes of code} of that page's table."""
+    found = {}
+    for line in page.partition("| | memory | time | code |")[2].splitlines()[2:]:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) != 4:
+            break
+        found.update(zip([name.replace(" ", "_") for name in cells[0].split(", ")],
+                         [int(cell.replace(" ", "")) for cell in cells[3].split(", ")]))
+    return found
+
+
 class RealTest(Case):
     @classmethod
     def setUpClass(cls):
         with open(os.path.join(ROOT, "allocators", "README.md"), encoding="utf-8") as file:
             cls.page = of_page(file.read())
+        with open(os.path.join(ROOT, "collections", "README.md"), encoding="utf-8") as file:
+            cls.collections = code_of_collections(file.read())
+
+    def check_alike(self, told, found, what):
+        self.assertLessEqual(found, told * _FACTOR + _BYTES, what)
+        self.assertLessEqual(told, found * _FACTOR + _BYTES, what)
 
     def test_headers_of_the_page(self):
         self.assertGreater(len(self.page), 10)
@@ -198,8 +216,10 @@ class RealTest(Case):
             for told, found in zip(figures, measured):
                 self.assertEqual(told is None, found is None, strategy)
                 if told is not None:
-                    self.assertLessEqual(found, told * _FACTOR + _BYTES, (strategy, figures, measured))
-                    self.assertLessEqual(told, found * _FACTOR + _BYTES, (strategy, figures, measured))
+                    self.check_alike(told, found, (strategy, figures, measured))
+        self.assertGreaterEqual(set(self.collections), {"vector", "string", "list", "hash_map", "print"})
+        for subject, told in self.collections.items():
+            self.check_alike(told, values[subject, "", "code"], subject)
         # Each operation that a strategy offers was called.
         self.assertEqual({row["subject"] for row in rows if row["kind"] == "strategy"},
                          {subject for subject, operation, _ in values if operation == "allocate"})
