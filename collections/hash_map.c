@@ -330,7 +330,8 @@ enum result hash_map_reserve(struct hash_map *self, size_t count) {
 enum result hash_map_shrink(struct hash_map *self) {
   struct hash_map fresh;
   size_t slots = slots_for(self->count);
-  if (slots == self->slots) return RESULT_OK;
+  bool can_give_back = self->handle.strategy->traits & STRATEGY_RELEASES;
+  if (slots == self->slots || !can_give_back) return RESULT_OK;
   if (!rebuild(self, slots, &fresh)) return RESULT_NO_MEMORY;
   adopt(self, &fresh);
   return RESULT_OK;

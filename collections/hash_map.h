@@ -119,7 +119,8 @@ enum result hash_map_remove(struct hash_map *self, const void *key, void *value)
 // Makes room for `count` entries in all, those that are there included. RESULT_NO_MEMORY.
 enum result hash_map_reserve(struct hash_map *self, size_t count);
 
-// Keeps as few slots as hold what is there; without entries, no block. RESULT_NO_MEMORY.
+// Keeps as few slots as hold what is there; without entries, no block. Of a strategy that does not
+// release nothing is to be had, and nothing happens. RESULT_NO_MEMORY.
 enum result hash_map_shrink(struct hash_map *self);
 
 // A map of its own over the same allocator, with copies of all entries, and as few slots as hold

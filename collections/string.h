@@ -107,7 +107,7 @@ void string_clear(struct string *self);
 enum result string_reserve(struct string *self, size_t more);
 
 // Gives back room that is not needed: all but `size`. A strategy that does not resize needs room
-// for both blocks meanwhile; of one that does not release, nothing is to be had, and nothing
+// for both blocks meanwhile; of one that does not release either, nothing is to be had, and nothing
 // happens.
 //   RESULT_NO_MEMORY
 enum result string_shrink(struct string *self);

@@ -9,7 +9,7 @@
 #include "freestanding/judge.h"
 #include "freestanding/world.h"
 
-enum { PROGRAMS = 24, OPERATIONS = 96, SLOTS = 32, LARGEST = 700 };
+enum { PROGRAMS = 24, MOST_UNFIT = PROGRAMS / 4, OPERATIONS = 96, SLOTS = 32, LARGEST = 700 };
 
 // splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
 static uint64_t random_state;
@@ -103,7 +103,7 @@ static bool test_strategy(const struct registry_entry *entry) {
   tell_number("", tally.unfit, " unfit; ");
   tell_number("", tally.operations, " operations, ");
   tell_number("", tally.checks, " checks\n");
-  return tally.violated == 0 && tally.clean > 0 && tally.operations > 0;
+  return tally.violated == 0 && tally.unfit <= MOST_UNFIT && tally.operations > 0;
 }
 
 bool self_test(void) {

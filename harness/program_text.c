@@ -1,17 +1,17 @@
 // The text form of programs. One table says which fields an operation takes; formatting and parsing
 // both go by it.
 #include <inttypes.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "harness/program_file.h"
 #include "harness/program_verbs.h"
+#include "harness/program_words.h"
 
 // ## What may stand on a line
 
 #define BIT(field) (1u << (field))
 
-enum { FIELDS_MAX = 7, TOKEN_SHOWN = 24, MAX_LINE = 1024 };
+enum { FIELDS_MAX = 7, MAX_LINE = 1024 };
 
 struct field {
   const char *name;
@@ -200,134 +200,64 @@ void program_print(const struct program *program, FILE *to) {
   }
 }
 
-// ## Words of a line
-
-static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
-static bool is_end(char c) { return c == '\0' || c == '\n' || c == '#'; }
-
-struct reader {
-  const char *line, *at;
-  char *reason;
-  size_t reason_size;
-  size_t *column;
-  const struct program_verbs *verbs;  // that the heap's line named
-};
-
-struct token {
-  const char *start;
-  size_t length;  // 0 at the end of the line
-};
-
-static struct token next_token(struct reader *reader) {
-  while (is_blank(*reader->at)) reader->at++;
-  struct token token = {reader->at, 0};
-  while (!is_blank(token.start[token.length]) && !is_end(token.start[token.length])) token.length++;
-  reader->at += token.length;
-  return token;
-}
-
-static bool token_is(struct token token, const char *word) {
-  return strlen(word) == token.length && memcmp(token.start, word, token.length) == 0;
-}
-
-// Part of a token as it can be shown in a message.
-static const char *show(struct token token, char shown[TOKEN_SHOWN + 4]) {
-  size_t length = token.length < TOKEN_SHOWN ? token.length : TOKEN_SHOWN;
-  for (size_t i = 0; i < length; i++)
-    shown[i] = token.start[i] > ' ' && token.start[i] <= '~' ? token.start[i] : '?';
-  memcpy(shown + length, token.length > length ? "..." : "", token.length > length ? 4 : 1);
-  return shown;
-}
-
-__attribute__((format(printf, 3, 4))) static bool reject(struct reader *reader, struct token token,
-                                                         const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(reader->reason, reader->reason_size, format, arguments);
-  va_end(arguments);
-  *reader->column = (size_t)(token.start - reader->line) + 1;
-  return false;
-}
-
-static unsigned digit_of(char c) {
-  if (c >= '0' && c <= '9') return (unsigned)(c - '0');
-  if (c >= 'a' && c <= 'f') return (unsigned)(c - 'a') + 10;
-  if (c >= 'A' && c <= 'F') return (unsigned)(c - 'A') + 10;
-  return 16;
-}
-
-static bool parse_number(struct reader *reader, struct token token, uint64_t *number) {
-  char shown[TOKEN_SHOWN + 4];
-  bool hex = token.length > 2 && token.start[0] == '0' && (token.start[1] | 32) == 'x';
-  unsigned base = hex ? 16 : 10;
-  size_t i = hex ? 2 : 0;
-  if (token.length == 0) return reject(reader, token, "a number is missing");
-  for (*number = 0; i < token.length; i++) {
-    unsigned digit = digit_of(token.start[i]);
-    if (digit >= base) return reject(reader, token, "'%s' is not a number", show(token, shown));
-    if (__builtin_mul_overflow(*number, (uint64_t)base, number) ||
-        __builtin_add_overflow(*number, (uint64_t)digit, number))
-      return reject(reader, token, "'%s' needs more than 64 bits", show(token, shown));
-  }
-  return true;
-}
-
 // ## Fields
 
 static bool parse_source(struct reader *reader, struct token token, uint64_t *value) {
-  char shown[TOKEN_SHOWN + 4];
+  char shown[TOKEN_SHOWN_SIZE];
   for (unsigned i = 0; i < HEAP_SOURCES; i++)
     if (token_is(token, source_names[i])) {
       *value = i;
       return true;
     }
-  return reject(reader, token, "unknown source '%s'; there are 'fixed' and 'pages'",
-                show(token, shown));
+  return token_reject(reader, token, "unknown source '%s'; there are 'fixed' and 'pages'",
+                      token_show(token, shown));
 }
 
 static bool parse_verbs(struct reader *reader, struct token token) {
-  char shown[TOKEN_SHOWN + 4];
+  char shown[TOKEN_SHOWN_SIZE];
   reader->verbs = known_verbs ? known_verbs(token.start, token.length) : NULL;
   if (reader->verbs) return true;
-  return reject(reader, token, "this program knows no collection '%s'", show(token, shown));
+  return token_reject(reader, token, "this program knows no collection '%s'",
+                      token_show(token, shown));
 }
 
 static bool parse_value(struct reader *reader, struct token token, struct field *field) {
   if (field->rule == SOURCE) return parse_source(reader, token, &field->value);
   if (field->rule == VERBS) return parse_verbs(reader, token);
-  if (!parse_number(reader, token, &field->value)) return false;
+  if (!token_number(reader, token, &field->value)) return false;
   uint64_t value = field->value;
   if (value < field->least || value > field->most)
-    return reject(reader, token, "%s=%" PRIu64 " is not in %" PRIu64 "..%" PRIu64, field->name,
-                  value, field->least, field->most);
+    return token_reject(reader, token, "%s=%" PRIu64 " is not in %" PRIu64 "..%" PRIu64,
+                        field->name, value, field->least, field->most);
   if (field->rule == POWER && (value & (value - 1)) != 0)
-    return reject(reader, token, "%s=%" PRIu64 " is no power of two", field->name, value);
+    return token_reject(reader, token, "%s=%" PRIu64 " is no power of two", field->name, value);
   if (field->rule == ALIGNMENT && align_decode(align_encode(value)) != value)
-    return reject(reader, token, "%s=%" PRIu64 " cannot be said; 0, 2^n and 3*2^n can", field->name,
-                  value);
+    return token_reject(reader, token, "%s=%" PRIu64 " cannot be said; 0, 2^n and 3*2^n can",
+                        field->name, value);
   return true;
 }
 
 static bool parse_fields(struct reader *reader, struct field *fields, size_t count) {
-  char shown[TOKEN_SHOWN + 4];
+  char shown[TOKEN_SHOWN_SIZE];
   struct token token;
-  while (token = next_token(reader), token.length > 0) {
+  while (token = token_next(reader), token.length > 0) {
     const char *equals = memchr(token.start, '=', token.length);
     if (!equals)
-      return reject(reader, token, "'%s' is no field; write NAME=VALUE", show(token, shown));
+      return token_reject(reader, token, "'%s' is no field; write NAME=VALUE",
+                          token_show(token, shown));
     struct token name = {token.start, (size_t)(equals - token.start)};
     struct token value = {equals + 1, token.length - name.length - 1};
     struct field *field = fields;
     while (field < fields + count && !token_is(name, field->name)) field++;
     if (field == fields + count)
-      return reject(reader, token, "unknown field '%s'", show(name, shown));
-    if (field->seen) return reject(reader, token, "field '%s' stands twice", field->name);
+      return token_reject(reader, token, "unknown field '%s'", token_show(name, shown));
+    if (field->seen) return token_reject(reader, token, "field '%s' stands twice", field->name);
     field->seen = true;
     if (!parse_value(reader, value, field)) return false;
   }
   for (size_t i = 0; i < count; i++)
     if (fields[i].required && !fields[i].seen)
-      return reject(reader, token, "%s= is missing", fields[i].name);
+      return token_reject(reader, token, "%s= is missing", fields[i].name);
   return true;
 }
 
@@ -354,25 +284,26 @@ static void set_field(struct operation *operation, unsigned field, uint64_t valu
 }
 
 static bool verb_parse(struct reader *reader, struct record *record) {
-  char shown[TOKEN_SHOWN + 4];
+  char shown[TOKEN_SHOWN_SIZE];
   const struct program_verbs *verbs = reader->verbs;
-  struct token word = next_token(reader);
-  if (token_is(word, "heap")) return reject(reader, word, "a second heap line");
+  struct token word = token_next(reader);
+  if (token_is(word, "heap")) return token_reject(reader, word, "a second heap line");
   unsigned verb = 0;
   while (verb < verbs->count && !token_is(word, verbs->verbs[verb].name)) verb++;
   if (verb == verbs->count) {
     if (token_is(word, "fault"))
       return operation_parse(reader->line, record, reader->reason, reader->reason_size,
                              reader->column);
-    return reject(reader, word, "'%s' is no verb of %s", show(word, shown), verbs->name);
+    return token_reject(reader, word, "'%s' is no verb of %s", token_show(word, shown),
+                        verbs->name);
   }
-  struct token token = next_token(reader);
+  struct token token = token_next(reader);
   uint64_t slot;
-  if (token.length == 0) return reject(reader, token, "the instance is missing");
-  if (!parse_number(reader, token, &slot)) return false;
+  if (token.length == 0) return token_reject(reader, token, "the instance is missing");
+  if (!token_number(reader, token, &slot)) return false;
   if (slot >= COLLECTION_INSTANCES)
-    return reject(reader, token, "instance %" PRIu64 " is not below %d", slot,
-                  COLLECTION_INSTANCES);
+    return token_reject(reader, token, "instance %" PRIu64 " is not below %d", slot,
+                        COLLECTION_INSTANCES);
   struct field fields[VERB_FIELDS];
   unsigned count = 0, which[VERB_FIELDS];
   for (unsigned i = 0; i < VERB_FIELDS; i++)
@@ -395,20 +326,21 @@ static bool verb_parse(struct reader *reader, struct record *record) {
 bool operation_parse(const char *line, struct record *record, char *reason, size_t reason_size,
                      size_t *column) {
   struct reader reader = {line, line, reason, reason_size, column, NULL};
-  char shown[TOKEN_SHOWN + 4];
-  struct token word = next_token(&reader);
+  char shown[TOKEN_SHOWN_SIZE];
+  struct token word = token_next(&reader);
   enum operation_kind kind;
-  if (word.length == 0) return reject(&reader, word, "an operation is missing");
-  if (token_is(word, "heap")) return reject(&reader, word, "a second heap line");
+  if (word.length == 0) return token_reject(&reader, word, "an operation is missing");
+  if (token_is(word, "heap")) return token_reject(&reader, word, "a second heap line");
   if (!find_operation(word, &kind))
-    return reject(&reader, word, "unknown operation '%s'", show(word, shown));
+    return token_reject(&reader, word, "unknown operation '%s'", token_show(word, shown));
 
   uint64_t slot = 0;
   if (operation_slot_use(kind)) {
-    struct token token = next_token(&reader);
-    if (token.length == 0) return reject(&reader, token, "the slot is missing");
-    if (!parse_number(&reader, token, &slot)) return false;
-    if (slot > UINT32_MAX) return reject(&reader, token, "slot %" PRIu64 " is too large", slot);
+    struct token token = token_next(&reader);
+    if (token.length == 0) return token_reject(&reader, token, "the slot is missing");
+    if (!token_number(&reader, token, &slot)) return false;
+    if (slot > UINT32_MAX)
+      return token_reject(&reader, token, "slot %" PRIu64 " is too large", slot);
   }
 
   struct field fields[FIELDS_MAX];
@@ -428,9 +360,9 @@ bool operation_parse(const char *line, struct record *record, char *reason, size
 static bool parse_heap(const char *line, struct heap *heap, char *reason, size_t reason_size,
                        size_t *column, const struct program_verbs **verbs) {
   struct reader reader = {line, line, reason, reason_size, column, NULL};
-  struct token word = next_token(&reader);
+  struct token word = token_next(&reader);
   if (!token_is(word, "heap"))
-    return reject(&reader, word, "the first line must be the heap's: 'heap capacity=65536'");
+    return token_reject(&reader, word, "the first line must be the heap's: 'heap capacity=65536'");
   struct field fields[HEAP_FIELDS];
   memcpy(fields, heap_fields, sizeof fields);
   if (!parse_fields(&reader, fields, HEAP_FIELDS)) return false;
@@ -465,7 +397,7 @@ bool text_is_program(const char *text, size_t size) {
   }
   struct token word = {text + at, 0};
   while (at + word.length < size && !is_blank(word.start[word.length]) &&
-         !is_end(word.start[word.length]))
+         !is_line_end(word.start[word.length]))
     word.length++;
   at += word.length;
   enum operation_kind kind;

@@ -110,8 +110,9 @@ bool world_guarded(void (*body)(void *), void *context, enum world_fault *fault)
   guarded = true;
   bool returned = sigsetjmp(back, 1) == 0;
   if (returned) body(context);
-  guarded = false;
+  // In this order: the time may be up just as the body returns.
   set_watchdog(0);
+  guarded = false;
   *fault = returned ? WORLD_FAULT_NONE : fault_of_body;
   return returned;
 }

@@ -57,7 +57,9 @@ size_t world_read(uint64_t offset, void *buffer, size_t size) {
   if (descriptor < 0)
     descriptor = system_call4(CALL_OPENAT, (uintptr_t)AT_FDCWD, (uintptr_t)pack_path, 0, 0);
   if (descriptor < 0) {
-    print_text(&console.base, "the pack cannot be read\n");
+    print_text(&console.base, "the pack cannot be read: ");
+    print_text(&console.base, pack_path);
+    print_text(&console.base, "; name a file that make_pack.py wrote\n");
     world_exit(2);
   }
   long got = system_call4(CALL_PREAD64, (uintptr_t)descriptor, (uintptr_t)buffer, size, offset);
@@ -150,9 +152,22 @@ static void install_handlers(void) {
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) install(numbers[i]);
 }
 
-bool world_guarded(void (*body)(void *), void *context, enum world_fault *fault) {
+struct call {
+  void (*body)(void *);
+  void *context;
+};
+
+// All within what can be left: the time may be up just as the body returns.
+static void call_watched(void *context) {
+  const struct call *call = context;
   set_watchdog(WATCHDOG_SECONDS);
-  bool returned = context_call(&guarded, body, context);
+  call->body(call->context);
+  set_watchdog(0);
+}
+
+bool world_guarded(void (*body)(void *), void *context, enum world_fault *fault) {
+  struct call call = {body, context};
+  bool returned = context_call(&guarded, call_watched, &call);
   set_watchdog(0);
   guarded = NULL;
   *fault = returned ? WORLD_FAULT_NONE : fault_of_body;
