@@ -23,7 +23,7 @@ from bench import bounds, machine, rounds, subjects, trace_recorder, workloads  
 from bench.results import Results  # noqa: E402
 from ci import campaign, plotting, run_folder, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
-from ci.command_line import Interrupt, Parser, names, positive  # noqa: E402
+from ci.command_line import Interrupt, Parser, names, positive, report_folder  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
 from reports import bench_csv, bench_markdown, benchmark_rows, files, rebuild, record, text  # noqa: E402
 
@@ -73,19 +73,12 @@ def parse_options(arguments):
                         help="a look, no measurement: short runs, one round")
     parser.add_argument("--strict", action="store_true",
                         help="exit with 1 if a bound does not hold or could not be measured")
-    parser.add_argument("--out", metavar="DIR",
-                        help="folder for the report (out/bench/<time> in the checkout)")
-    parser.add_argument("--history", metavar="DIR",
-                        help="also store the figures in DIR/history.db, as a campaign of their own")
-    # For tests: a folder like bazel-bin with everything built. Nothing is set up or built then.
-    parser.add_argument("--prebuilt", metavar="DIR", help=argparse.SUPPRESS)
+    parser.add_outputs("bench", "figures")
     options = parser.parse_args(arguments)
     options.strategies = sum(options.strategies, [])
     options.workloads = sum(options.workloads, [])
     options.rounds = options.rounds or (1 if options.quick else 5)
-    if not options.out:
-        options.out = os.path.join(workbench.ROOT, "out", "bench",
-                                   time.strftime("%Y-%m-%dT%H-%M-%S"))
+    options.out = options.out or report_folder(workbench.ROOT, "bench")
     return options
 
 

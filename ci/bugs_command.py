@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import bug_catalogue, bug_runs, campaign, plotting, power  # noqa: E402
 from ci import run_folder, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
-from ci.command_line import Interrupt, Parser, names, numbers, positive  # noqa: E402
+from ci.command_line import Interrupt, Parser, names, numbers, positive, report_folder  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
 from reports import bugs_markdown, bugs_results, files, rebuild, survival, text  # noqa: E402
 
@@ -78,15 +78,11 @@ def parse_options(arguments):
                              "byte (%(default)s)")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, metavar="N",
                         help="runs at a time; each takes one core (%(default)s)")
-    parser.add_argument("--out", metavar="DIR",
-                        help="folder for the report (out/bugs/<time> in the checkout)")
-    parser.add_argument("--history", metavar="DIR",
-                        help="also store the runs in DIR/history.db, as a campaign of their own")
+    parser.add_outputs("bugs", "runs")
     parser.add_argument("--json", action="store_true",
                         help="print results.json instead of the report")
     parser.add_argument("--list", action="store_true", help="only list the bugs")
-    # For tests: a folder like bazel-bin with everything built, and one like a checkout.
-    parser.add_argument("--prebuilt", metavar="DIR", help=argparse.SUPPRESS)
+    # For tests: a folder like a checkout.
     parser.add_argument("--tree", metavar="DIR", default=workbench.ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.bugs = sum(options.bugs, [])
@@ -97,9 +93,7 @@ def parse_options(arguments):
             if name not in known:
                 parser.error("unknown %s '%s'; there is: %s" % (noun, name, " ".join(known)))
     options.control_seconds = options.control_seconds or options.seconds
-    if not options.out:
-        options.out = os.path.join(workbench.ROOT, "out", "bugs",
-                                   time.strftime("%Y-%m-%dT%H-%M-%S"))
+    options.out = options.out or report_folder(workbench.ROOT, "bugs")
     return options
 
 

@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import sys
+import time
 
 
 def positive(value):
@@ -67,6 +68,21 @@ class Parser(argparse.ArgumentParser):
         """One line, and where to learn more."""
         message = message.replace("argument ", "", 1)
         self.exit(2, "%s: %s; see %s --help\n" % (self.prog, message, self.prog))
+
+    def add_outputs(self, name, what):
+        """Where that measurement's report goes (`out` is None unless told, see report_folder), and `what` it
+        adds to a history."""
+        self.add_argument("--out", metavar="DIR",
+                          help="folder for the report (out/%s/<time> in the checkout)" % name)
+        self.add_argument("--history", metavar="DIR",
+                          help="also store the %s in DIR/history.db, as a campaign of their own" % what)
+        # For tests: a folder like bazel-bin with everything built. Nothing is set up or built then.
+        self.add_argument("--prebuilt", metavar="DIR", help=argparse.SUPPRESS)
+
+
+def report_folder(root, name):
+    """One of this moment, below a checkout's out/."""
+    return os.path.join(root, "out", name, time.strftime("%Y-%m-%dT%H-%M-%S"))
 
 
 class _Steady:

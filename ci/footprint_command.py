@@ -24,7 +24,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from ci import campaign, elf_file, run_folder, workbench  # noqa: E402
 from ci import status as status_line  # noqa: E402
-from ci.command_line import Parser, names  # noqa: E402
+from ci.command_line import Parser, names, report_folder  # noqa: E402
 from ci.workbench import CannotRun, shown  # noqa: E402
 from reports import files, footprint, markdown, rebuild, record, text  # noqa: E402
 from reports.results import Footprint, Results  # noqa: E402
@@ -53,17 +53,10 @@ def parse_options(arguments):
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", type=names, action="append", default=[], metavar="X,Y",
                         help="only these of %s; may be repeated (all)" % ", ".join(footprint.WORLDS))
-    parser.add_argument("--out", metavar="DIR",
-                        help="folder for the report (out/footprint/<time> in the checkout)")
-    parser.add_argument("--history", metavar="DIR",
-                        help="also store the figures in DIR/history.db, as a campaign of their own")
-    # For tests: a folder like bazel-bin with everything built. Nothing is set up or built then.
-    parser.add_argument("--prebuilt", metavar="DIR", help=argparse.SUPPRESS)
+    parser.add_outputs("footprint", "figures")
     options = parser.parse_args(arguments)
     options.worlds = sum(options.worlds, [])
-    if not options.out:
-        options.out = os.path.join(workbench.ROOT, "out", "footprint",
-                                   time.strftime("%Y-%m-%dT%H-%M-%S"))
+    options.out = options.out or report_folder(workbench.ROOT, "footprint")
     return options
 
 
