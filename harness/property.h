@@ -15,7 +15,8 @@
   X(resize_prefix, "resize-prefix", "resize did not keep the block's bytes")                       \
   X(usable_size, "usable-size", "the usable size is not the block's to write")                     \
   X(oversize_accepted, "oversize-accepted", "a request that must be refused returned memory")      \
-  X(failed_op_changed_state, "failed-op-changed-state", "a refused request changed what was there") \
+  X(failed_op_changed_state, "failed-op-changed-state",                                            \
+    "a refused request changed what was there")                                                    \
   X(spurious_oom, "spurious-oom", "refused although the stated bound says that it fits")           \
   X(not_pristine, "not-pristine", "with everything released the heap is not as it was")            \
   X(source_leak, "source-leak", "memory did not go back to the source as it came")                 \
