@@ -364,18 +364,24 @@ const struct mutation mutations[] = {
     {NULL, NULL, 0},
 };
 
-const struct mutation *mutation_choose(struct chance *chance) {
-  static unsigned sum;
-  if (sum == 0)
-    for (const struct mutation *m = mutations; m->name; m++) sum += m->weight;
+const struct mutation *mutation_choose(const struct mutation *table, struct chance *chance) {
+  unsigned sum = 0;
+  for (const struct mutation *m = table; m->name; m++) sum += m->weight;
   uint64_t left = below(chance, sum);
-  const struct mutation *m = mutations;
+  const struct mutation *m = table;
   for (; left >= m->weight; m++) left -= m->weight;
   return m;
 }
 
-void mutate(struct draft *draft) {
+void mutate_by(const struct mutation *table, struct draft *draft) {
   enum { TRIES = 8 };
+  struct chance *chance = &draft->chance;
+  for (int i = 0; i < TRIES; i++)
+    if (mutation_choose(table, chance)->apply(draft, index_below(chance, draft_length(draft))))
+      return;
+}
+
+void mutate(struct draft *draft) {
   if (draft->hints->verbs > 0) {
     mutate_collection(draft);
     return;
@@ -394,8 +400,5 @@ void mutate(struct draft *draft) {
     deal_out(draft, 0);
     return;
   }
-  for (int i = 0; i < TRIES; i++)
-    if (mutation_choose(&draft->chance)
-            ->apply(draft, index_below(&draft->chance, draft_length(draft))))
-      return;
+  mutate_by(mutations, draft);
 }

@@ -15,8 +15,11 @@ struct mutation {
 // Ended by a name of NULL.
 extern const struct mutation mutations[];
 
-// One of them, as often as its weight says.
-const struct mutation *mutation_choose(struct chance *chance);
+// One of a table that a name of NULL ends, as often as its weight says.
+const struct mutation *mutation_choose(const struct mutation *table, struct chance *chance);
+
+// Chooses one that can be done, and does it; after some tries, none. The draft is not empty.
+void mutate_by(const struct mutation *table, struct draft *draft);
 
 // Chooses one that can be done, and does it; of collections' programs, as mutations_collection.h
 // has it.

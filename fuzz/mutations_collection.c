@@ -266,24 +266,11 @@ static const struct mutation verb_mutations[] = {
     {NULL, NULL, 0},
 };
 
-static const struct mutation *choose(struct chance *chance) {
-  static unsigned sum;
-  if (sum == 0)
-    for (const struct mutation *m = verb_mutations; m->name; m++) sum += m->weight;
-  uint64_t left = below(chance, sum);
-  const struct mutation *m = verb_mutations;
-  for (; left >= m->weight; m++) left -= m->weight;
-  return m;
-}
-
 void mutate_collection(struct draft *draft) {
-  enum { TRIES = 8 };
   if (draft_length(draft) == 0) {
     if (one_in(&draft->chance, 8)) change_beneath(draft, 0);
     burst(draft, 0);
     return;
   }
-  for (int i = 0; i < TRIES; i++)
-    if (choose(&draft->chance)->apply(draft, index_below(&draft->chance, draft_length(draft))))
-      return;
+  mutate_by(verb_mutations, draft);
 }

@@ -332,7 +332,7 @@ static void a_full_draft_stays_within_its_limit(void) {
 static void every_mutation_is_chosen(void) {
   struct chance chance = {1};
   size_t chosen[EXPECTATIONS] = {0};
-  for (int i = 0; i < 20000; i++) chosen[mutation_choose(&chance) - mutations]++;
+  for (int i = 0; i < 20000; i++) chosen[mutation_choose(mutations, &chance) - mutations]++;
   for (size_t i = 0; i < EXPECTATIONS; i++) CHECK(chosen[i] > 0);
   CHECK(!mutations[EXPECTATIONS].name);
 }
