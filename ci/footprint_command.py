@@ -39,7 +39,7 @@ exit codes: 0 measured, 2 could not run, or a world's program failed
 """
 
 TARGET, FACTS = "//freestanding:footprint", "freestanding/footprint_facts.json"
-PACK = "freestanding/worlds.pack"
+PACK = "freestanding/worlds_few.pack"
 
 # Seconds that a world's program may take.
 _PATIENCE = 300

@@ -71,7 +71,7 @@ class MadeUpTest(Case):
             "worlds": {"cortex_m3": {"there": True, "missing": [], "options": "-Os"},
                        "riscv32": {"there": False, "missing": ["gcc-riscv64-unknown-elf"], "options": "-Os"}}}))
         self.write("objects_cortex_m3.txt", "bump freestanding/bump.o\n")
-        self.write("worlds.pack", "")
+        self.write("worlds_few.pack", "")
         self.write("footprint_cortex_m3", "#!/bin/sh\ncat <<'END'\n%s%s\nEND\nexit %d\n" % (
             _SAYS % (instructions, instructions), last, code))
         os.chmod(self.path("bin", "freestanding", "footprint_cortex_m3"), 0o755)

@@ -58,7 +58,7 @@ class ComparisonTest(unittest.TestCase):
              "judged 2 slab clean", "judged 3 bump clean", "judged 4 buddy clean", "unfit 5 arena memory",
              "pack: 5 judged, 1 unfit"]
 
-    def compare(self, lines, code=0, unfit=("memory", "threads"), only=(), refuses=True):
+    def compare(self, lines, code=0, unfit=("memory", "threads"), only=(), differs=(), refuses=True):
         with tempfile.TemporaryDirectory() as folder:
             def script(name, text):
                 path = os.path.join(folder, name)
@@ -80,6 +80,7 @@ done
             return subprocess.run(
                 [sys.executable, os.path.join(HERE, "replay_test.py"), "--assay", host, "--world", world,
                  "--pack", path] + ["--unfit=" + reason for reason in unfit] +
+                ["--differs=" + name for name in differs] +
                 (["--only", *only] if only else []),
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
@@ -117,6 +118,14 @@ done
         self.assert_fails("entry 4, for buddy, was neither",
                           [line for line in self.LINES[:-1] if "buddy" not in line] +
                           ["pack: 4 judged, 1 unfit"])
+
+    def test_known_difference(self):
+        other = self.changed("judged 1 tlsf+bug overlap", "judged 1 tlsf+bug content")
+        ran = self.compare(other, differs=["tlsf+bug"])
+        self.assertEqual(ran.returncode, 0, ran.stdout)
+        self.assert_fails("tlsf+bug does not differ", self.LINES, differs=["tlsf+bug"])
+        self.assert_fails("entry 2, slab: crash here",
+                          self.changed("judged 2 slab clean", "judged 2 slab crash"), differs=["slab"])
 
     def test_damaged_pack_is_taken(self):
         self.assert_fails("it takes a pack that breaks off: exit code 0", self.LINES, refuses=False)

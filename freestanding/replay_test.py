@@ -2,12 +2,13 @@
 """The same verdicts in a world without a libc as by the full oracle of the host.
 
     replay_test.py --assay PROGRAM --world RUNNER --pack PACK [--unfit REASON]...
-                   [--only STRATEGY...]
+                   [--only STRATEGY...] [--differs STRATEGY+BUG]...
 
 RUNNER replays the pack, and PROGRAM runs the same programs at tier full; each verdict must be the
 same property or invariant. A pack that is damaged or empty must be refused. What RUNNER calls unfit needs a reason that is allowed, and most of the
 pack must not be: nine in ten programs where threads alone may make them so, else four in five. With --only, RUNNER has
 these strategies alone, and something must be judged on each.
+With --differs, what is found of that planted bug need not be the same; it must differ still.
 """
 import argparse
 import collections
@@ -94,6 +95,7 @@ def main():
     parser.add_argument("--pack", required=True)
     parser.add_argument("--unfit", action="append", default=[], metavar="REASON")
     parser.add_argument("--only", nargs="+", metavar="NAME")
+    parser.add_argument("--differs", action="append", default=[], metavar="STRATEGY+BUG")
     options = parser.parse_args()
 
     with open(options.pack, "rb") as file:
@@ -105,8 +107,11 @@ def main():
                           [(i, *entries[i]) for i in sorted(judged)])
 
     failures = ["it takes " + what for what in accepted(os.path.abspath(options.world), whole)]
+    differing = [i for i in sorted(judged) if judged[i] != hosts[i]]
     failures += ["entry %d, %s: %s here, %s on the host" % (i, entries[i][0], judged[i], hosts[i])
-                 for i in sorted(judged) if judged[i] != hosts[i]]
+                 for i in differing if "+" not in entries[i][0] or entries[i][0] not in options.differs]
+    failures += ["%s does not differ: leave out --differs" % name
+                 for name in options.differs if name not in {entries[i][0] for i in differing}]
     failures += ["entry %d is said to be for %s, and is for %s" % (i, name, entries[i][0])
                  for i, (_, name, _) in answers.items() if name != entries[i][0]]
     unfit = collections.Counter(answer for word, _, answer in answers.values() if word == "unfit")
