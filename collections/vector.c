@@ -80,10 +80,12 @@ enum result vector_reserve(struct vector *self, size_t more) {
 }
 
 enum result vector_shrink(struct vector *self) {
-  bool can_give_back = self->handle.strategy->traits & (STRATEGY_RELEASES | STRATEGY_RESIZES);
-  if (self->count == self->capacity || !can_give_back) return RESULT_OK;
-  if (self->count > 0) return set_capacity(self, self->count);
-  vector_drop(self);
+  unsigned traits = self->handle.strategy->traits;
+  if (self->count == self->capacity) return RESULT_OK;
+  if (self->count > 0)
+    return traits & (STRATEGY_RELEASES | STRATEGY_RESIZES) ? set_capacity(self, self->count)
+                                                           : RESULT_OK;
+  if (traits & STRATEGY_RELEASES) vector_drop(self);
   return RESULT_OK;
 }
 

@@ -131,7 +131,7 @@ enum result vector_reserve(struct vector *self, size_t more);
 
 // Gives back room that is not needed: all but `count`. A strategy that does not resize needs room
 // for both blocks meanwhile; of one that does not release either, nothing is to be had, and nothing
-// happens.
+// happens. Without elements, the block goes if the strategy releases, and stays otherwise.
 //   RESULT_NO_MEMORY
 enum result vector_shrink(struct vector *self);
 

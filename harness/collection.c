@@ -145,6 +145,8 @@ void collection_refused(struct collection_run *self) {
   }
 }
 
+uint64_t collection_refusals(const struct collection_run *self) { return self->guard.refused; }
+
 void collection_broken(struct collection_run *self, struct broken_invariant broken) {
   run_exercise(&self->run, PROPERTY_invariant);
   if (broken.number == 0) return;

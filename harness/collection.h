@@ -87,6 +87,9 @@ void collection_failed(struct collection_run *run, const char *format, ...)
 // such as drop, has nothing to refuse. After it the driver should end the
 // operation: what is wrong now shows in verify, which follows.
 void collection_refused(struct collection_run *run);
+// Requests that its allocator has refused since the operation began. While there are none, how much
+// a collection asks for is its own choice.
+uint64_t collection_refusals(const struct collection_run *run);
 // What X_check returned. Number 0: fine.
 void collection_broken(struct collection_run *run, struct broken_invariant broken);
 

@@ -59,6 +59,7 @@ static const struct layout {
     {8, 8, SIZE_MAX - 15, 1},
 };
 enum { LAYOUTS = sizeof layouts / sizeof *layouts, IMPOSSIBLE = 4, MOST_SIZE = 64, KEYS = 160 };
+enum { GUISES = 8 };
 
 struct instance {
   struct hash_map map;
@@ -70,7 +71,8 @@ struct instance {
   size_t count;  // of keys that are there
   struct key {
     bool there;
-    uint64_t value;  // key of the value's bytes
+    unsigned char guise;  // of the key's bytes
+    uint64_t value;       // key of the value's bytes
   } model[KEYS];
 };
 
@@ -82,13 +84,20 @@ static void check(struct collection_run *run, const struct instance *self) {
 
 // ## Keys and values as bytes
 
-// A key begins with its number.
-static const void *key_bytes(const struct instance *self, size_t key, unsigned char *bytes) {
+// A key begins with its number. Where a function of ours compares, what follows may differ: the
+// same key comes in several guises.
+static const void *key_in_guise(const struct instance *self, size_t key, unsigned guise,
+                                unsigned char *bytes) {
   if (impossible(self)) return memset(bytes, 0, MOST_SIZE);
-  payload_write(bytes, 0, self->map.options.key_size, key);
+  if (!self->map.options.equal) guise = 0;
+  payload_write(bytes, 0, self->map.options.key_size, key + guise * KEYS);
   bytes[0] = (unsigned char)key;
   bytes[1] = (unsigned char)(key >> 8);
   return bytes;
+}
+
+static const void *key_bytes(const struct instance *self, size_t key, unsigned char *bytes) {
+  return key_in_guise(self, key, GUISES, bytes);
 }
 
 static size_t key_number(const void *key) {
@@ -112,12 +121,18 @@ static uint64_t collide(const struct hash_map_options *options, const void *key)
   return collision->first + key_number(key) / collision->group;
 }
 
+static bool equal_numbers(const struct hash_map_options *options, const void *a, const void *b) {
+  (void)options;
+  return key_number(a) == key_number(b);
+}
+
 // ## The model
 
-static void model_set(struct instance *self, size_t key, bool there, uint64_t value) {
+static void model_set(struct instance *self, size_t key, bool there, unsigned guise,
+                      uint64_t value) {
   self->count += there;
   self->count -= self->model[key].there;
-  self->model[key] = (struct key){there, value};
+  self->model[key] = (struct key){there, (unsigned char)guise, value};
 }
 
 static void model_clear(struct instance *self) {
@@ -154,12 +169,23 @@ static bool succeeded(struct collection_run *run, const struct instance *self,
 
 // ## Entries
 
-// Adds the key, or gives it another value, as the verb may. False: memory ended it.
+static void expect_growth(struct collection_run *run, const struct instance *self,
+                          const struct hash_map *before, bool grows) {
+  size_t had = before->count + hash_map_room(before);
+  size_t has = hash_map_count(&self->map) + hash_map_room(&self->map);
+  size_t wanted = !grows ? had : had == 0 ? 7 : 2 * had;
+  collection_expect(run, has == wanted, "there is room for %zu entries, and was for %zu", has, had);
+}
+
+// Adds the key, or gives it another value, as the verb may: none is said if bit 6 of it is set.
+// False: memory ended it.
 static bool set(struct collection_run *run, struct instance *self, unsigned verb, size_t key,
                 uint64_t value, const void *from) {
   unsigned char bytes[MOST_SIZE], more_bytes[MOST_SIZE];
-  const void *at = key_bytes(self, key, bytes);
-  if (!from) from = value_bytes(self, value, more_bytes);
+  unsigned guise = (unsigned)value % GUISES;
+  const void *at = key_in_guise(self, key, guise, bytes);
+  bool bare = !from && !impossible(self) && value >> 6 & 1;
+  if (!from && !bare) from = value_bytes(self, value, more_bytes);
   const struct hash_map before = self->map;
   bool there = self->model[key].there, grows = !there && hash_map_room(&self->map) == 0;
   enum result expected = RESULT_OK, result;
@@ -178,7 +204,15 @@ static bool set(struct collection_run *run, struct instance *self, unsigned verb
     return true;
   }
   if (!succeeded(run, self, &before, result, grows, self->count + 1)) return false;
-  model_set(self, key, true, value);
+  expect_growth(run, self, &before, grows);
+  if (there) guise = self->model[key].guise;
+  if (there && bare) value = self->model[key].value;
+  model_set(self, key, true, guise, value);
+  if (there || !bare) return true;
+  // The value that is to be written yet.
+  void *place = hash_map_get(&self->map, at);
+  collection_expect(run, place != NULL, "key %zu is not there", key);
+  memcpy(place, value_bytes(self, value, more_bytes), self->map.options.value_size);
   return true;
 }
 
@@ -210,15 +244,18 @@ static void remove_all(struct collection_run *run, struct instance *self,
     size_t key = (size_t)((arguments->value + i) % KEYS);
     unsigned char bytes[MOST_SIZE], got[MOST_SIZE];
     bool wanted = arguments->small % 2 == 0, there = self->model[key].there;
-    enum result result =
-        hash_map_remove(&self->map, key_bytes(self, key, bytes), wanted ? got : NULL);
+    const void *at = key_bytes(self, key, bytes);
+    // The key may lie in the map: before its value.
+    unsigned char *own = arguments->small & 2 ? hash_map_get(&self->map, at) : NULL;
+    if (own) at = own - self->map.value_offset;
+    enum result result = hash_map_remove(&self->map, at, wanted ? got : NULL);
     enum result expected = there ? RESULT_OK : RESULT_NOT_FOUND;
     collection_expect(run, result == expected, "the result is %d, not %d, for key %zu", (int)result,
                       (int)expected, key);
     if (!there) continue;
     collection_expect(run, !wanted || value_is(self, got, self->model[key].value),
                       "the value removed with key %zu is not the model's", key);
-    model_set(self, key, false, 0);
+    model_set(self, key, false, 0, 0);
   }
   check(run, self);
 }
@@ -232,6 +269,10 @@ static void sweep(struct collection_run *run, struct instance *self, uint64_t pa
     size_t key = key_number(at.key);
     collection_expect(run, key < KEYS && self->model[key].there && !met[key],
                       "key %zu is met, which is not there or was met before", key);
+    unsigned char bytes[MOST_SIZE];
+    key_in_guise(self, key, self->model[key].guise, bytes);
+    collection_expect(run, memcmp(at.key, bytes, self->map.options.key_size) == 0,
+                      "key %zu is not the one that came first", key);
     collection_expect(run, value_is(self, at.value, self->model[key].value),
                       "the value met with key %zu is not the model's", key);
     met[key] = true;
@@ -242,7 +283,7 @@ static void sweep(struct collection_run *run, struct instance *self, uint64_t pa
     collection_expect(run, result == RESULT_OK && again == RESULT_NOT_FOUND,
                       "the results are %d and %d for the removal of key %zu where it was met",
                       (int)result, (int)again, key);
-    model_set(self, key, false, 0);
+    model_set(self, key, false, 0, 0);
   }
   collection_expect(run, count == all, "%zu entries were met, the model has %zu", count, all);
   check(run, self);
@@ -343,6 +384,7 @@ static void begin(struct collection_run *run, struct instance *self, struct hand
                     .value_align = layout->value_align,
                     .seed = {seed, ~seed},
                     .hash = self->collision.group > 0 ? collide : NULL,
+                    .equal = self->collision.group > 0 ? equal_numbers : NULL,
                     .context = &self->collision,
                 });
   check(run, self);

@@ -47,8 +47,8 @@ static const struct collection_verb verbs[] = {
 static const struct layout {
   size_t size, align;
 } layouts[] = {
-    {4, 4},  {0, 1},   {1, 1},   {3, 2},        {8, 8},        {16, 16},
-    {40, 8}, {64, 64}, {24, 32}, {SIZE_MAX, 1}, {SIZE_MAX, 8}, {8, 24},
+    {4, 4}, {0, 1},   {1, 1},   {3, 2},        {8, 8},        {16, 16},
+    {8, 1}, {64, 64}, {24, 32}, {SIZE_MAX, 1}, {SIZE_MAX, 8}, {8, 24},
 };
 enum { LAYOUTS = sizeof layouts / sizeof *layouts, IMPOSSIBLE = 3, MOST_SIZE = 64, MOST = 128 };
 
@@ -139,8 +139,8 @@ static size_t new_index(const struct instance *self, unsigned verb, size_t index
   return index;
 }
 
-// Puts in an element with the key; its bytes are at `from`, or made here if that is NULL. False: it
-// could not be had.
+// Puts in an element with the key; its bytes are at `from`, or made here if that is NULL: after it
+// is there, if the key is so large that its highest bit is set. False: it could not be had.
 static bool add(struct collection_run *run, struct instance *self, unsigned verb, size_t index,
                 uint64_t key, const void *from) {
   if (self->count == MOST) return false;
@@ -148,9 +148,10 @@ static bool add(struct collection_run *run, struct instance *self, unsigned verb
   const struct list before = self->list;
   bool impossible = self->layout >= LAYOUTS - IMPOSSIBLE;
   // Of an element that cannot be there are no bytes to copy from.
+  bool bare = !from && !impossible && key >> 63;
   if (!from && !impossible) {
     payload_write(bytes, 0, before.size, key);
-    from = bytes;
+    if (!bare) from = bytes;
   }
   enum result result = insert(self, verb, index, from);
   if (result != RESULT_OK) {
@@ -166,6 +167,7 @@ static bool add(struct collection_run *run, struct instance *self, unsigned verb
   void *place = right ? list_previous(&self->list, right) : list_last(&self->list);
   collection_expect(run, place != NULL && ((uintptr_t)place & (before.align - 1)) == 0,
                     "the new element is at %p, to be aligned to %zu", place, before.align);
+  if (bare) memcpy(place, bytes, before.size);
   model_insert(self, at, (struct element){key, place});
   return true;
 }
@@ -252,6 +254,13 @@ static void splice(struct collection_run *run, struct instance *self, struct ins
   bool inside = self == other && index >= from && index < from + count;
   if (self != other && self->count + count > MOST) return;
   void *first = place_of(other, from), *last = place_of(other, from + count - 1);
+  if (value >> 33 & 1) {
+    struct list elsewhere = other->list;  // the same, as if it had another allocator
+    elsewhere.handle.allocator = (struct allocator *)(void *)run;
+    enum result refused = list_splice(&self->list, place_of(self, index), &elsewhere, first, last);
+    collection_expect(run, refused == RESULT_FOREIGN, "the result is %d for another allocator's",
+                      (int)refused);
+  }
   enum result result = list_splice(&self->list, place_of(self, index), &other->list,
                                    reversed ? last : first, reversed ? first : last);
   enum result expected = foreign              ? RESULT_FOREIGN
@@ -292,6 +301,7 @@ static void reverse(struct collection_run *run, struct instance *self) {
 struct order {
   size_t size;  // of elements
   unsigned mask;
+  uint64_t whim;  // what is no order at all: the next answers, two bits each; 0: it is one
 };
 
 static int rank(const struct order *order, const unsigned char *bytes) {
@@ -299,14 +309,38 @@ static int rank(const struct order *order, const unsigned char *bytes) {
 }
 
 static int compare(void *context, const void *a, const void *b) {
+  struct order *order = context;
+  if (order->whim > 0) {
+    order->whim = order->whim << 2 | order->whim >> 62;
+    return (int)(order->whim & 3) - 1;
+  }
   return rank(context, a) - rank(context, b);
 }
 
+// After a sort by what is no order: all elements are there still, wherever.
+static void follow(struct collection_run *run, struct instance *self) {
+  void *place = list_first(&self->list);
+  for (size_t i = 0; i < self->count; i++, place = list_next(&self->list, place)) {
+    size_t at = i;
+    while (at < self->count && self->model[at].place != place) at++;
+    collection_expect(run, place && at < self->count,
+                      "element %zu is at %p after a sort, which is new or comes again", i, place);
+    struct element swapped = self->model[i];
+    self->model[i] = self->model[at];
+    self->model[at] = swapped;
+  }
+}
+
 // The model is sorted by insertion, which is stable.
-static void sort(struct collection_run *run, struct instance *self, unsigned mask) {
-  struct order order = {self->list.size, mask};
+static void sort(struct collection_run *run, struct instance *self, uint64_t value) {
+  struct order order = {self->list.size, (unsigned)value & 0xff, value >> 8};
   list_sort(&self->list, compare, &order);
   check(run, self);
+  if (order.whim > 0) {
+    follow(run, self);
+    verify(run, self);
+    return;
+  }
   for (size_t i = 1; i < self->count; i++) {
     struct element element = self->model[i];
     size_t j = i;
@@ -402,7 +436,7 @@ static void apply(struct collection_run *run, void *instance, unsigned verb,
     reverse(run, self);
     break;
   case SORT:
-    sort(run, self, (unsigned)arguments->value & 0xff);
+    sort(run, self, arguments->value);
     break;
   case CLONE:
     clone(run, self, arguments->other);

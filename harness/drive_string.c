@@ -10,6 +10,7 @@
 // Bytes that push_other makes at most: a string that is pushed to itself doubles each time.
 #define LONGEST ((size_t)4 << 10)
 
+enum { BACKWARDS = 224 };   // from here on, small means a range that ends before it begins
 enum { MOST_POINTS = 16 };  // of a text that is given
 
 struct instance {
@@ -183,7 +184,7 @@ static const struct collection_verb verbs[VERBS] = {
     [VERB_BAD] = {"bad", COLLECTION_VALUE | COLLECTION_COUNT | COLLECTION_SMALL},
     // from offset `value`, `small` bytes
     [VERB_REMOVE] = {"remove", COLLECTION_VALUE | COLLECTION_SMALL},
-    [VERB_POP] = {"pop", 0},
+    [VERB_POP] = {"pop", COLLECTION_SMALL},
     // as remove
     [VERB_SLICE] = {"slice", COLLECTION_VALUE | COLLECTION_SMALL},
     // from offset small / 2 on; if `small` is even `count` of its own code points from index
@@ -198,13 +199,45 @@ static const struct collection_verb verbs[VERBS] = {
     [VERB_CLEAR] = {"clear", 0},
 };
 
-// Room that there is must be used: no push that fits may ask for memory.
+// After a call that failed.
+static void expect_unchanged(struct collection_run *run, const struct instance *self,
+                             const struct string *before) {
+  collection_expect(run, memcmp(&self->string, before, sizeof *before) == 0,
+                    "a call that failed has changed the string itself");
+}
+
+// After a push that was refused, of texts that are right: where more than what is needed was asked
+// for first, what is needed was asked for as well.
+static void expect_modesty(struct collection_run *run, const struct instance *self, size_t added) {
+  size_t capacity = self->string.capacity, ample = capacity + capacity / 2;
+  if (ample < STRING_LEAST_CAPACITY) ample = STRING_LEAST_CAPACITY;
+  collection_expect(run, self->size + added >= ample || collection_refusals(run) != 1,
+                    "it gave up where %zu bytes were refused, and needs %zu", ample,
+                    self->size + added);
+}
+
+// After a call that takes away.
+static void expect_room(struct collection_run *run, const struct instance *self,
+                        const struct string *before) {
+  collection_expect(
+      run, self->string.bytes == before->bytes && self->string.capacity == before->capacity,
+      "there was room for %zu bytes, and is for %zu, in another block or fewer", before->capacity,
+      self->string.capacity);
+}
+
+// Room that there is must be used: no push that fits may ask for memory. One that does not asks for
+// as much as the header says.
 static void expect_in_place(struct collection_run *run, const struct instance *self,
                             const struct string *before, size_t added) {
   collection_expect(run,
                     before->capacity - before->size < added || self->string.bytes == before->bytes,
                     "%zu bytes fitted into a room of %zu, and yet the block has moved", added,
                     before->capacity - before->size);
+  collection_expect(run,
+                    before->capacity - before->size >= added || collection_refusals(run) > 0 ||
+                        self->string.capacity >= before->capacity + before->capacity / 2,
+                    "the capacity was %zu, and has grown to %zu only", before->capacity,
+                    self->string.capacity);
 }
 
 // The text that was given, in front of the code point with index `index`; `at` is its offset.
@@ -216,7 +249,11 @@ static void put_given(struct collection_run *run, struct instance *self, size_t 
   enum result result = at == self->size ? string_push(&self->string, text, size, &bad)
                                         : string_insert(&self->string, at, text, size, &bad);
   collection_expect(run, bad == 12345, "an error at offset %zu of a text that is right", bad);
-  if (!said(run, at == self->size ? "push" : "insert", result, expected)) return;
+  if (!said(run, at == self->size ? "push" : "insert", result, expected)) {
+    expect_unchanged(run, self, &before);
+    if (result == RESULT_NO_MEMORY) expect_modesty(run, self, size);
+    return;
+  }
   model_insert(self, index, points, count);
   expect_in_place(run, self, &before, size);
 }
@@ -224,8 +261,11 @@ static void put_given(struct collection_run *run, struct instance *self, size_t 
 static void push_point(struct collection_run *run, struct instance *self, uint32_t number) {
   struct string before = self->string;
   enum result result = string_push_code_point(&self->string, number);
-  if (!said(run, "push_code_point", result, is_scalar(number) ? RESULT_OK : RESULT_NOT_UTF8))
+  if (!said(run, "push_code_point", result, is_scalar(number) ? RESULT_OK : RESULT_NOT_UTF8)) {
+    expect_unchanged(run, self, &before);
+    if (result == RESULT_NO_MEMORY) expect_modesty(run, self, width_of(number));
     return;
+  }
   model_insert(self, self->count, &number, 1);
   expect_in_place(run, self, &before, width_of(number));
 }
@@ -269,24 +309,32 @@ static void bad(struct collection_run *run, struct instance *self, uint64_t valu
   memset(text, 'a', size);
   memcpy(text + prefix, sequences[kind].bytes, sequences[kind].size);
   size_t at = collection_pick(value / 256, self->size), index = 0, where = SIZE_MAX, found = 0;
-  struct string made;
+  struct string made, untouched;
+  memset(&untouched, 0x5A, sizeof untouched);
+  made = untouched;
+  const struct string before = self->string;
   enum result expected = RESULT_NOT_UTF8;
+  // Who does not want to know where it is wrong says so.
+  size_t *told = small % 32 < 16 ? &where : NULL;
   switch (value / 64 % 4) {
   case 0:
-    said(run, "push", string_push(&self->string, text, size, &where), expected);
+    said(run, "push", string_push(&self->string, text, size, told), expected);
     break;
   case 1:
     if (find_offset(self, at, &index) != RESULT_OK) expected = find_offset(self, at, &index);
-    said(run, "insert", string_insert(&self->string, at, text, size, &where), expected);
+    said(run, "insert", string_insert(&self->string, at, text, size, told), expected);
     break;
   case 2:
-    said(run, "from", string_from(&made, self->string.handle, text, size, &where), expected);
+    said(run, "from", string_from(&made, self->string.handle, text, size, told), expected);
+    collection_expect(run, memcmp(&made, &untouched, sizeof made) == 0,
+                      "a failed from has touched what was to be made");
     break;
   default:
     said(run, "find", string_find(&self->string, 0, text, size, &found), expected);
     where = prefix;
   }
-  if (expected == RESULT_NOT_UTF8)
+  expect_unchanged(run, self, &before);
+  if (expected == RESULT_NOT_UTF8 && told)
     collection_expect(run, where == prefix, "the error is at offset %zu of the text, not at %zu",
                       prefix, where);
 }
@@ -295,18 +343,25 @@ static void remove_bytes(struct collection_run *run, struct instance *self, size
                          size_t to) {
   size_t first = 0, last = 0;
   enum result expected = find_range(self, from, to, &first, &last);
-  if (said(run, "remove", string_remove(&self->string, from, to), expected))
-    model_remove(self, first, last);
+  const struct string before = self->string;
+  if (!said(run, "remove", string_remove(&self->string, from, to), expected)) {
+    expect_unchanged(run, self, &before);
+    return;
+  }
+  model_remove(self, first, last);
+  expect_room(run, self, &before);
 }
 
-static void pop(struct collection_run *run, struct instance *self) {
+static void pop(struct collection_run *run, struct instance *self, bool wanted) {
+  const struct string before = self->string;
   uint32_t point = UINT32_MAX;
-  enum result result = string_pop_code_point(&self->string, &point);
+  enum result result = string_pop_code_point(&self->string, wanted ? &point : NULL);
   if (!said(run, "pop", result, self->count > 0 ? RESULT_OK : RESULT_NOT_FOUND)) return;
   uint32_t expected = self->points[self->count - 1];
-  collection_expect(run, point == expected, "pop gives U+%04X, and the last one was U+%04X", point,
-                    expected);
+  collection_expect(run, !wanted || point == expected,
+                    "pop gives U+%04X, and the last one was U+%04X", point, expected);
   model_remove(self, self->count - 1, self->count);
+  expect_room(run, self, &before);
 }
 
 // And from its beginning one code point forward and one back.
@@ -375,7 +430,14 @@ static void verify(struct collection_run *run, void *instance);
 
 static void clone(struct collection_run *run, struct instance *self, struct instance *other) {
   struct instance made = {.string.capacity = 0};
-  if (!said(run, "clone", string_clone(&self->string, &made.string), RESULT_OK)) return;
+  struct string untouched;
+  memset(&untouched, 0x5A, sizeof untouched);
+  made.string = untouched;
+  if (!said(run, "clone", string_clone(&self->string, &made.string), RESULT_OK)) {
+    collection_expect(run, memcmp(&made.string, &untouched, sizeof untouched) == 0,
+                      "a refused clone has touched the copy");
+    return;
+  }
   model_insert(&made, 0, self->points, self->count);
   collection_expect(run, made.string.capacity == self->size,
                     "the clone has room for %zu bytes, not %zu", made.string.capacity, self->size);
@@ -390,12 +452,34 @@ static void clone(struct collection_run *run, struct instance *self, struct inst
 }
 
 static void reserve(struct collection_run *run, struct instance *self, size_t more) {
+  const struct string before = self->string;
   bool sayable = more <= PTRDIFF_MAX - self->size;
   enum result result = string_reserve(&self->string, more);
   if (said(run, "reserve", result, sayable ? RESULT_OK : RESULT_NO_MEMORY))
     collection_expect(run, self->string.capacity >= self->size + more,
                       "%zu bytes were reserved, and there is room for %zu", more,
                       self->string.capacity - self->size);
+  else
+    expect_unchanged(run, self, &before);
+}
+
+static void shrink(struct collection_run *run, struct instance *self) {
+  const struct string before = self->string;
+  if (!said(run, "shrink", string_shrink(&self->string), RESULT_OK)) {
+    expect_unchanged(run, self, &before);
+    return;
+  }
+  unsigned gives_back = self->size > 0 ? STRATEGY_RELEASES | STRATEGY_RESIZES : STRATEGY_RELEASES;
+  size_t wanted = before.handle.strategy->traits & gives_back ? self->size : before.capacity;
+  collection_expect(run, self->string.capacity == wanted, "the capacity is %zu, not %zu",
+                    self->string.capacity, wanted);
+}
+
+static void clear(struct collection_run *run, struct instance *self) {
+  const struct string before = self->string;
+  string_clear(&self->string);
+  model_remove(self, 0, self->count);
+  expect_room(run, self, &before);
 }
 
 static void apply(struct collection_run *run, void *instance, unsigned verb,
@@ -405,6 +489,8 @@ static void apply(struct collection_run *run, void *instance, unsigned verb,
   size_t offset = collection_pick(arguments->value, self->size), end = offset + arguments->small;
   if (end < offset) end = SIZE_MAX;
   unsigned count = arguments->count, small = arguments->small;
+  // At times the range is said the wrong way round.
+  if (small >= BACKWARDS) end = offset > small - BACKWARDS ? offset - (small - BACKWARDS) - 1 : 0;
   switch ((enum verb)verb) {
   case VERB_PUSH:
     points_from(points, arguments->value, count);
@@ -434,7 +520,7 @@ static void apply(struct collection_run *run, void *instance, unsigned verb,
     remove_bytes(run, self, offset, end);
     break;
   case VERB_POP:
-    pop(run, self);
+    pop(run, self, small % 2 == 0);
     break;
   case VERB_SLICE:
     slice(run, self, offset, end);
@@ -458,11 +544,10 @@ static void apply(struct collection_run *run, void *instance, unsigned verb,
     reserve(run, self, collection_pick(arguments->value, 4096));
     break;
   case VERB_SHRINK:
-    said(run, "shrink", string_shrink(&self->string), RESULT_OK);
+    shrink(run, self);
     break;
   case VERB_CLEAR:
-    string_clear(&self->string);
-    model_remove(self, 0, self->count);
+    clear(run, self);
     break;
   case VERBS:
     break;

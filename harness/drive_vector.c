@@ -43,16 +43,20 @@ static const struct collection_verb verbs[] = {
     [RESTART] = {"restart", COLLECTION_VALUE | COLLECTION_SMALL},
 };
 
-// Sizes and alignments of elements: the first one at first, any of them after `restart`.
+// Sizes and alignments of elements: the first one at first, any of them after `restart`. The last
+// ones cannot be.
 static const struct layout {
   unsigned char size, align;
-} layouts[] = {{4, 4}, {1, 1}, {3, 1}, {8, 8}, {12, 4}, {16, 16}, {40, 8}, {64, 64}};
-enum { LAYOUTS = sizeof layouts / sizeof *layouts, MOST_SIZE = 64, MOST_COUNT = 16 };
+} layouts[] = {{4, 4},  {1, 1},   {3, 1}, {8, 8}, {12, 4}, {16, 16},
+               {40, 8}, {64, 64}, {0, 1}, {6, 4}, {9, 3}};
+enum { LAYOUTS = sizeof layouts / sizeof *layouts, IMPOSSIBLE = 3 };
+enum { MOST_SIZE = 64, MOST_COUNT = 16 };
 
 struct instance {
   struct vector vector;
   unsigned char *bytes;  // the model: all elements, in a block of just that size
   size_t count;
+  bool impossible;  // elements of its layout cannot be had
 };
 
 // The model with `more` elements from `from` put in at `index`.
@@ -90,10 +94,40 @@ static bool succeeded(struct collection_run *run, const struct instance *self,
   if (result == RESULT_OK) return true;
   collection_expect(run, result == RESULT_NO_MEMORY, "the result is %d, RESULT_NO_MEMORY may be",
                     (int)result);
-  collection_refused(run);
+  if (!self->impossible) collection_refused(run);
   collection_expect(run, memcmp(&self->vector, before, sizeof *before) == 0,
                     "a refused call has changed the vector itself");
   return false;
+}
+
+// After a call that found or made room for `more` elements: what there was is used, and what there
+// was not was asked for as the header says.
+static void expect_growth(struct collection_run *run, const struct instance *self,
+                          const struct vector *before, size_t more) {
+  const struct vector *after = &self->vector;
+  collection_expect(run, !self->impossible, "there is room for elements that cannot be");
+  if (before->capacity - before->count >= more)
+    collection_expect(run,
+                      after->capacity == before->capacity && after->elements == before->elements,
+                      "there was room for %zu elements and %zu were there, yet there is another "
+                      "block now",
+                      before->capacity, before->count);
+  else if (collection_refusals(run) == 0)
+    collection_expect(run, after->capacity >= before->capacity + before->capacity / 2,
+                      "the capacity was %zu, and has grown to %zu only", before->capacity,
+                      after->capacity);
+}
+
+// After a call that was refused: where more than what is needed was asked for first, what is needed
+// was asked for as well.
+static void expect_modesty(struct collection_run *run, const struct instance *self, size_t more) {
+  size_t capacity = self->vector.capacity, ample = capacity + capacity / 2;
+  if (ample < 4) ample = 4;
+  collection_expect(run,
+                    self->impossible || more >= ample || self->count + more >= ample ||
+                        collection_refusals(run) >= 2,
+                    "it gave up where room for %zu elements was refused, and needs %zu", ample,
+                    self->count + more);
 }
 
 static void expect_out_of_bounds(struct collection_run *run, enum result result, size_t index,
@@ -131,8 +165,11 @@ static void insert(struct collection_run *run, struct instance *self, unsigned v
   if (index > self->count) {
     expect_out_of_bounds(run, result, index, self->count);
   } else if (succeeded(run, self, &before, result)) {
+    expect_growth(run, self, &before, count);
     model_insert(self, index, bytes, count);
     check(run, self);
+  } else {
+    expect_modesty(run, self, count);
   }
 }
 
@@ -141,6 +178,7 @@ static void take(struct collection_run *run, struct instance *self, bool pops, s
                  bool wanted) {
   unsigned char got[MOST_SIZE];
   void *to = wanted ? got : NULL;
+  const struct vector before = self->vector;
   enum result result =
       pops ? vector_pop(&self->vector, to) : vector_remove(&self->vector, index, to);
   if (pops && self->count == 0) {
@@ -159,6 +197,7 @@ static void take(struct collection_run *run, struct instance *self, bool pops, s
   collection_expect(run, !wanted || memcmp(got, self->bytes + index * size, size) == 0,
                     "what was taken is not element %zu of the model", index);
   model_remove(self, index);
+  expect_growth(run, self, &before, 0);
   check(run, self);
 }
 
@@ -182,7 +221,15 @@ static void get(struct collection_run *run, struct instance *self, size_t index,
   memcpy(place, model, size);
 }
 
+// And puts nothing in, which comes from nowhere.
 static void slice(struct collection_run *run, struct instance *self, size_t from, size_t to) {
+  const struct vector before = self->vector;
+  enum result none = vector_insert_slice(&self->vector, from, NULL, 0);
+  collection_expect(run, none == (from <= self->count ? RESULT_OK : RESULT_OUT_OF_BOUNDS),
+                    "the result is %d for no elements put in at %zu of %zu", (int)none, from,
+                    self->count);
+  collection_expect(run, memcmp(&self->vector, &before, sizeof before) == 0,
+                    "no elements put in have changed the vector itself");
   const struct slice untouched = {run, 99};
   struct slice slice = untouched;
   struct mutable_slice mutable_slice = {run, 99};
@@ -214,11 +261,13 @@ static void slice(struct collection_run *run, struct instance *self, size_t from
 static size_t pick_room(const struct instance *self, uint64_t value, unsigned small) {
   const size_t limits[] = {SIZE_MAX, PTRDIFF_MAX};
   if (small % 4 < 2) return collection_pick(value, 2 * self->count + 64);
-  return limits[small % 2] / self->vector.size + (size_t)(value % 8);
+  size_t size = self->vector.size > 0 ? self->vector.size : 1;
+  return limits[small % 2] / size + (size_t)(value % 8);
 }
 
 static bool can_be_said(const struct instance *self, size_t count) {
   size_t bytes;
+  if (self->impossible) return count == 0;
   return !__builtin_mul_overflow(count, self->vector.size, &bytes) && bytes <= PTRDIFF_MAX;
 }
 
@@ -229,10 +278,13 @@ static void reserve(struct collection_run *run, struct instance *self, size_t mo
     collection_expect(run, result == RESULT_NO_MEMORY,
                       "the result is %d for room that is more than a size can say", (int)result);
   } else if (succeeded(run, self, &before, result)) {
+    if (more > 0) expect_growth(run, self, &before, more);
     collection_expect(run, self->vector.capacity - self->count >= more,
                       "the capacity is %zu after room for %zu more than %zu was had",
                       self->vector.capacity, more, self->count);
     check(run, self);
+  } else {
+    expect_modesty(run, self, more);
   }
 }
 
@@ -240,7 +292,8 @@ static void shrink(struct collection_run *run, struct instance *self) {
   const struct vector before = self->vector;
   if (!succeeded(run, self, &before, vector_shrink(&self->vector))) return;
   unsigned traits = before.handle.strategy->traits;
-  bool gives_back = traits & (STRATEGY_RELEASES | STRATEGY_RESIZES);
+  bool gives_back =
+      traits & (self->count > 0 ? STRATEGY_RELEASES | STRATEGY_RESIZES : STRATEGY_RELEASES);
   size_t wanted = gives_back ? self->count : before.capacity;
   collection_expect(run, self->vector.capacity == wanted, "the capacity is %zu, not %zu",
                     self->vector.capacity, wanted);
@@ -258,7 +311,7 @@ static void clone(struct collection_run *run, struct instance *self, struct inst
                       "a refused clone has touched the copy");
     return;
   }
-  struct instance made = {.vector = copy};
+  struct instance made = {.vector = copy, .impossible = self->impossible};
   if (self->count > 0) model_insert(&made, 0, self->bytes, self->count);
   vector_drop(&other->vector);
   free(other->bytes);
@@ -271,17 +324,33 @@ static void clone(struct collection_run *run, struct instance *self, struct inst
 // Drops all. What begins anew has elements of another layout, and room as with_capacity gives it.
 static void restart(struct collection_run *run, struct instance *self, uint64_t value,
                     unsigned small) {
-  const struct layout *layout = &layouts[small / 4 % LAYOUTS];
+  // The impossible ones stand for the largest numbers.
+  unsigned which = small / 4, first_of_last = 64 - IMPOSSIBLE;
+  which = which < first_of_last ? which % (LAYOUTS - IMPOSSIBLE) : which - 64 + LAYOUTS;
+  const struct layout *layout = &layouts[which];
+  const struct handle handle = self->vector.handle;
+  struct vector before;
+  vector_init(&before, handle, self->vector.size, self->vector.align);
   vector_drop(&self->vector);
+  collection_expect(run, memcmp(&self->vector, &before, sizeof before) == 0,
+                    "after drop the vector is not as after init");
   free(self->bytes);
   self->bytes = NULL;
   self->count = 0;
-  const struct handle handle = self->vector.handle;
-  vector_init(&self->vector, handle, layout->size, layout->align);
-  const struct vector before = self->vector;
+  self->impossible = which >= LAYOUTS - IMPOSSIBLE;
+  vector_init(&before, handle, layout->size, layout->align);
+  self->vector = before;
   size_t capacity = pick_room(self, value, small);
+  struct vector untouched;
+  memset(&untouched, 0x5A, sizeof untouched);
+  self->vector = untouched;
   enum result result =
       vector_with_capacity(&self->vector, handle, layout->size, layout->align, capacity);
+  if (result != RESULT_OK) {
+    bool touched = memcmp(&self->vector, &untouched, sizeof untouched) != 0;
+    self->vector = before;
+    collection_expect(run, !touched, "what was refused has touched the vector to be made");
+  }
   if (!can_be_said(self, capacity)) {
     collection_expect(run, result == RESULT_NO_MEMORY,
                       "the result is %d for room that is more than a size can say", (int)result);
