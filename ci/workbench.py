@@ -221,9 +221,12 @@ def choose_plant(name, plants):
         raise CannotRun("several strategies have a planted bug '%s': %s" % (name, " ".join(found)))
     if not plants:
         raise CannotRun("unknown planted bug '%s'; this tree has none" % name)
-    width = max(len(plant) for plant in plants)
+    # Of a strategy that has some, its own ones are what was meant.
+    near = {plant: text for plant, text in plants.items()
+            if plant.partition("+")[0] == name.partition("+")[0]} or plants
+    width = max(len(plant) for plant in near)
     raise CannotRun("unknown planted bug '%s'; there is:\n%s" % (name, "\n".join(
-        "  %-*s  %s" % (width, plant, text) for plant, text in plants.items())))
+        "  %-*s  %s" % (width, plant, text) for plant, text in near.items())))
 
 
 def seed_folder(strategy, tree=ROOT):
