@@ -45,6 +45,8 @@ def libfuzzer_binary(name, deps, further = {}, **kwargs):
     cc_binary(
         name = name + "_fuzz",
         features = ["fuzz_target"],
+        # main() is the engine's.
+        tags = ["manual"],
         deps = deps,
         **kwargs
     )
