@@ -23,7 +23,9 @@ def assay(*arguments):
 
 
 def strategies():
-    return assay("list", "--names")[1].split()
+    """Those of the house; collections are another matter."""
+    return [strategy["name"] for strategy in json.loads(assay("list", "--json")[1])["strategies"]
+            if "collection" not in strategy["traits"]]
 
 
 def expected_properties(plant):
